@@ -1,5 +1,6 @@
-"""`make bench`: measures the product and its reference side by side in one run, in
-turns. `BENCH="lanes sink"` chooses benches.
+"""`make bench`: measures the product and its reference side by side in one run, in turns.
+
+`BENCH="lanes sink"` chooses benches.
 """
 
 import os
@@ -52,8 +53,9 @@ BENCHES: dict[str, Callable[[Rig], list[figures.Table]]] = {
 LONG = ("rivals", "way", "scale", "sizing", "cold", "soak")
 """Run only when named."""
 PARTIAL = ("RIVALS", "SHARE", "SECONDS", "IDS")
-"""Variables that make a run smaller than the usual one. Its result gets a file of its
-own and is never written to the page.
+"""Variables that make a run smaller than the usual one.
+
+Its result gets a file of its own and is never written to the page.
 """
 
 

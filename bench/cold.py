@@ -102,8 +102,9 @@ def _spread(number: int) -> EnrichedMessage:
 async def _paced(
     connection: "asyncpg.Connection[asyncpg.Record]", note: str, messages: list[EnrichedMessage]
 ) -> Figure:
-    """Returns the microseconds per message of each batch, with the CPU time of the
-    server process as a note.
+    """The microseconds per message of each batch.
+
+    The CPU time of the server process is added as a note.
     """
     batches = [messages[begin : begin + BATCH] for begin in range(0, len(messages), BATCH)]
     is_first = messages[0].version == 1

@@ -57,8 +57,9 @@ def raw_messages(count: int) -> list[Message]:
 
 
 def enrichments(written: Iterable[Write]) -> list[Message]:
-    """Returns source records of assemble: what dedupe wrote, and two enrichments per
-    file, stored and described.
+    """Returns source records of assemble.
+
+    They are what dedupe wrote, and two enrichments per file: stored and described.
     """
     facts: list[tuple[bytes, bytes, Headers]] = []
     for write in written:

@@ -1,5 +1,6 @@
-"""dedupe with its real stage function on real bodies, beside stock
-Faust that calls the same function and writes the same bytes.
+"""Measures dedupe with its real stage function on real bodies.
+
+Beside it runs stock Faust that calls the same function and writes the same bytes.
 
 The product's side is the role itself, `sensorium stream dedupe`.
 `python -m bench.dedupe` is the worker of the other side.
@@ -44,7 +45,8 @@ def run(rig: Rig) -> list[Table]:
 
 def _throughput(rig: Rig) -> Table:
     product, stock = [], []
-    ours_run(rig, RECORDS)  # not counted: the broker is faster once its own code is compiled
+    # Not counted: the broker is faster once its own code is compiled.
+    ours_run(rig, RECORDS)
     for _ in range(ROUNDS):
         product.append(ours_run(rig, RECORDS))
         stock.append(stock_run(rig, STOCK_RECORDS))
@@ -60,7 +62,7 @@ def _throughput(rig: Rig) -> Table:
 
 
 def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
-    """The role on so many records, of which the share `warming` is not counted."""
+    """The role on this many records, without the share `warming` at the beginning."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(count)))
@@ -74,7 +76,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
 
 
 def stock_run(rig: Rig, count: int) -> Pace:
-    """Stock Faust on so many records."""
+    """Stock Faust on this many records."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     numbers = list(with_duplicates(count))
@@ -96,9 +98,7 @@ def stock_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker
 
 
 def _latency(rig: Rig) -> Table:
-    """From a raw record given to its producer until
-    a read_committed reader has its first version.
-    """
+    """The time from a raw record's send until a read_committed reader has its first version."""
     sides = {"dedupe, exactly-once": ours_started, "stock Faust, at-least-once": stock_started}
     runs: dict[str, list[list[float]]] = {side: [] for side in sides}
     for _ in range(LATENCY_ROUNDS):
@@ -120,7 +120,7 @@ def milliseconds(
     warming_seconds: int = LATENCY_WARMING_SECONDS,
     seconds: int = LATENCY_SECONDS,
 ) -> list[float]:
-    """Of each record that is sent after the warm-up."""
+    """The times of each record that is sent after the warm-up."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     sent: dict[bytes, float] = {}
@@ -158,8 +158,9 @@ def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) ->
 
 
 def stock(settings: Settings) -> Any:
-    """What a user of Faust would write: the stage asks
-    the Table, outputs are sent, then the key is kept.
+    """The agent that a user of Faust would write.
+
+    The stage asks the Table, outputs are sent, then the key is stored.
     """
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)

@@ -39,8 +39,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure divided by another (`of` : `to`), and its goal. A goal of 0 means that
-    there is none.
+    """One figure divided by another (`of` : `to`), and its goal.
+
+    A goal of 0 means that there is none.
     """
 
     name: str
@@ -104,8 +105,9 @@ def ratio(name: str, of: Figure, to: Figure, at_least: float = 0.0, at_most: flo
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value below or at which the share `part` of all values is: 0.5 is the median,
-    1.0 the largest.
+    """The value that the share `part` of all values does not exceed.
+
+    0.5 is the median, 1.0 the largest.
     """
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 

@@ -1,5 +1,7 @@
-"""Measures a job stage whose jobs wait for a server: jobs per second, cost per job, and
-what a hanging server does to other tenants.
+"""Measures a job stage whose jobs wait for a server.
+
+It measures jobs per second, the cost per job, and what a hanging server does to other
+tenants.
 
 The stage is the product's (`job_app`: queue, schedule, settlement, receipts, one
 transaction for many jobs). Its `work` only asks a server over one connection and waits
@@ -85,8 +87,9 @@ def run(rig: Rig) -> list[Table]:
 
 
 def _pictures(rig: Rig) -> Table:
-    """Measures whether twice the cores prepare twice the pictures, which needs an
-    otherwise idle machine.
+    """Measures whether twice the cores prepare twice the pictures.
+
+    That needs an otherwise idle machine.
     """
     cores = len(os.sched_getaffinity(0))
     figures = [
@@ -145,8 +148,9 @@ def _throughput(rig: Rig, port: int) -> Pace:
 
 
 def _latency(rig: Rig, port: int, stuck: int) -> list[float]:
-    """Returns the milliseconds of each other tenant's job, while `stuck` jobs of one
-    tenant wait for an answer that never comes.
+    """Returns the milliseconds of each other tenant's job while one tenant is stuck.
+
+    `stuck` jobs of that tenant wait for an answer that never comes.
     """
     settings = _fresh(rig)
     names = Names(settings.namespace)
@@ -210,8 +214,10 @@ def _job(tenant: TenantId, number: int) -> Record:
 
 
 class _Answers(asyncio.Protocol):
-    """The server. It repeats each line after 50 ms, but never answers a line that
-    begins with a minus sign.
+    """The server.
+
+    It repeats each line after 50 ms, but never answers a line that begins with a minus
+    sign.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,6 @@
-"""Measures the lanes alone: how fast are records deduplicated if the decision costs
-nothing? Keys are looked up, and values passed on undecoded.
+"""Measures the lanes alone: how fast are records deduplicated if the decision costs nothing?
+
+Keys are looked up, and values passed on undecoded.
 
 Both sides write 1.2 outputs per forwarded record and remember it in a changelog: stock
 by a record each, the lanes by one per batch. The lanes also write their receipts.
@@ -39,7 +40,8 @@ _DAY_SECONDS = 86_400
 
 def run(rig: Rig) -> list[Table]:
     lanes, stock = [], []
-    ours_run(rig, RECORDS)  # not counted: the broker is faster once its own code is compiled
+    # Not counted: the broker is faster once its own code is compiled.
+    ours_run(rig, RECORDS)
     for _ in range(ROUNDS):
         lanes.append(ours_run(rig, RECORDS))
         stock.append(_stock(rig))
@@ -100,7 +102,7 @@ def _key(number: int) -> bytes:
 
 
 def has_media(key: bytes) -> bool:
-    """Whether the key gets a second output, as one key in five does."""
+    """True if the key gets a second output, as one key in five does."""
     return key[-1:] in (b"0", b"5")
 
 

@@ -1,5 +1,6 @@
-"""Measures the queue of a job stage without Kafka: memory per entry, opening a lane,
-and one decision while tenants are held.
+"""Measures the queue of a job stage without Kafka.
+
+It measures memory per entry, opening a lane, and one decision while tenants are held.
 
 `python -m bench.queue open COUNT` and `python -m bench.queue decide TENANTS` do one run
 each and print its figures.

@@ -1,5 +1,6 @@
-"""Measures the receiver with signature and acks=all beside the same server without
-either, to see what they cost.
+"""Measures the receiver with signatures and acks=all, and the same server without them.
+
+The difference is what they cost.
 
 The product's side is the role itself, `sensorium receive`. `python -m bench.receiver`
 is the other side: the same server and application with an unsigned endpoint and a log
@@ -146,8 +147,9 @@ class Load:
 
 
 def _body() -> bytes:
-    """A text as YCloud delivers it, with BODY_BYTES bytes. The load generator puts a
-    new id into each copy.
+    """A text as YCloud delivers it, with BODY_BYTES bytes.
+
+    The load generator puts a new id into each copy.
     """
     _, _, body = webhook(0)
     event = json.loads(body)

@@ -1,5 +1,6 @@
-"""From SIGKILL of dedupe's worker to the next committed output,
-and how long readers of the enriched topic were hidden from.
+"""Measures the time from SIGKILL of dedupe's worker to the next committed output.
+
+It also measures for how long nothing was visible to readers of the enriched topic.
 
 Records come at an even pace. Beside them a probe goes to each enriched partition,
 outside of any transaction: its delay is how long a dead worker's open transaction hides
@@ -32,8 +33,9 @@ from storage.kafka.client import plain_producer_config
 KILLS = 15
 RECORDS_PER_SECOND = 200
 STEADY_RECORDS = 200
-"""Sent after the first output and visible before the
-worker is killed, at a moment drawn from the second after.
+"""Records that are sent after the first output and visible before the worker is killed.
+
+The moment of the kill is drawn from the second after it.
 """
 WANTED_SECONDS = 6.0
 
@@ -58,7 +60,7 @@ class _Load:
     seen: dict[bytes, float] = field(default_factory=dict)
 
     def visible(self, begin: int, end: int) -> bool:
-        """Whether these records were sent and are visible, each behind its probe."""
+        """True if these records were sent and are visible, each after its probe."""
         return len(self.at) >= end and all(
             key in self.seen and _probe(begin + number) in self.seen
             for number, key in enumerate(self.keys[begin:end])
@@ -96,8 +98,10 @@ def _figure(name: str, seconds: list[float]) -> Figure:
 
 
 def _kill(rig: Rig, settings: Settings, load: _Load, moment: float) -> _Kill:
-    """The first record of each partition after the kill is the first
-    of it to come out again: each partition is worked on in order.
+    """The first record of each partition after the kill.
+
+    It is also the first of its partition to come out again, because a partition is
+    processed in order.
     """
     with rig.process(settings, "streams.commands.main", "stream", "dedupe") as worker:
         _wait_visible(worker, load, len(load.at), PARTITIONS)

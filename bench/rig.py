@@ -1,5 +1,6 @@
-"""What the benches share: servers of their own, topics and processes with a namespace
-per run, and progress that is read from outside.
+"""The base of the benches: servers of their own, and a namespace per run.
+
+The namespace has its own topics and processes. Progress is read from outside.
 """
 
 import json
@@ -74,8 +75,9 @@ class Rig:
     folder: Path
 
     def fresh(self) -> Settings:
-        """Returns settings with a new namespace whose topics exist, so that each run
-        begins with empty topics.
+        """Returns settings with a new namespace whose topics exist.
+
+        So each run begins with empty topics.
         """
         settings = msgspec.structs.replace(self.settings, namespace=f"b{secrets.token_hex(3)}")
         apply_topics(settings.kafka, Names(settings.namespace))
@@ -165,7 +167,8 @@ class Worker:
         seconds = time.monotonic() - began
         if total - first < total / 4:
             raise BenchFailed(
-                f"{first} of {total} were done when the first progress was seen: the run is too short to measure"
+                f"{first} of {total} were done when the first progress was seen: the "
+                "run is too short to measure"
             )
         done = records * (1 - first / total)
         return Pace(done / seconds, self.memory_mib(), (self.cpu_seconds() - cpu) / done * 1e6)
@@ -189,8 +192,9 @@ class Worker:
         self.wait(answers)
 
     def memory_mib(self, which: Literal["VmHWM", "VmRSS"] = "VmHWM") -> float:
-        """Resident memory of the process and its children: the peak (VmHWM) or the
-        current value (VmRSS).
+        """The resident memory of the process and its children.
+
+        It is the peak (VmHWM) or the current value (VmRSS).
         """
         kibibytes = (
             line.split()[1]
@@ -201,8 +205,9 @@ class Worker:
         return sum(map(int, kibibytes)) / 1024
 
     def cpu_seconds(self) -> float:
-        """CPU time so far of the process and its children, including ended children
-        that were waited for.
+        """The CPU time so far of the process and its children.
+
+        It includes ended children that were waited for.
         """
         ticks = (text.rpartition(")")[2].split()[11:15] for text in self._read("stat"))
         return sum(sum(map(int, four)) for four in ticks) / os.sysconf("SC_CLK_TCK")
@@ -240,8 +245,9 @@ class Worker:
 
 @contextmanager
 def servers() -> Iterator[Rig]:
-    """Starts Kafka, PostgreSQL and the store on free ports, with the code behind
-    `sensorium up`, until the end of the block.
+    """Runs Kafka, PostgreSQL and the store on free ports until the end of the block.
+
+    They are started by the code behind `sensorium up`.
     """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-bench-"))
     folder.chmod(0o711)  # PostgreSQL's user must be able to traverse it
@@ -272,8 +278,9 @@ def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
 
 
 def committed(kafka: Kafka, group: str, topic: str) -> Callable[[], int]:
-    """Returns a function that counts the source records that a group has committed. For
-    exactly-once work these are done.
+    """Returns a function that counts the source records that a group has committed.
+
+    For exactly-once work these are done.
     """
     # With read_committed the answer would wait for open transactions, and one nearly always is.
     asking = Consumer(

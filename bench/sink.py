@@ -1,5 +1,6 @@
-"""Measures the sink, from Kafka to Postgres with positions in the same transaction,
-beside a simple implementation and beside the limit.
+"""Measures the sink, from Kafka to Postgres with positions in the same transaction.
+
+Beside it are a simple implementation and the limit.
 
 The product's side is the role itself, `sensorium sink`, on loaded topics: new messages
 with the receipts that make their arrivals, then a second version of each.
@@ -127,8 +128,9 @@ async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> fl
 
 
 async def _copy(settings: Settings, messages: list[EnrichedMessage]) -> float:
-    """Measures rows of chat_messages per second into an empty table with the same
-    indexes, without any checks.
+    """Measures rows of chat_messages per second into an empty table, without any checks.
+
+    The table has the same indexes.
     """
     rows = _rows(messages)
     async with _connected(settings) as connection:

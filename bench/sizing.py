@@ -1,5 +1,7 @@
-"""Measures the size of a message: bytes in each table with its indexes, and in its
-records on the topics before compression.
+"""Measures the size of a message.
+
+It counts its bytes in each table with indexes, and in its records on the topics before
+compression.
 
 One message in five has a picture and a second version, all written as the sink writes them.
 """

@@ -1,5 +1,6 @@
-"""Measures the resident memory of each role over MINUTES of paced mixed load through
-the whole pipeline, after a warm-up.
+"""Measures the resident memory of each role over MINUTES of paced mixed load.
+
+The load passes through the whole pipeline, after a warm-up.
 
 The load has real photographs and voice notes, each with unique trailing bytes so that
 none is in a cache, and a bot that asks the console for contexts.
@@ -59,8 +60,9 @@ def _table(
 ) -> Table:
     figures = [Figure(name=role, runs=_periods(samples)) for role, samples in sampled.items()]
     title = (
-        f"resident memory over {MINUTES:g} minutes at {DELIVERIES_PER_SECOND:g} deliveries/s, the first {warming_minutes:g} of them warm-up; "
-        f"{deliveries:,} deliveries, {refused} not answered 2xx"
+        f"resident memory over {MINUTES:g} minutes at {DELIVERIES_PER_SECOND:g} "
+        f"deliveries/s, the first {warming_minutes:g} of them warm-up; {deliveries:,} "
+        f"deliveries, {refused} not answered 2xx"
     )
     growth = [
         Ratio(name=f"{one.name}, last : first", value=one.runs[-1] / one.runs[0], at_most=1.05)

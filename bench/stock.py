@@ -13,8 +13,9 @@ from schemas.settings import Kafka
 
 
 def stock_app(name: str, kafka: Kafka) -> faust.App:
-    """Builds the app with the settings that users change for throughput: the producer's
-    linger and batch size, no leader topic, no standby.
+    """Builds the app with the settings that users change for throughput.
+
+    These are the producer's linger and batch size, no leader topic, and no standby.
     """
     return faust.App(
         name,

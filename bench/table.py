@@ -1,5 +1,6 @@
-"""Measures the cost of the ids that dedupe remembers: memory per id, and the time of a
-lane's `open` to load them.
+"""Measures the cost of the ids that dedupe remembers.
+
+It measures the memory per id, and how long a lane's `open` takes to load them.
 
 `IDS="1000000 100000000"` names other numbers of ids. `python -m bench.table COUNT`
 opens all partitions at once, as a worker does at start, and prints the figures.
@@ -30,9 +31,9 @@ from streams.settings import read_settings
 COUNTS = tuple(map(int, os.environ.get("IDS", "1000000 5000000").split()))
 ROUNDS = 3
 DAYS = 8
-"""The horizon: the ids are spread over so many days."""
+"""The horizon in days, over which the ids are spread."""
 TAILS = 50_000
-"""Records of one claim each per partition that compaction has not removed yet: 10 MB of small transactions."""
+"""Small records per partition, with one claim each, that are not compacted yet: 10 MB."""
 
 
 def run(rig: Rig) -> list[Table]:
@@ -60,8 +61,9 @@ def run(rig: Rig) -> list[Table]:
 
 
 def remember(settings: Settings, count: int) -> None:
-    """Writes the changelog as claims leave it, and commits the offsets without which a
-    lane with ids does not open.
+    """Writes the changelog as claims leave it, and commits offsets.
+
+    Without them, a lane with ids does not open.
     """
     identity = lane_of(Names(settings.namespace), 0)
     topic = NewTopic(identity.changelog, PARTITIONS, 1, config={"cleanup.policy": "delete"})
@@ -69,7 +71,8 @@ def remember(settings: Settings, count: int) -> None:
     admin = AdminClient(client_config(settings.kafka))
     admin.create_topics([topic])[identity.changelog].result(30)
     today = int(time.time()) // 86_400
-    for day in range(today - DAYS + 1, today + 1):  # all at once would not fit the producer's queue
+    # All at once would not fit the producer's queue.
+    for day in range(today - DAYS + 1, today + 1):
         fill(settings.kafka, identity.changelog, _claims(count, day, is_last=day == today))
     group = Consumer(reader_config(settings.kafka, identity.group))
     group.commit(
@@ -80,7 +83,10 @@ def remember(settings: Settings, count: int) -> None:
 
 
 def _claims(count: int, day: int, *, is_last: bool) -> Iterator[Record]:
-    """The claims of one day as lanes leave them: blocks, and on the last day the tails of the time since compaction."""
+    """The claims of one day as lanes leave them.
+
+    They are blocks, and on the last day also the tails since the last compaction.
+    """
     tails = min(TAILS, count // DAYS // PARTITIONS // 2) if is_last else 0
     for partition in range(PARTITIONS):
         left = count // DAYS // PARTITIONS - tails

@@ -1,5 +1,6 @@
-"""Measures what tenants cost a role that does nothing else: at start, when one of them
-changes, and while none does.
+"""Measures what tenants cost a role that does nothing else.
+
+It measures the start, a change of one of them, and the time without changes.
 
 `python -m bench.tenants role` is the role, `python -m bench.tenants change` changes
 settings from outside.
@@ -144,8 +145,9 @@ class _Stalls:
 
 
 async def role(settings: Settings) -> dict[str, float]:
-    """Starts a directory, leaves it idle, has settings changed from outside, and
-    returns the cost of each.
+    """Starts a directory, leaves it idle, and changes settings from outside.
+
+    Returns the cost of each.
     """
     directory = Directory(settings.postgres, Names(settings.namespace), Vault(settings.secrets.key))
     stalls = _Stalls()
@@ -199,8 +201,9 @@ async def _changes(directory: Directory) -> dict[str, float]:
 
 
 async def change(settings: Settings) -> None:
-    """Sets the language of one tenant after another to the current time, which tells
-    when the change was made.
+    """Sets the language of one tenant after another to the current time.
+
+    So the value tells when the change was made.
     """
     names = Names(settings.namespace)
     connection = await connect(settings.postgres, names, "bench")

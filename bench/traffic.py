@@ -1,5 +1,6 @@
-"""Records as they arrive: bodies of tests/payloads with ids of their own, every tenth a
-repeated delivery.
+"""Records as they arrive, with bodies of tests/payloads and ids of their own.
+
+Every tenth is a repeated delivery.
 """
 
 import json
@@ -44,7 +45,10 @@ def with_duplicates(count: int, share: float = 0.1) -> Iterator[int]:
 
 
 def is_image(number: int) -> bool:
-    """Whether message `number` has a picture. dedupe then writes three records for it, else one."""
+    """True if message `number` has a picture.
+
+    dedupe then writes three records for it, otherwise one.
+    """
     return _MIX[number % len(_MIX)] in _IMAGE
 
 

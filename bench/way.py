@@ -1,5 +1,6 @@
-"""Measures the whole way from a webhook to its row, with every role as a process and a
-model that takes 300 ms, and where the time goes.
+"""Measures the whole way from a webhook to its row, and where the time goes.
+
+Every role is a process, and the model takes 300 ms.
 
 The roles run as `sensorium up` runs them, one process each. Webhooks are sent at an
 even pace, whether or not earlier ones are answered. Each picture has unique trailing
@@ -36,7 +37,7 @@ _ID = "wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0"
 
 
 class Scenario(NamedTuple):
-    """What is sent, at which rate, and the goal for the p99 to the row."""
+    """The load of a scenario, its rate, and the goal for the p99 to the row."""
 
     name: str
     per_second: int
@@ -195,8 +196,9 @@ def _tables(scenario: Scenario, rounds: list[Round]) -> list[Table]:
 
 
 def _memory(peaks: dict[str, float]) -> Table:
-    """The peak of each role, divided by that of the JVM rival in the last run of
-    `rivals`, if there was one.
+    """The peak of each role, divided by that of the JVM rival.
+
+    The latter comes from the last run of `rivals`, if there was one.
     """
     figures = [Figure(name=role, runs=[mib]) for role, mib in peaks.items()]
     ratios = []
@@ -216,8 +218,9 @@ def _memory(peaks: dict[str, float]) -> Table:
 
 
 def _jvm_rival(role: str) -> Figure | None:
-    """Kafka Connect for the sink, the smaller Kafka Streams for a stage, and None for
-    the other roles.
+    """The JVM rival of a role: Kafka Connect for the sink, Kafka Streams for a stage.
+
+    It is None for the other roles. For a stage, the smaller of two is used.
     """
     report = read("rivals")
     prefix = {"sink": "Kafka Connect", "receive": "-", "console": "-"}.get(role, "Kafka Streams")

@@ -35,8 +35,10 @@ _PARTS = (
 
 
 def picture(report: Report) -> str:
-    """Returns the SVG. Parts are means over all messages; the line above shows median
-    and 99th percentile of the whole.
+    """Returns the SVG.
+
+    Parts are means over all messages; the line above shows median and 99th percentile
+    of the whole.
     """
     tables = {table.title: table for table in report.tables}
     every = [
@@ -58,8 +60,8 @@ def picture(report: Report) -> str:
         _text(
             _MARGIN,
             62,
-            f"Mean of each part over all messages; {report.cores} cores for everything, "
-            f"{report.date[:10]}. Each bar has its own scale.",
+            f"Mean of each part over all messages; {report.cores} cores for "
+            f"everything, {report.date[:10]}. Each bar has its own scale.",
             "muted",
         ),
     ]
@@ -78,8 +80,9 @@ def picture(report: Report) -> str:
 
 
 def _colour(number: int, name: str, names: list[str]) -> int:
-    """Returns the same colour for a part in every panel: that of the part with this
-    name in the longest panel.
+    """Returns the same colour for a part in every panel.
+
+    It is that of the part with this name in the longest panel.
     """
     same = (place for place, other in enumerate(names) if other.startswith(name))
     return next(same, number) % len(_PARTS)

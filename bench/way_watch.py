@@ -1,5 +1,6 @@
-"""Follows messages through the pipeline from outside: on the topic that data teams
-read, in the table of rows, and by the times in records.
+"""Follows messages through the pipeline from outside.
+
+It reads the topic of the data teams, the table of rows, and the times in records.
 
 All processes are on one machine and share its clock. After a message was seen on the
 topic, its row is looked up every few milliseconds.
@@ -32,7 +33,7 @@ WHERE tenant_id = $1 AND message_key = ANY($2) AND status <> 'pending'"""
 
 @dataclass(frozen=True)
 class Journey:
-    """How long one message took, and in which parts. The parts add up to the whole."""
+    """The duration of one message, in parts that add up to the whole."""
 
     answer_ms: float
     parts_ms: dict[str, float]
@@ -43,7 +44,7 @@ class Journey:
 
 
 class Times(NamedTuple):
-    """What was seen of a message from outside, in seconds since 1970.
+    """The times of a message as seen from outside, in seconds since 1970.
 
     `stored` is when its job for `describe` was written.
     """
@@ -180,8 +181,9 @@ class Watch:
                     self._waiting.add(key)
 
     def _is_finished(self, value: bytes) -> bool:
-        """Raises BenchFailed for a message whose picture could not be described,
-        because it took another way.
+        """Raises BenchFailed for a message whose picture could not be described.
+
+        Such a message took another way.
         """
         message = decode(EnrichedMessage, value)
         if message.status == "degraded":

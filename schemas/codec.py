@@ -36,7 +36,7 @@ class Undecodable(SchemasError):
 
 
 class PinnedSchema(msgspec.Struct, frozen=True):
-    """One entry of ids.json: schema `id`, the topic it describes, and the subject's version."""
+    """One entry of ids.json: a schema's id, its topic, and the subject's version."""
 
     id: int
     record: str
@@ -79,7 +79,7 @@ def _compiled(schema_id: int) -> Compiled:
 def encoder(kind: type[R]) -> Callable[[R], bytes]:
     """The function that encodes records of this type under its newest schema.
 
-    If a value does not match the schema, it raises whatever that leads to.
+    For a value that does not match the schema, the function may raise any exception.
     """
     return _compiled(newest(kind.__name__).id).write
 
@@ -99,8 +99,8 @@ def encode(record: Record) -> bytes:
 def decode(kind: type[R], value: bytes | None) -> R:
     """The record in `value`, read with the schema it was written with.
 
-    Raises UnknownVersion if a newer program wrote it, else Undecodable, whatever the
-    bytes.
+    For bytes that cannot be decoded, raises UnknownVersion if a newer program wrote them,
+    otherwise Undecodable.
     """
     read = None if value is None else _readers(kind.__name__).get(value[: _HEAD.size])
     if value is None or read is None:
@@ -118,14 +118,15 @@ def decode(kind: type[R], value: bytes | None) -> R:
 
 
 def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
-    """Why `value` does not begin like a record of this type."""
+    """The exception for a value that does not begin like a record of this type."""
     if value is None or len(value) < _HEAD.size:
         return Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
     magic, schema_id = _HEAD.unpack_from(value)
     known = pinned_schemas()
     if magic == 0 and schema_id not in known and 0 < schema_id < OUR_IDS:
         return UnknownVersion(
-            f"{kind.__name__} under schema id {schema_id}, this program knows ids up to {max(known)}"
+            f"{kind.__name__} under schema id {schema_id}, this program knows ids up "
+            f"to {max(known)}"
         )
     return Undecodable(f"magic {magic}, schema id {schema_id} is not a {kind.__name__}")
 

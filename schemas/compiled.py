@@ -96,10 +96,10 @@ class _Code:
         self._named: dict[str, Type] = {}
         self._items = 0
 
-    # writing: expressions that give bytes, one after another
+    # writing: each type becomes expressions whose values are bytes
 
     def parts(self, type_: Type, of: str) -> list[str]:
-        """The expressions whose values, joined, are `of` as this type."""
+        """The expressions that give the encoded value of `of` if they are joined."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string":
                 return [f"SHORTS[n] if (n := len(x := {of}.encode())) < SHORT else long(n)", "x"]
@@ -125,10 +125,10 @@ class _Code:
             case other:
                 raise TypeError(f"{other!r} is not handled")
 
-    # reading: statements that set a variable and move on
+    # reading: each type becomes statements that set a variable and advance the position
 
     def statements(self, type_: Type, to: str) -> list[str]:
-        """What sets `to` to a value of this type at `at`, and `at` to the place behind it."""
+        """The statements that read a value at `at` into `to` and move `at` to its end."""
         match self._named.get(type_, type_) if isinstance(type_, str) else type_:
             case "string" | "bytes" as primitive:
                 return _sized(to, ".decode()" if primitive == "string" else "")
@@ -173,7 +173,7 @@ class _Code:
         return name
 
     def record(self, record: Type, *, is_whole: bool = False) -> str:
-        """The name of the record, whose functions are in the source now."""
+        """The name of the record. Adds its functions to the source once."""
         name: str = record["name"]
         if name in self._named:
             return name
@@ -192,7 +192,10 @@ class _Code:
         return name
 
     def item(self, type_: Type) -> str:
-        """The name of the functions for the items of an array or a map."""
+        """A name for the items of an array or a map.
+
+        Adds functions of this name to the source.
+        """
         if isinstance(type_, dict) and type_["type"] == "record":
             return self.record(type_)
         self._items += 1
@@ -213,14 +216,14 @@ class _Code:
 
 
 def _joined(parts: list[str]) -> list[str]:
-    """One or two values are added, more are joined."""
+    """The source that concatenates bytes: by `+` up to two values, else by `join`."""
     if len(parts) <= 2:
         return ["    return " + " + ".join(f"({part})" for part in parts)]
     return ["    return join((", *(f"        {part}," for part in parts), "    ))"]
 
 
 def _sized(to: str, decoded: str) -> list[str]:
-    """Reads a length, and that many bytes."""
+    """The statements that read a length, and then that many bytes."""
     return [
         "n = data[at]",
         "if n & 129:",  # continues, or is negative
@@ -242,7 +245,7 @@ def _number(to: str) -> list[str]:
 
 
 def _items(to: str, item: list[str], empty: str = "()") -> list[str]:
-    """Reads blocks of items into a tuple, or into a dictionary by the items' names.
+    """The statements that read blocks of items into a tuple, or by their names into a dictionary.
 
     Each item takes at least one byte, so no count leads past the data.
     """

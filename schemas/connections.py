@@ -25,7 +25,7 @@ def why_unreachable(error: BaseException) -> str:
 
 
 def _causes(error: BaseException, depth: int) -> Iterator[BaseException]:
-    """Yields the error, its causes, and the members of groups, down to `depth` levels."""
+    """Yields the error, its causes and the members of groups, to a limited depth."""
     yield error
     if depth == 0:
         return

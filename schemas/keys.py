@@ -17,7 +17,7 @@ A longer one would not fit an index row, and no provider sends one.
 """
 
 INSTANCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-"""A label that tells servers of one provider apart, such as a tenant's second Chatwoot."""
+"""A label of a server, for a tenant with several servers of one provider."""
 DIRECT_ID_PREFIX = "direct/"
 """Prefix of the ids of messages of `POST /chat` that name a built-in provider.
 
@@ -50,7 +50,7 @@ def split_message_key(key: MessageKey) -> tuple[TenantId, str, str]:
 
 
 def is_provider_id(value: object) -> bool:
-    """True if `value` can be a provider's message id: printable text of 1 to 512 characters."""
+    """True if the value can be a message id: 1 to 512 printable characters."""
     return (
         isinstance(value, str) and 0 < len(value) <= PROVIDER_ID_MAX_CHARS and value.isprintable()
     )
@@ -88,7 +88,8 @@ def conversation_part(value: str, max_chars: int = CONVERSATION_PART_CHARS) -> s
     ends with a digest of the original, so that different ids stay different. Any other
     part is returned unchanged.
     """
-    if value.isalnum() and value.isascii() and len(value) <= max_chars:  # the usual case
+    # The usual case.
+    if value.isalnum() and value.isascii() and len(value) <= max_chars:
         return value
     written = _FOREIGN_IN_PART.sub("-", value)
     if written == value and len(value) <= max_chars:

@@ -1,7 +1,5 @@
 """The languages that a tenant may choose.
 
-Pure.
-
 A code has two letters (ISO 639-1) or any three letters, and may have a region or a
 script after a hyphen, as in BCP 47. A name is one of those that recipes use.
 """

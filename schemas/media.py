@@ -1,4 +1,4 @@
-"""What a declared media type promises about a file.
+"""Interprets the media type that was declared for a file.
 
 A declaration is only a hint: the bytes decide what a file is.
 """
@@ -117,7 +117,7 @@ def is_office(mime_type: str | None, filename: str | None = None) -> bool:
 
 
 def _promised_type(mime_type: str | None, filename: str | None) -> str:
-    """The declared type, or the one that the file name suggests if the type says nothing."""
+    """The declared type, or else the one that the file name suggests."""
     plain = plain_type(mime_type)
     if plain in _NO_TYPES:
         return _NAMES.guess_type(filename or "", strict=False)[0] or ""

@@ -9,7 +9,7 @@ OTHER = "other"
 
 
 class BoundedNames:
-    """Uses the first `most` names that a process sees as labels, and "other" for the rest."""
+    """Uses the first `most` names of a process as labels, and "other" for the rest."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -31,13 +31,14 @@ Longer durations are counted in one more bucket.
 
 STAGE_RECORDS = Counter(
     "sensorium_stage_records",
-    "Records by outcome, counted after their transaction committed. `failed`: a job that "
-    "ended with a failed attachment.",
+    "Records by outcome, counted after their transaction committed. `failed`: a job "
+    "that ended with a failed attachment.",
     ["stage", "outcome", "reason"],
 )
 ATTACHMENTS_FAILED = Counter(
     "sensorium_attachments_failed",
-    "Failed attachments, by reason (docs/reference/reasons.md). Growing: sensorium attachments list.",
+    "Failed attachments, by reason (docs/reference/reasons.md). Growing: sensorium "
+    "attachments list.",
     ["stage", "reason"],
 )
 TENANT_ATTACHMENTS_FAILED = Counter(
@@ -61,21 +62,23 @@ STAGE_LANES = Gauge(
 )
 STAGE_PARKED = Gauge(
     "sensorium_stage_partitions_parked",
-    "Source partitions of this process that are parked for a reason of their own while the others "
-    "continue. Alert on it. The log event partition_parked and /status of the process say what to do.",
+    "Source partitions of this process that are parked for a reason of their own while "
+    "the others continue. Alert on it. The log event partition_parked and /status of "
+    "the process say what to do.",
     ["stage", "reason"],
 )
 STAGE_STOPPED = Gauge(
     "sensorium_stage_stopped",
-    "1: the stage stopped itself, because too many of its records would be quarantined. Alert on it. "
-    "Fix the cause, then sensorium resume STAGE.",
+    "1: the stage stopped itself, because too many of its records would be "
+    "quarantined. Alert on it. Fix the cause, then sensorium resume STAGE.",
     ["stage"],
 )
 STAGE_TENANTS_HELD = Gauge(
     "sensorium_stage_tenants_held",
-    "Tenants whose records the stage keeps refusing because of faults of the program, without records "
-    "of another tenant to compare with. The records are complete in quarantine: see sensorium "
-    "quarantine list, fix the cause, then sensorium quarantine replay.",
+    "Tenants whose records the stage keeps refusing because of faults of the program, "
+    "without records of another tenant to compare with. The records are complete in "
+    "quarantine: see sensorium quarantine list, fix the cause, then sensorium "
+    "quarantine replay.",
     ["stage"],
 )
 JOBS_WAITING = Gauge(
@@ -111,8 +114,9 @@ RECEIVER_REQUESTS = Counter(
 )
 RECEIVER_REFUSED = Counter(
     "sensorium_receiver_refused",
-    "Webhook deliveries and chat messages that were not stored, by a reason that only the operator "
-    "sees (docs/reference/reasons.md). Growing: sensorium endpoints deliveries.",
+    "Webhook deliveries and chat messages that were not stored, by a reason that only "
+    "the operator sees (docs/reference/reasons.md). Growing: sensorium "
+    "endpoints deliveries.",
     ["provider", "reason"],
 )
 RECEIVER_ACK = Histogram(
@@ -132,8 +136,9 @@ RECEIVER_OLD_SIGNATURES = Counter(
 
 AI_CALLS = Counter(
     "sensorium_ai_calls",
-    "Model calls by result: answered, the reason why there is no text to store, or the error that "
-    "prevented an answer (model_rejected_key, model_timeout, ...; connectors/models/errors.py).",
+    "Model calls by result: answered, the reason why there is no text to store, or the "
+    "error that prevented an answer (model_rejected_key, model_timeout, ...; "
+    "connectors/models/errors.py).",
     ["stage", "model", "result"],
 )
 AI_TOKENS = Counter(
@@ -158,9 +163,9 @@ AI_TROUBLE = Counter(
 )
 AI_HELD = Gauge(
     "sensorium_ai_held_tenants",
-    "Tenants whose jobs wait because of a key, a model or a setting. Above 0 for minutes: sensorium "
-    "doctor, with --tenant NAME for a tenant with its own key (log events model_trouble, "
-    "model_rejected_key).",
+    "Tenants whose jobs wait because of a key, a model or a setting. Above 0 for "
+    "minutes: sensorium doctor, with --tenant NAME for a tenant with its own key (log "
+    "events model_trouble, model_rejected_key).",
     ["stage"],
 )
 AI_SECONDS = Histogram(
@@ -209,13 +214,14 @@ SINK_COMMIT = Histogram(
 )
 SINK_OUT_OF_STEP = Counter(
     "sensorium_sink_out_of_step",
-    "Times that the position in Postgres differed from the sink's, after a failover or a restore. "
-    "The sink then reads again from the position in Postgres.",
+    "Times that the position in Postgres differed from the sink's, after a failover or "
+    "a restore. The sink then reads again from the position in Postgres.",
 )
 
 RETENTION_BOUNDED = Counter(
     "sensorium_retention_bounded_rows",
-    "Rows deleted because one tenant had too many, by table. The log names the tenant (`tenant_rows_dropped`).",
+    "Rows deleted because one tenant had too many, by table. The log names the tenant "
+    "(`tenant_rows_dropped`).",
     ["table"],
 )
 RETENTION_ROWS = Counter(
@@ -238,18 +244,18 @@ CONSOLE_SECONDS = Histogram(
 
 DIRECTORY_AGE = Gauge(
     "sensorium_directory_age_seconds",
-    "Time since this process last read the changes of tenants, endpoints and keys from Postgres. "
-    "Over 60: revoked keys still work here; look at Postgres and at the log.",
+    "Time since this process last read the changes of tenants, endpoints and keys from "
+    "Postgres. Over 60: revoked keys still work here; look at Postgres and at the log.",
 )
 DIRECTORY_TENANTS = Gauge("sensorium_directory_tenants", "Tenants known to this process.")
 DIRECTORY_UNREADABLE = Gauge(
     "sensorium_directory_unreadable_rows",
-    "Rows of tenants and endpoints that this process needed and that SECRETS__KEY does not decrypt. "
-    "Only those are out of service. sensorium doctor checks all rows.",
+    "Rows of tenants and endpoints that this process needed and that SECRETS__KEY does "
+    "not decrypt. Only those are out of service. sensorium doctor checks all rows.",
     ["table"],
 )
 DIRECTORY_REFUSED = Gauge(
     "sensorium_directory_refused",
-    "1: Postgres answers, but refuses to return tenants and keys (login, rights, migration). The role "
-    "works with its last copy and is not ready.",
+    "1: Postgres answers, but refuses to return tenants and keys (login, rights, "
+    "migration). The role works with its last copy and is not ready.",
 )

@@ -1,13 +1,16 @@
-"""A question to a model and its answer, as connectors, storage and stages share them."""
+"""A question to a model and its answer, for connectors, storage and stages."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model is asked. `id` is a hash of everything that decides the answer.
+    """The definition of a question to a model.
 
-    An answer to another recipe is therefore another answer.
+    `id` is a hash of everything that decides the answer. So an answer under one recipe
+    is never used for another.
+
+    So an answer under one recipe is never used for another.
     """
 
     id: str

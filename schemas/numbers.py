@@ -18,7 +18,7 @@ _MICROS_WITHIN_FLOAT = range(1 << 52)
 _LONGEST = 10
 """The largest number of bytes of a 64-bit number."""
 _LAST_OF_8_BYTES = 0x8080_8080_8080_8080
-"""The high bits of eight bytes; the lowest byte comes first."""
+"""The high bits of eight bytes, of which the lowest comes first."""
 _MORE_THAN_7_BYTES = 0x0080_8080_8080_8080
 """The high bits that are set in a number of exactly eight bytes."""
 
@@ -117,7 +117,8 @@ batch. A timestamp that is held here keeps its `id`, so no other object has it.
 
 def instant(at: datetime) -> bytes:
     known = _written.get(id(at))
-    if known is not None and known[0] is at:  # another thread may have cleared it meanwhile
+    # Another thread may have cleared it meanwhile.
+    if known is not None and known[0] is at:
         return known[1]
     return _remembered(at, _new_instant(at))
 
@@ -154,7 +155,8 @@ def instant_at(data: bytes, at: int) -> tuple[datetime, int]:
     if len(eight) < 8 or bits & _LAST_OF_8_BYTES != _MORE_THAN_7_BYTES:
         micros, at = long_at(data, at)
         return _datetime(micros), at
-    # Sevens become fourteens, fourteens 28s, and those one number: three steps, not one per byte.
+    # Joins groups of 7 bits to groups of 14, those to groups of 28, and those to one number.
+    # These are three steps instead of one per byte.
     bits = bits & 0x007F_007F_007F_007F | (bits & 0x7F00_7F00_7F00_7F00) >> 1
     bits = bits & 0x0000_3FFF_0000_3FFF | (bits & 0x3FFF_0000_3FFF_0000) >> 2
     bits = bits & 0x0000_0000_0FFF_FFFF | (bits & 0x0FFF_FFFF_0000_0000) >> 4

@@ -9,7 +9,7 @@ from typing import Any
 DIRECT = "direct"
 """The value in place of an endpoint id for a message of `POST /chat`."""
 UNRECORDED = "unrecorded"
-"""An endpoint of the message's provider received the message; its id was not recorded."""
+"""An endpoint of the message's provider received it; its id was not recorded."""
 
 
 def origin_of(endpoint_id: str | None, provider: str, attributes: Mapping[str, Any]) -> str:

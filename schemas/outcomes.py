@@ -76,11 +76,11 @@ def outcome_label(outcome: Outcome) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Unavailable(SchemasError):
-    """A timeout, a 429, an unreachable database: nothing was decided; retry later.
+    """The environment is in trouble (a timeout, a 429, an unreachable database): retry later.
 
-    `retry_after` is the wait in seconds. `hold`: the fault concerns the whole tenant
-    (its model, its key), so its other jobs wait too. `at_most`: the longest wait in
-    seconds before a configured time limit ends.
+    Nothing was decided about the record. `retry_after` is the wait in seconds. `hold` is
+    True if the fault concerns the whole tenant (its model, its key), so that its other jobs
+    wait too. `at_most` is the longest wait in seconds before a configured time limit ends.
     """
 
     what: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:
-    """What stages, storage and commands need to know about a provider.
+    """The facts about a provider that stages, storage and commands need.
 
     - `retries`: it sends a refused webhook again. If it does not, refusing a webhook
       because of its rate loses the message, so only a rate that is set on the endpoint

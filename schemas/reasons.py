@@ -62,7 +62,7 @@ DeliveryReason = Literal[
     "body_invalid",  # POST /chat with a body that is not a message: the answer says why
     "program_error",  # a bug: see the log
 ]
-"""What became of a delivery to a webhook URL, or of a `POST /chat`.
+"""The outcome of a delivery to a webhook URL, or of a `POST /chat`.
 
 The sender gets the same answer for every kind of bad token or signature.
 """

@@ -76,7 +76,7 @@ class MediaJob(Value, frozen=True, kw_only=True):
 
 
 class StoredJob(Value, frozen=True, kw_only=True):
-    """The common fields of VisionJob and AudioJob: one stored file to describe or transcribe."""
+    """The fields of VisionJob and AudioJob: a stored file to describe or transcribe."""
 
     tenant_id: TenantId
     message_key: MessageKey
@@ -247,12 +247,12 @@ class FoundAttachment(Value, frozen=True, kw_only=True):
 
 
 class ChatMessage(Value, frozen=True, kw_only=True):
-    """What a provider adapter read from one raw record that is a message.
+    """The message that a provider adapter read from one raw record.
 
-    `content` is the text exactly as sent, never empty; `attributes` becomes
-    `content_attributes.provider`. `is_update`: it came as an update of a message that
-    should be known already. `is_history`: it was imported. `is_deleted`: its sender
-    deleted it.
+    `content` is the text exactly as sent, never empty. `attributes` becomes
+    `content_attributes.provider`. `is_update` is True if it came as an update of a message
+    that should be known already, `is_history` if it was imported, and `is_deleted` if its
+    sender deleted it.
     """
 
     provider_message_id: str

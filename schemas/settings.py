@@ -115,7 +115,7 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     ycloud: Ycloud = Ycloud()
 
     def api_base(self, provider: str) -> str:
-        """The base URL of the provider's API, or an empty string if the settings have none."""
+        """The base URL of the provider's API, or an empty string without one."""
         return str(getattr(getattr(self, provider, None), "api_base", ""))
 
 

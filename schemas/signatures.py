@@ -1,8 +1,6 @@
 """Verifies webhook signatures over the raw bytes in constant time.
 
-Pure.
-
-The form of a provider's headers is in its file of connectors/providers.
+Pure: the time is an argument. Each provider's file in connectors/providers reads its headers.
 """
 
 import hmac
@@ -15,15 +13,16 @@ AHEAD_SECONDS = 300
 FRESH_SECONDS = 300
 
 Verdict = Literal["valid", "valid_old", "missing", "malformed", "mismatch", "expired", "ahead"]
-"""`valid_old`: right, more than 300 s old but within the window; it is counted.
+"""The result of checking a signature.
 
-`expired`, `ahead`: the signature is right, but its time is too long ago or too far
-ahead.
+`valid_old` is valid and more than 300 s old, but within the window; it is counted. With
+`expired` and `ahead` the signature matches, but its time is too long ago or too far in
+the future.
 """
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What is judged: headers with lower-case names, the raw body, and the time now."""
+    """A request to check: headers with lower-case names, raw body, current time."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -46,7 +45,7 @@ ClaimedSignature = tuple[str, str] | Verdict
 
 
 def timed_signature(secret: str, body: bytes, stamp: str) -> str:
-    """HMAC-SHA256 over `<unix time>.<body>` in hexadecimal, as several providers use it."""
+    """HMAC-SHA256 over `<unix time>.<body>` in hexadecimal, as some providers use."""
     return hmac.digest(secret.encode(), stamp.encode() + b"." + body, "sha256").hex()
 
 

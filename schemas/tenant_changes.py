@@ -21,11 +21,9 @@ class WrongChange(SchemasError):
 
 
 def read_change(name: str, text: str) -> tuple[str, Any]:
-    """The field and its new value.
+    """The field and its new value. Raises WrongChange.
 
     An empty text resets the field to its default.
-
-    Raises WrongChange.
     """
     field, text = name.strip().replace("-", "_"), text.strip()
     if field not in TenantSettings.__struct_fields__:
@@ -43,8 +41,8 @@ def read_change(name: str, text: str) -> tuple[str, Any]:
         raise WrongChange("context-text must contain {description}, where the description goes")
     if field == "language" and not is_language(text):
         raise WrongChange(
-            f"{text!r} is not a language: give a code such as es, pt-BR or en, or a name such as"
-            " Spanish"
+            f"{text!r} is not a language: give a code such as es, pt-BR or en, or a "
+            "name such as Spanish"
         )
     return field, text
 

@@ -60,12 +60,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     instance: str | None = None
 
     def secret_ids(self) -> list[str]:
-        """A public id for each live secret, newest first, by which it can be removed."""
+        """The public id of each live secret, newest first, for removing it."""
         return [secret_id(self.endpoint_id, secret) for secret in self.secrets]
 
 
 class EndedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that is no longer accepted, with the endpoint it belonged to and the reason."""
+    """A token that is no longer accepted, with its former endpoint and the reason."""
 
     tenant_id: TenantId
     endpoint_id: str

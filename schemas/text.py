@@ -11,7 +11,8 @@ def storable(text: str) -> str:
     PostgreSQL stores neither of them, and UTF-8 cannot encode a surrogate. The original
     stays in the raw topic.
     """
-    if text.isascii() and "\0" not in text:  # most texts; ten times faster than a search
+    # Most texts; ten times faster than a search.
+    if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("�", text)
 

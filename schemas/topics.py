@@ -14,9 +14,7 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic.
-
-    `record` is the Avro record of its values.
+    """One topic. `record` is the Avro record of its values.
 
     schemas/pipeline.py says which stages and roles write and read it.
     """
@@ -100,20 +98,24 @@ TOPICS: dict[TopicName, Topic] = {
 }
 
 HORIZON_MS = 8 * DAY_MS
-"""How long dedupe remembers a key: at least the retention of raw-messages plus one day.
+"""The horizon: how long dedupe remembers a key.
 
-It is also the `min.compaction.lag.ms` of enriched-messages.
+It is at least the retention of raw-messages plus one day. It is also the
+`min.compaction.lag.ms` of enriched-messages.
 """
 
 TOMBSTONE_MS = 30 * DAY_MS
-"""How long enriched-messages keeps a tombstone after compaction.
+"""The time for which enriched-messages keeps a tombstone after compaction.
 
 A reader or a restored database that is further behind misses deletions.
 """
 
 
 def retention_ms(topic: Topic, settings: Kafka) -> int:
-    """How long a topic keeps its records. The settings decide it for two topics."""
+    """The retention of a topic in milliseconds.
+
+    For two topics the settings decide it.
+    """
     days = {
         "raw-messages": settings.raw_retention_days,
         "quarantine": settings.quarantine_retention_days,
@@ -139,9 +141,9 @@ def topic_config(topic: Topic, settings: Kafka) -> dict[str, str]:
 def claims_config(settings: Kafka) -> dict[str, str]:
     """Configuration of the changelog of dedupe's claims (docs/decisions/0041).
 
-    Compaction removes what a block holds again, so small segments keep a load short.
-    The age of a segment is that of its newest record, so small ones also end soon after
-    the horizon.
+    Compaction removes tails whose claims a block repeats, so small segments keep a load
+    short. The age of a segment is that of its newest record, so small ones are also
+    deleted soon after the horizon.
     """
     return {
         "cleanup.policy": "compact,delete",
@@ -156,7 +158,7 @@ def claims_config(settings: Kafka) -> dict[str, str]:
 
 
 UNNAMED = "sensorium"
-"""What the pipeline with the empty namespace is called where it needs a name."""
+"""The name of the pipeline with the empty namespace, where it needs one."""
 
 
 @dataclass(frozen=True, slots=True)

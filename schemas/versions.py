@@ -1,7 +1,7 @@
-"""Versions of records and of stored state, for those that a newer program wrote.
+"""Versions of records and of stored state, by which a program detects those of a newer one.
 
-An unknown version is no fault of the record: this program has to be upgraded. So such a
-record is neither quarantined nor skipped; its partition is held where it is.
+An unknown version is not the record's fault: this program has to be upgraded. So such a
+record is neither quarantined nor skipped. Its partition is parked at that record.
 """
 
 from functools import cache
@@ -36,9 +36,7 @@ def with_version(body: bytes) -> bytes:
 
 
 def body_of(value: bytes, kind: str) -> bytes:
-    """The bytes after the version.
-
-    Raises UnknownVersion.
+    """The bytes after the version. Raises UnknownVersion.
 
     State that was written before versions existed begins with the array, whose first
     byte is larger than any version.

@@ -52,9 +52,7 @@ class WebAddress:
 
 
 def web_address(text: str, base: WebAddress | None = None) -> WebAddress:
-    """The address in `text`, resolved against `base` if given.
-
-    Raises NotAnAddress.
+    """The address in `text`, resolved against `base` if that is set. Raises NotAnAddress.
 
     The fragment is removed, because it is never sent.
     """

@@ -19,14 +19,16 @@ from streams.errors import StreamsError
 PREFIX = "SENSORIUM_"
 _NAMESPACE = re.compile(r"([a-z0-9][a-z0-9-]{0,40}(\.[a-z0-9][a-z0-9-]{0,15})?)?")
 MOST_PROCESSES = 64
-"""The most processes of a receiver. More processes than cores only take memory and
-connections to Postgres.
+"""The most processes of a receiver.
+
+More processes than cores only take memory and connections to Postgres.
 """
 HOME_VARIABLE = "SENSORIUM_HOME"
 """Tells commands the folder of `sensorium up`. It is not a setting of a role."""
 RESERVED_NAMESPACES = frozenset({"sensorium", "media", "public", "information-schema"})
-"""Postgres schemas and folders of the object store that exist already. Those of the
-empty namespace are `sensorium` and `media`.
+"""Postgres schemas and folders of the object store that exist already.
+
+Those of the empty namespace are `sensorium` and `media`.
 """
 WRITTEN_BY_UP = frozenset({"SENSORIUM_CONSOLE__URL"})
 """Names that `sensorium up` writes for people and other programs.
@@ -94,8 +96,9 @@ def _secret(kind: type, value: object) -> object:
 
 
 def _in_environment_names(message: str) -> str:
-    """Replaces `$.kafka.partitions` in a message by the name that a person sets,
-    SENSORIUM_KAFKA__PARTITIONS.
+    """Replaces a path in a message by the name that a person sets.
+
+    `$.kafka.partitions` becomes SENSORIUM_KAFKA__PARTITIONS.
     """
     return re.sub(r"`\$\.([a-z_.]+)`", lambda m: PREFIX + m[1].replace(".", "__").upper(), message)
 
@@ -103,13 +106,15 @@ def _in_environment_names(message: str) -> str:
 def _check(settings: Settings) -> None:
     if not _NAMESPACE.fullmatch(settings.namespace):
         raise SettingsError(
-            "SENSORIUM_NAMESPACE may have lower-case letters, digits and hyphens, at most 41; a further "
-            "set of topics follows after a dot, as in shop.2 (docs/operating.md, 'Another number of partitions')"
+            "SENSORIUM_NAMESPACE may have lower-case letters, digits and hyphens, at "
+            "most 41; a further set of topics follows after a dot, as in shop.2 "
+            "(docs/operating.md, 'Another number of partitions')"
         )
     pipeline = Names(settings.namespace).pipeline
     if pipeline in RESERVED_NAMESPACES or pipeline.startswith("pg-"):
         raise SettingsError(
-            f"SENSORIUM_NAMESPACE {settings.namespace} would share rows or files with others; leave it empty or choose another name"
+            f"SENSORIUM_NAMESPACE {settings.namespace} would share rows or files with "
+            "others; leave it empty or choose another name"
         )
     _check_receiver(settings.receiver)
     if settings.kafka.partitions < 1:
@@ -130,7 +135,8 @@ def _check(settings: Settings) -> None:
         public.scheme not in ("http", "https") or not public.netloc or public.query
     ):
         raise SettingsError(
-            "SENSORIUM_CONSOLE__PUBLIC_URL must be an address such as https://console.example.com, or empty"
+            "SENSORIUM_CONSOLE__PUBLIC_URL must be an address such as "
+            "https://console.example.com, or empty"
         )
     if settings.local.threads < 1 or settings.local.waiting < 1:
         raise SettingsError(
@@ -138,25 +144,28 @@ def _check(settings: Settings) -> None:
         )
     if settings.kafka.min_insync_replicas > settings.kafka.replication_factor:
         raise SettingsError(
-            "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not exceed SENSORIUM_KAFKA__REPLICATION_FACTOR"
+            "SENSORIUM_KAFKA__MIN_INSYNC_REPLICAS must not exceed "
+            "SENSORIUM_KAFKA__REPLICATION_FACTOR"
         )
 
 
 def _check_receiver(receiver: ReceiverSettings) -> None:
     if receiver.max_body_bytes + 64 * 1024 > MAX_RECORD_BYTES // 2:
         raise SettingsError(
-            f"SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not exceed {MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
+            "SENSORIUM_RECEIVER__MAX_BODY_BYTES + 64 KiB must not exceed "
+            f"{MAX_RECORD_BYTES // 2} bytes, half of the largest Kafka record"
         )
     if not 1 <= receiver.processes <= MOST_PROCESSES:
         raise SettingsError(f"SENSORIUM_RECEIVER__PROCESSES must be 1 to {MOST_PROCESSES}")
     if receiver.max_pending_bytes < 2 * receiver.max_body_bytes:
         raise SettingsError(
-            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must be at least twice SENSORIUM_RECEIVER__MAX_BODY_BYTES, because one tenant gets half of it"
+            "SENSORIUM_RECEIVER__MAX_PENDING_BYTES must be at least twice "
+            "SENSORIUM_RECEIVER__MAX_BODY_BYTES, because one tenant gets half of it"
         )
     if receiver.url and not _is_base_address(receiver.url):
         raise SettingsError(
-            "SENSORIUM_RECEIVER__URL must be an address such as https://hooks.example.com, "
-            "without a user, a query or a fragment"
+            "SENSORIUM_RECEIVER__URL must be an address such as "
+            "https://hooks.example.com, without a user, a query or a fragment"
         )
 
 
@@ -164,8 +173,9 @@ def _check_retention(settings: Settings) -> None:
     longest = (HORIZON_MS - DAY_MS) / DAY_MS
     if not 0 < settings.kafka.raw_retention_days <= longest:
         raise SettingsError(
-            f"SENSORIUM_KAFKA__RAW_RETENTION_DAYS must be above 0 and at most {longest:g}: a claim is kept for "
-            f"{HORIZON_MS // DAY_MS} days, and an older record could be forwarded twice"
+            "SENSORIUM_KAFKA__RAW_RETENTION_DAYS must be above 0 and at most "
+            f"{longest:g}: a claim is kept for {HORIZON_MS // DAY_MS} days, and an "
+            "older record could be forwarded twice"
         )
     if settings.kafka.quarantine_retention_days <= 0:
         raise SettingsError("SENSORIUM_KAFKA__QUARANTINE_RETENTION_DAYS must be above 0")
@@ -177,7 +187,7 @@ def _check_retention(settings: Settings) -> None:
 
 
 def _is_base_address(text: str) -> bool:
-    """Whether a path can be appended to the address."""
+    """True if a path can be appended to the address."""
     try:
         address = web_address(text)
     except NotAnAddress:
@@ -186,8 +196,9 @@ def _is_base_address(text: str) -> bool:
 
 
 def to_environment(settings: Settings, parts: Container[str] | None = None) -> dict[str, str]:
-    """Returns every setting in force under its full name, or only those of some parts
-    (`kafka`, `namespace`, …).
+    """Returns every setting in force under its full name, or those of some parts.
+
+    Parts are `kafka`, `namespace`, and so on.
     """
     return {
         f"{PREFIX}{'__'.join(path).upper()}": str(value).lower()

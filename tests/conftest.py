@@ -3,7 +3,7 @@
 import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from schemas.settings import Settings
 from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.depth import THOROUGH, load_profile
+from tests.failure_logs import logs_of
 from tests.servers import temporary_stack
 
 if "SENSORIUM_TEST_STACK" in os.environ:
@@ -84,6 +85,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows the ends of the logs of its processes."""
+    report = yield
+    if report.failed:
+        report.sections += logs_of(getattr(item, "funcargs", {}), call.start)
+    return report
 
 
 class _Collector:

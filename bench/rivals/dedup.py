@@ -1,5 +1,6 @@
-"""Measures deduplication: lanes alone beside other systems that forget no key within a
-horizon, and the whole of dedupe beside the bare rivals.
+"""Measures deduplication by lanes and by other systems that forget no key in a horizon.
+
+It compares lanes alone with each of them, and the whole of dedupe with the bare rivals.
 
 All get the same records. The bare ones (lanes, Kafka Streams, Quix Streams) look up a
 key and pass 480 B on undecoded, with 1.2 outputs, and remember it in a changelog. The
@@ -46,7 +47,8 @@ _FULL_GOALS = (Goal(DEDUPE, QUIX, 1.0), Goal(DEDUPE, STOCK, 8.0))
 def run(rig: Rig) -> list[Table]:
     """Measures the rates, in turns."""
     bare, full = Sides(), Sides()
-    lanes.ours_run(rig, count(RECORDS))  # not counted: the broker is faster once compiled
+    # Not counted: the broker is faster once compiled.
+    lanes.ours_run(rig, count(RECORDS))
     for _ in range(ROUNDS):
         bare.add(LANES, lanes.ours_run(rig, count(RECORDS), WARMING))
         bare.add(MEMORY, _bare(rig, _memory, RECORDS))
@@ -62,9 +64,7 @@ def run(rig: Rig) -> list[Table]:
 
 
 def latency(rig: Rig) -> list[Table]:
-    """Measures the time from giving a record to its producer until a read_committed
-    reader has the result.
-    """
+    """Measures the time from a record's send until a read_committed reader has the result."""
     sides: dict[str, dedupe.Started] = {
         DEDUPE: dedupe.ours_started,
         LANES: lanes.ours_started,

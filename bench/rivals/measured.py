@@ -1,5 +1,6 @@
-"""Collects what product and rivals did in one run, and builds a table per measurement
-with its goals.
+"""Collects the results of one run of product and rivals.
+
+It builds a table per measurement with its goals.
 """
 
 import os
@@ -44,8 +45,8 @@ class Sides:
     def add(self, name: str, pace: Pace) -> None:
         self.paces.setdefault(name, []).append(pace)
         print(
-            f"  {name}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs of CPU each, "
-            f"{pace.memory_mib:.0f} MiB",
+            f"  {name}: {pace.per_second:,.0f}/s, {pace.cpu_microseconds:.0f} µs of "
+            f"CPU each, {pace.memory_mib:.0f} MiB",
             flush=True,
         )
 

@@ -1,5 +1,6 @@
-"""The rivals' programs, fetched and built once per machine like the servers, from
-sources and lock files in this folder.
+"""The rivals' programs, fetched and built once per machine.
+
+They are built from sources and lock files in this folder.
 """
 
 import hashlib

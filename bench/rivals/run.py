@@ -15,7 +15,7 @@ NEEDS: dict[str, tuple[Callable[[Say], object], ...]] = {
     "latency": _STREAMS,
     "sink": _CONNECT,
 }
-"""What must be fetched and built before the measurements."""
+"""The programs that must be fetched and built before the measurements."""
 STAGES: dict[str, Callable[[Rig], list[Table]]] = {
     "gateway": gateway.run,
     "dedup": dedup.run,

@@ -1,5 +1,6 @@
-"""Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY,
-with the same new messages and second versions.
+"""Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY.
+
+All of them write the same new messages and second versions.
 
 The rivals write one table with the columns, indexes and defaults of chat_messages. The
 sink writes that one, the arrivals, the steps and its position.
@@ -102,7 +103,8 @@ def _sink(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already
 
 
 def _connect(rig: Rig, settings: Settings, messages: list[EnrichedMessage], already: int) -> Pace:
-    topic = Names(settings.namespace).topic("audio")  # an existing topic that is not used otherwise
+    # An existing topic that is not used otherwise.
+    topic = Names(settings.namespace).topic("audio")
     fill(settings.kafka, topic, (connect_record(one) for one in messages))
     done = committed(settings.kafka, f"connect-{_name(settings)}", topic)
     with _worker(rig, settings, topic) as worker:
@@ -142,8 +144,9 @@ def _name(settings: Settings) -> str:
 
 @contextmanager
 def _worker(rig: Rig, settings: Settings, topic: str) -> Iterator[Worker]:
-    """Runs a standalone worker with one task, tuned as its users do: large batches,
-    each rewritten to one statement.
+    """Runs a standalone worker with one task, tuned as its users do.
+
+    It writes large batches, each rewritten to one statement.
     """
     folder = rig.folder / _name(settings)
     folder.mkdir(exist_ok=True)

@@ -43,7 +43,8 @@ segment routing (5f00::/16), and the IPv4-compatible (::/96) and IPv4-translated
 (::ffff:0:0:0/96) forms, which lead to an IPv4 address.
 """
 _REFUSED_IPV6 = (
-    "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID, drone identities, anycast
+    # Protocol assignments: Teredo, benchmarks, ORCHID, drone identities, anycast.
+    "2001::/23",
     "2001:db8::/32",  # documentation
     "2002::/16",  # 6to4, which leads to an IPv4 address
     "2620:4f:8000::/48",  # AS112

@@ -105,7 +105,8 @@ class Downloader:
         credentials = dict(headers)
         for _ in range(MAX_HOPS + 1):
             if target.origin != first.origin:
-                credentials = {}  # for all later hops: other servers must not direct their use
+                # For all later hops: other servers must not direct their use.
+                credentials = {}
             request = [
                 ("accept", "*/*"),
                 ("accept-encoding", "identity"),  # media is compressed already

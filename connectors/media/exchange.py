@@ -144,7 +144,8 @@ class _Reading:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._has_head:  # this is the head of another answer, which was not requested
+        # This is the head of another answer, which was not requested.
+        if self._has_head:
             return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:
@@ -202,7 +203,8 @@ class _Reading:
                 raise BadExchange(type(error).__name__) from None
         brought = sum(map(len, self._pieces))
         self._idle_bytes = 0 if brought else self._idle_bytes + len(data)
-        if self._idle_bytes > LARGEST_HEAD_BYTES:  # an endless head, trailer or extension
+        # An endless head, trailer or extension.
+        if self._idle_bytes > LARGEST_HEAD_BYTES:
             raise BadExchange(f"a head or trailers of over {LARGEST_HEAD_BYTES} bytes")
         if not self._is_complete:
             await asyncio.sleep(self._effort.pause_seconds(brought, len(self._pieces)))

@@ -40,7 +40,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How the child for one file ended.
+    """The way in which the child for one file ended.
 
     `signal` is the one that killed it, or 0; `answer` is what it wrote.
     """
@@ -95,8 +95,9 @@ class PreparedAudio(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
 
 
 class Probed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The results of a child's probe: name in isolation.HOLDS → True if the attempt was
-    prevented.
+    """The results of a child's probe.
+
+    They map each name in isolation.HOLDS to True if the attempt was prevented.
     """
 
     holds: dict[str, bool]

@@ -66,14 +66,15 @@ def leave_the_system() -> bool:
 
 
 def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
-    """In the child for one file: keeps only memory, some CPU time and one descriptor."""
+    """Keeps only memory, some CPU time and one descriptor. Runs in the child for one file."""
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     os.closerange(0, answer)
     os.closerange(answer + 1, min(most_open, 65_536) if most_open > 0 else 65_536)
     _limit(resource.RLIMIT_NOFILE, answer + 1)
-    with contextlib.suppress(OSError, ValueError):  # SIGXCPU at the soft limit, SIGKILL after it
+    # SIGXCPU at the soft limit, SIGKILL after it.
+    with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     with contextlib.suppress(OSError):
         seccomp.confine()

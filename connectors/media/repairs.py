@@ -25,7 +25,7 @@ _LEAST_OF_PIXELS = 8
 """A truncated chunk of pixels is padded if at least an eighth of it is present."""
 _WEBP_HAS_ALPHA = 0x10
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
-"""Where a HEIF or AVIF declares one of its items as metadata.
+"""The place where a HEIF or AVIF declares one of its items as metadata.
 
 The item's number has 2 or 4 bytes.
 """
@@ -74,7 +74,8 @@ def _plain_png(data: bytes) -> bytes:
     while len(head := data[at : at + 8]) == 8:
         size, kind = struct.unpack(">I4s", head)
         body = data[at + 8 : at + 8 + size]
-        if len(body) < size and kind != b"IDAT":  # an impossible size: look for the pixels
+        # An impossible size: look for the pixels.
+        if len(body) < size and kind != b"IDAT":
             found = data.find(b"IDAT", at + 8)
             if found < 0:
                 break
@@ -107,7 +108,8 @@ def _plain_jpeg(data: bytes) -> bytes:
         if marker in _JPEG_TABLES or (is_head and size >= _JPEG_SHORTEST_HEAD):
             parts.append(data[at : at + size])
         elif not (is_head or marker in _JPEG_EXTRAS) or follows != b"\xff":
-            size = 2  # not a segment, or one with a wrong size: look for the next marker
+            # Not a segment, or one with a wrong size: look for the next marker.
+            size = 2
         at += size
     return data
 

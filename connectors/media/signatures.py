@@ -94,7 +94,8 @@ def _repeats(head: bytes, frame: Callable[[bytes], _Frame | None]) -> bool:
         return False
     length, kind = first
     following = head[length : length + 8]
-    if len(following) < 8:  # the only frame of its file, or one that ends beyond the head
+    # The only frame of its file, or one that ends beyond the head.
+    if len(following) < 8:
         return length == len(head) or (length > len(head) - 8 and len(head) >= HEAD_BYTES)
     second = frame(following)
     return second is not None and second[1] == kind

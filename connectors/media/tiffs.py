@@ -45,7 +45,8 @@ def _grey_with_alpha(image: TiffImagePlugin.TiffImageFile) -> Image.Image:
     In little-endian files the high byte comes last.
     """
     is_little = image.tag_v2.prefix == b"II"
-    if image.tag_v2.get(_COMPRESSION, 1) != 1:  # the decoder returned the machine's byte order
+    # The decoder of a compressed file returns the machine's byte order.
+    if image.tag_v2.get(_COMPRESSION, 1) != 1:
         is_little = sys.byteorder == "little"
     bands = image.split()
     grey, alpha = (bands[1], bands[3]) if is_little else (bands[0], bands[2])

@@ -26,7 +26,8 @@ A misread error must not lead to thousands of calls.
 Trouble = Literal[
     "model_rejected_key",  # 401, or a code that says so
     "model_not_served",  # the account does not have the model, or it has ended
-    "model_rejects_request",  # a parameter, a language or a route that cannot be adapted
+    # A parameter, a language or a route that cannot be adapted.
+    "model_rejects_request",
     "model_cannot_see",  # a text model was asked about a picture
     "model_account",  # billing, permission, region
     "model_out_of_quota",
@@ -264,7 +265,7 @@ def _in_seconds(found: re.Match[str]) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """The seconds that the server seconds for, as a number or a date, within limits."""
+    """The seconds to wait that the server asked for, as a number or a date, within limits."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         seconds = _seconds(headers.get(name, ""))
         if seconds is not None:

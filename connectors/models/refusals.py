@@ -14,7 +14,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from connectors.models.refusal_words import LANGUAGES, ORGANISATION, UNCLEAR_THING, Vocabulary
+from connectors.models.refusal_words import LANGUAGES
+from connectors.models.refusal_words.vocabulary import (
+    ORGANISATION,
+    UNCLEAR_THING,
+    Vocabulary,
+)
 
 LONGEST_REFUSAL_CHARS = 700
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘‚ʼ＇`´ʹ′‛", "'"))

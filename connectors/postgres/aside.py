@@ -1,4 +1,4 @@
-"""What the sink itself writes to Kafka.
+"""The records that the sink itself writes to Kafka.
 
 These are records that Postgres refuses, and tombstones of deleted messages.
 """

@@ -134,7 +134,7 @@ class Sink:
         return self.assigned and not trouble
 
     def status(self) -> dict[str, list[str]]:
-        """What the operations port reports besides "ready": lines for a person."""
+        """The status for the operations port: the troubles, as lines for a person."""
         parts = [f"{part} does not answer" for part in sorted(self._reachable.missing)]
         topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
         return {"troubles": parts + topics + self._held.troubles()}

@@ -49,7 +49,7 @@ class OutOfStep(ConnectorsError):
 
 
 class Refusing(ConnectorsError):
-    """So many records are refused that the program is at fault, not the records.
+    """Nearly all records are refused, so the program is at fault and not the records.
 
     A person has to look.
     """
@@ -99,7 +99,7 @@ class Work:
 
 @dataclass(slots=True)
 class Written:
-    """What the transaction did."""
+    """The result of the transaction."""
 
     rows: int = 0
     unchanged: int = 0
@@ -246,7 +246,8 @@ class Writer:
         if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
         raise OutOfStep(
-            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not at {position.after} under {position.epoch}"
+            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not "
+            f"at {position.after} under {position.epoch}"
         )
 
     async def _store(

@@ -1,4 +1,7 @@
-"""How adapters read foreign JSON: leniently, and without ever raising past `Unreadable`."""
+"""Functions with which adapters read foreign JSON.
+
+They raise nothing but `Unreadable`.
+"""
 
 import json
 import re
@@ -29,7 +32,7 @@ _NAME_CHARS = 256
 _URL_CHARS = 8_192
 _ADDRESS = re.compile(r"https?:[/\\]{2}", re.IGNORECASE)
 _AROUND_ADDRESSES = "".join(map(chr, range(0x21)))
-"""What browsers leave out before and after an address."""
+"""The characters that browsers remove before and after an address."""
 _NO_IDS = frozenset({"null", "nil", "none", "undefined", "nan", "n/a", "-"})
 _PHONE = re.compile(
     r"(?:\s*(?:tel|whatsapp|sms):)?([0-9+()\s./\u2010-\u2015\u2060\u200e\u202a\u202c-]*)",
@@ -50,7 +53,7 @@ _KINDS: dict[AttachmentType, Kind] = {
 
 
 class Unreadable(ConnectorsError):
-    """Carries the verdict out of nested reading; never leaves an adapter."""
+    """Ends nested reading with a verdict. Adapters catch it and return the verdict."""
 
     def __init__(self, verdict: Skip | Quarantine) -> None:
         super().__init__(verdict)
@@ -58,9 +61,10 @@ class Unreadable(ConnectorsError):
 
 
 def parse(body: bytes) -> Document:
-    """The body's JSON object.
+    """The JSON object in the body.
 
-    Raises Unreadable: not JSON, no object, or nested deeper than any provider goes.
+    Raises Unreadable if it is not JSON, is not an object, or is nested deeper than any
+    provider's events are.
     """
     try:
         document = _loaded(body)
@@ -68,16 +72,17 @@ def parse(body: bytes) -> Document:
         raise Unreadable(Quarantine("not_json", f"{len(body)} bytes")) from None
     if not isinstance(document, dict):
         raise Unreadable(Quarantine("not_an_object", type(document).__name__))
-    # a body with so few brackets cannot nest deeper:
-    # nearly all of them, and the walk is dear
+    # Nearly every body has so few brackets that it cannot be nested too deep. Walking
+    # through it is slow.
     if body.count(b"{") + body.count(b"[") > _DEEPEST and _depth_over(document, _DEEPEST):
         raise Unreadable(Quarantine("field_invalid", "nested too deep"))
     return document
 
 
 def _loaded(body: bytes) -> object:
-    """The JSON value. msgspec is several times faster; what it refuses (NaN, lone
-    surrogates, UTF-16) json may still take.
+    """The JSON value, from msgspec or else from the slower `json`.
+
+    `json` accepts some bodies that msgspec refuses: those with NaN, lone surrogates or UTF-16.
     """
     try:
         return msgspec.json.decode(body)
@@ -86,7 +91,7 @@ def _loaded(body: bytes) -> object:
 
 
 def _depth_over(document: object, limit: int) -> bool:
-    """Whether it nests deeper than `limit`, without recursion."""
+    """True if the document is nested deeper than `limit`. Uses no recursion."""
     level: list[object] = [document]
     for _ in range(limit):
         level = [
@@ -102,7 +107,7 @@ def _depth_over(document: object, limit: int) -> bool:
 
 
 def part(document: Document, name: str) -> Document:
-    """The object under `name`; an empty one when there is none."""
+    """The object under `name`, or an empty one."""
     value = document.get(name)
     return value if isinstance(value, dict) else _NOTHING
 
@@ -114,7 +119,10 @@ def parts(document: Document, name: str) -> list[Document]:
 
 
 def text(document: Document, name: str, limit: int | None = None) -> str | None:
-    """The string (or number) under `name`, made storable; None for anything else and for nothing."""
+    """The string or number under `name` as storable text.
+
+    None if it is empty or anything else.
+    """
     value = document.get(name)
     return None if value is None else _as_text(value, limit)
 
@@ -131,7 +139,7 @@ def _as_text(value: object, limit: int | None) -> str | None:
 
 
 def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
-    """Those of the fields that hold text."""
+    """The fields among `names` that contain text, each cut to `limit` characters."""
     if not document:
         return {}
     return {
@@ -142,17 +150,18 @@ def texts(document: Document, limit: int, *names: str) -> dict[str, str]:
 
 
 def name_of(document: Document, name: str) -> str | None:
-    """A short string: a name, an id, a code."""
+    """The short text under `name`, such as a name, an id or a code."""
     value = document.get(name)
-    if isinstance(value, str):  # nearly always: without another call
+    if isinstance(value, str):  # nearly always, so this avoids another call
         return storable(value)[:_NAME_CHARS] or None
     return None if value is None else _as_text(value, _NAME_CHARS)
 
 
 def link(document: Document, name: str) -> str | None:
-    """A web address of a sane length, or None.
+    """The web address under `name`, or None if it is not one or is too long.
 
-    It stays as it was written, because it is shown; a request for it reads it with web_address.
+    It stays as it was written, because people see it. A request for it parses it with
+    `web_address`.
     """
     value = text(document, name)
     if value is None:
@@ -162,13 +171,13 @@ def link(document: Document, name: str) -> str | None:
 
 
 def who(document: Document, name: str) -> str | None:
-    """What names a person, an account or a group: a short string or a whole number."""
+    """The id of a person, an account or a group: a short string or an integer, as text."""
     found = name_of(document, name)
     return None if found is None or isinstance(document[name], float) else found
 
 
 def whole(document: Document, name: str) -> str | None:
-    """What `who` gives, but neither cut nor changed: what a conversation is told apart by."""
+    """The same id as `who`, but neither cut nor changed, because it distinguishes conversations."""
     value = document.get(name)
     if isinstance(value, str):
         return value or None
@@ -176,7 +185,10 @@ def whole(document: Document, name: str) -> str | None:
 
 
 def phone(document: Document, name: str) -> str | None:
-    """A phone number as digits; None for a text that is not one: a user id holds digits too."""
+    """The digits of a phone number, or None if the text is not one.
+
+    A user id may contain digits too, so the whole text must have the form of a number.
+    """
     value = whole(document, name)
     if value is None or len(value) > _NAME_CHARS:
         return None
@@ -192,7 +204,7 @@ def phone(document: Document, name: str) -> str | None:
 
 
 def _with_plain_digits(value: str) -> str:
-    """Full-width signs and the digits of other scripts are written as ASCII."""
+    """Converts full-width characters and the digits of other scripts to ASCII."""
     if value.isascii():
         return value
     return "".join(
@@ -202,7 +214,7 @@ def _with_plain_digits(value: str) -> str:
 
 
 def identifier(value: object) -> str | None:
-    """A provider's id as text, when it can serve as one."""
+    """The value as text if it can be a provider's id, otherwise None."""
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -211,9 +223,9 @@ def identifier(value: object) -> str | None:
 
 
 def own_id(value: object) -> str | None:
-    """What `identifier` gives; None for what stands where a system has no id, such as 0 or "null".
+    """The same as `identifier`, but None for placeholders that mean "no id", such as 0 or "null".
 
-    Everything under such an id would be taken for one thing.
+    Otherwise all objects without an id would be taken for one object.
     """
     found = identifier(value)
     if found is None or found != found.strip() or not found.strip("0"):
@@ -222,20 +234,20 @@ def own_id(value: object) -> str | None:
 
 
 def message_id(value: object) -> str | None:
-    """A provider's id of a message; None for one that only `POST /chat` may give."""
+    """A provider's id of a message, or None if only `POST /chat` may produce this id."""
     found = own_id(value)
     return None if found is None or found.startswith(DIRECT_ID_PREFIX) else found
 
 
 def identified(body: bytes, found: str | None) -> tuple[str, ...]:
-    """The one id of a body, or the body's digest."""
+    """The ids of a body with one event: `found`, or else the body's digest."""
     return (found or body_id(body),)
 
 
 def conversation(*of: str | None) -> str:
-    """`a~b`, each part made of allowed characters.
+    """The conversation id `a~b`, with each part reduced to allowed characters.
 
-    Raises Unreadable when one is missing.
+    Raises Unreadable if a part is missing.
     """
     if not all(of):
         raise Unreadable(Quarantine("conversation_missing", "neither a phone number nor a user id"))
@@ -243,8 +255,9 @@ def conversation(*of: str | None) -> str:
 
 
 def must_be_keyed(raw: RawMessage, found: str) -> None:
-    """The id in the body and the one in the key must be the same, or a forged key could
-    claim another's message.
+    """Raises Unreadable unless the id in the body is the one in the record's key.
+
+    Otherwise a forged key could claim another message.
     """
     if raw.message_key.split(":", 2)[2:] != [found]:
         raise Unreadable(Quarantine("identifier_mismatch", "the body's id is not the key's"))
@@ -263,7 +276,10 @@ def instance_in_key(raw: RawMessage, found: str) -> str | None:
 
 
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
-    """The kind of a message that is its attachments: `mixed` when they are of several types."""
+    """The kind of a message by its attachments: `mixed` if they have several types.
+
+    It is `without` for a message without attachments.
+    """
     types = {attachment.type for attachment in attachments}
     if len(types) > 1:
         return "mixed"
@@ -271,7 +287,7 @@ def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") ->
 
 
 def present(**fields: object) -> dict[str, Any]:
-    """The fields that hold something: 0 and False do."""
+    """The fields that are neither None nor empty. 0 and False are kept."""
     return {
         name: value for name, value in fields.items() if value is not None and (value or value == 0)
     }

@@ -1,8 +1,7 @@
-"""The fields of a message's attributes that mean the same for every provider: their
-contract is docs/message-attributes.md.
+"""The fields of a message's attributes that mean the same for every provider.
 
-Each function gives one field as that page describes it, from the provider's own object.
-What does not hold is left out.
+Their contract is docs/message-attributes.md. Each function returns one field as that page
+describes it, from the provider's own object. It leaves out values of other types.
 """
 
 from collections.abc import Iterable
@@ -41,12 +40,12 @@ _REFERRAL = (
 
 
 def is_set(value: object) -> bool:
-    """Whether a provider's flag is up, however its serialiser writes a boolean."""
+    """True if a provider's flag is set, in any notation that serialisers use for a boolean."""
     return value not in (None, False, 0, "", "0", "f", "false", "False")
 
 
 def place(of: Document) -> dict[str, str]:
-    """A location of WhatsApp: coordinates as decimal text, and what it is called."""
+    """A location of WhatsApp: coordinates as decimal text, name, address and link."""
     return texts(of, 1_000, "latitude", "longitude", "name", "address", "url")
 
 
@@ -66,7 +65,7 @@ def card(of: Document) -> dict[str, Any]:
 
 
 def named_card(phone: str | None, *names: str | None) -> dict[str, Any]:
-    """A contact card of which only a number and a name are known."""
+    """A contact card from a number and the parts of a name."""
     return present(
         name=" ".join(name for name in names if name),
         phones=[{"phone": phone}] if phone else [],
@@ -74,7 +73,7 @@ def named_card(phone: str | None, *names: str | None) -> dict[str, Any]:
 
 
 def order(of: Document) -> dict[str, Any]:
-    """What a customer wants to buy. Numbers are text, exactly as they were written."""
+    """The order of a customer. Numbers are text, exactly as they were written."""
     items = [
         texts(item, 200, "product_retailer_id", "name", "quantity", "item_price", "currency")
         for item in parts(of, "product_items")[:MOST_ITEMS]
@@ -83,25 +82,29 @@ def order(of: Document) -> dict[str, Any]:
 
 
 def reaction(message_id: str | None, emoji: str | None) -> dict[str, Any]:
-    """To which message; `removed` when it is taken back."""
+    """A reaction to a message. Without an emoji it is `removed`."""
     return present(message_id=message_id, emoji=emoji, removed=not emoji or None)
 
 
 def quoted(id: str | None, **more: str | None) -> dict[str, Any]:
-    """The message that this one answers: its id, and what the provider tells of it beside that."""
+    """The message that this one answers: its id, and the provider's other facts about it."""
     return present(id=id, **more)
 
 
 def referral(of: Document) -> dict[str, str]:
-    """The advertisement or link that the customer came by."""
+    """The advertisement or link through which the customer came."""
     return texts(of, 2_000, *_REFERRAL)
 
 
 def answers(of: object) -> dict[str, Any]:
-    """The top level of a form's answers, from JSON text or an object: text, or lists of text."""
+    """The top level of a form's answers, from JSON text or an object.
+
+    Each answer is a text or a list of texts.
+    """
     if isinstance(of, str):
         try:
-            of = msgspec.json.decode(of.encode(errors="replace"))  # it may hold half a pair
+            # The text may have a lone surrogate.
+            of = msgspec.json.decode(of.encode(errors="replace"))
         except (msgspec.DecodeError, RecursionError):
             return {}
     if not isinstance(of, dict):
@@ -125,7 +128,7 @@ def _plain(value: object) -> str | None:
 
 
 def choices(of: Document, name: str) -> list[dict[str, Any]]:
-    """What a message offers to choose from or to fill in."""
+    """The choices that a message offers, or its fields to fill in."""
     return [
         found
         for one in parts(of, name)[:MOST_ITEMS]

@@ -1,10 +1,10 @@
-"""Reads those fields of a body that its id or its message needs, without values of all others.
+"""Reads only the fields of a body that its id or its message needs, which is faster.
 
-The answer is that of the full reading (`adapter.parse`), or none. msgspec checks the
-form of what it skips, with two exceptions, which are checked here: that strings are
-UTF-8, and that integers have at most 4,300 digits. What it refuses although `json`
-takes it (NaN, lone surrogates) is left to the full reading, as is everything that is
-nested. tests/unit/test_provider_briefs.py compares both readings over changed bodies.
+The result equals that of the full reading (`adapter.parse`), or there is none. msgspec
+checks the form of values that it skips, except for two rules, which are checked here:
+strings are UTF-8, and integers have at most 4,300 digits. The full reading gets the bodies
+that only `json` accepts (with NaN or lone surrogates) and those with many brackets.
+tests/unit/test_provider_briefs.py compares both readings with modified bodies.
 """
 
 from typing import Any
@@ -14,26 +14,24 @@ import msgspec
 from connectors.providers.adapter import Document
 
 MOST_DIGITS = 4_300
-"""Python takes no integer with more digits."""
+"""Python reads no integer with more digits."""
 _LOOKED_AT_EVERY = 4_096
 _LOOKED_AT = 16
-"""Bytes.
+"""The number of bytes that are examined in each _LOOKED_AT_EVERY bytes.
 
-A number with too many digits covers one of these places whole, wherever it begins.
+A number with too many digits fills at least one of these places completely.
 """
 MOST_BRACKETS = 60
-"""A body with so few nests no deeper than `adapter.parse` allows."""
+"""A body with at most this many brackets is not nested deeper than `adapter.parse` allows."""
 Brief = msgspec.json.Decoder[Any]
-"""Of a TypedDict without required fields, whose other fields are Any: values are the
-same as in a full reading.
+"""A decoder for a TypedDict that has no required fields and no types but Any and TypedDicts.
+
+So its values are the same as in a full reading.
 """
 
 
 def brief_event(brief: Brief, body: bytes) -> Document | None:
-    """Those fields of the body's object that the TypedDict names.
-
-    None: read it in full.
-    """
+    """The fields of the body's object that the TypedDict names, or None if it needs a full reading."""
     if body.count(b"{") + body.count(b"[") > MOST_BRACKETS or _may_hold_a_long_number(body):
         return None
     try:

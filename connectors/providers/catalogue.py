@@ -1,4 +1,4 @@
-"""Which provider's file does what.
+"""The catalogue of providers, and the calls that find a provider by its name.
 
 A provider is one entry here and one row of schemas/providers.py.
 """
@@ -22,15 +22,15 @@ DIRECT = Direct(reserved=PROVIDERS.keys())
 
 
 def adapter_for(raw: RawMessage) -> Adapter | None:
-    """The provider of the endpoint that received a record.
+    """The provider of the endpoint that received a record, or None if it is unknown.
 
-    What came by `POST /chat` has the direct form, whatever its provider is called.
+    A record of `POST /chat` has the direct form, whatever provider it names.
     """
     return PROVIDERS.get(raw.provider) if raw.endpoint_id else DIRECT
 
 
 def read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-    """What a raw record says. Never raises."""
+    """The message in a raw record, or why there is none. Never raises."""
     adapter = adapter_for(raw)
     return (
         Quarantine("provider_unknown", raw.provider[:64]) if adapter is None else adapter.read(raw)
@@ -46,10 +46,7 @@ def identify(provider: str, body: bytes) -> tuple[str, ...]:
 def check_signature(
     provider: str, claim: Claim, secrets: tuple[str, ...], age_seconds: float
 ) -> Examined | None:
-    """What a webhook's signature is worth.
-
-    None: the provider signs nothing that we could check.
-    """
+    """The result of checking a webhook's signature, or None if the provider does not sign."""
     adapter = PROVIDERS.get(provider)
     return (
         None
@@ -72,11 +69,10 @@ def download_candidates(
 ) -> tuple[DownloadCandidate, ...]:
     """The requests to try for a file, in order. Raises ForeignHost.
 
-    `exempt` are (host, port) pairs that a person allowed, whosever they are.
+    `exempt` are (host, port) pairs that the operator allowed, whichever host they name.
     """
     try:
-        # in its canonical form, so that what is decided
-        # here is decided about what will be asked for
+        # Decisions are made about the canonical form, because that form is requested.
         address = web_address(url).href if url else ""
     except NotAnAddress:
         return ()

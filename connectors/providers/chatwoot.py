@@ -1,4 +1,4 @@
-"""Chatwoot: messages of many channels, one event a request.
+"""Chatwoot: messages of many channels, with one event per request.
 
 Contract: chatwoot/chatwoot v4.15.1, WebhookListener and Message#webhook_data.
 """
@@ -78,7 +78,7 @@ class _BriefAccount(TypedDict, total=False):
 
 
 class _ChatwootBrief(TypedDict, total=False):
-    """What names every event but an answer to a form."""
+    """The fields that identify any event except an answer to a form."""
 
     event: Any
     id: Any
@@ -108,9 +108,9 @@ class _Sender(TypedDict, total=False):
 
 
 class _ChatwootMessage(TypedDict, total=False):
-    """Every field that is read of a new message: Chatwoot sends about four times as many.
+    """The fields of a new message that are used. Chatwoot sends about four times as many.
 
-    An update, of which more is read, is always read in full.
+    More fields of an update are used, so an update is always read in full.
     """
 
     account: _BriefAccount
@@ -152,7 +152,10 @@ class Chatwoot(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float = FRESH_SECONDS
     ) -> Examined:
-        """The time is fresh at each attempt, so the window is short whatever `age_seconds` says."""
+        """Checks the signature in a short window, whatever `age_seconds` is.
+
+        Chatwoot signs each attempt with the current time.
+        """
         return judge_timed(claim, _claimed_signature(claim), secrets, FRESH_SECONDS)
 
     def sign(self, secret: str, body: bytes, now: int) -> dict[str, str]:
@@ -160,7 +163,7 @@ class Chatwoot(Provider):
         return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
 
     def sample(self, message: SampleMessage) -> Sample:
-        """The conversation is its number, or `account~number`; the customer is the contact's id."""
+        """A sample. Its conversation is a number or `account~number`, its customer a contact's id."""
         return chatwoot(
             message.text,
             message.file,
@@ -172,7 +175,7 @@ class Chatwoot(Provider):
 
 
 def _claimed_signature(claim: Claim) -> ClaimedSignature:
-    """`X-Chatwoot-Signature: sha256=<hex>` over `X-Chatwoot-Timestamp.body`."""
+    """Reads `X-Chatwoot-Signature: sha256=<hex>`, which is over `X-Chatwoot-Timestamp.body`."""
     header = claim.headers.get("x-chatwoot-signature")
     stamp = claim.headers.get("x-chatwoot-timestamp")
     if header is None or stamp is None:
@@ -184,10 +187,10 @@ def _claimed_signature(claim: Claim) -> ClaimedSignature:
 
 
 def _event_key(event: Document) -> str | None:
-    """`<account id>/<message id>`, and more for an answer to a form; other events carry no id of
-    their own.
+    """The id of a message, `<account id>/<message id>`, with a suffix for an answer to a form.
 
-    The receiver puts the label of the server before it, if the endpoint has one.
+    None for other events, which have no ids. The receiver puts the label of the server
+    before it, if the endpoint has one.
     """
     kind = event.get("event")
     if not isinstance(kind, str) or kind not in MESSAGE_EVENTS:
@@ -200,7 +203,7 @@ def _event_key(event: Document) -> str | None:
 
 
 def read_document(raw: RawMessage, event: Document) -> ChatMessage | Skip | Quarantine:
-    """What the event says. Raises Unreadable."""
+    """The message in the event, or why there is none. Raises Unreadable."""
     kind = event.get("event")
     if not isinstance(kind, str) or not kind:
         return Quarantine("event_missing", "no event")
@@ -235,9 +238,10 @@ def read_document(raw: RawMessage, event: Document) -> ChatMessage | Skip | Quar
 def _message(
     found: str, event: Document, kind: str, spoken: str, instance: str | None
 ) -> ChatMessage:
-    """`instance`: the label of the server, where a tenant has several.
+    """The message of an event that contains one.
 
-    It is part of both ids.
+    `instance` is the label of the server if the tenant has several. It is part of the ids
+    of the message and the conversation.
     """
     conversation_id = _conversation(event, instance)
     private = is_private(event)
@@ -270,23 +274,23 @@ def _message(
 def _conversation(event: Document, instance: str | None) -> str:
     account, talk = part(event, "account"), part(event, "conversation")
     server = [instance] if instance else []
-    # Unlike a message, a conversation with the number 0 is better joined than lost.
+    # A conversation may have the number 0, unlike a message: joining conversations is better
+    # than losing their messages.
     return conversation(*server, identifier(account.get("id")), identifier(talk.get("id")))
 
 
 def _role(sender: Document, spoken: str, event: Document) -> Role:
-    """Who speaks.
+    """The role of the message's author.
 
-    Without a sender it is a template, a campaign or an automation, or a send from the channel's own
-    app.
+    A message without a sender is a template, a campaign, an automation, or was sent from the
+    channel's own app.
     """
     if spoken == "incoming":
         return "user"
     kind = (name_of(sender, "type") or "").lower()
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
-    # A campaign or a template names the person who
-    # set it up or pressed the button: its words are
-    # no less a machine's.
+    # A campaign or a template names the person who created it or pressed the button, but a
+    # program wrote the text.
     is_automatic = (
         additional.get("campaign_id")
         or additional.get("template_params")

@@ -1,4 +1,4 @@
-"""What a Chatwoot message tells beside its words, as docs/message-attributes.md describes it."""
+"""The attributes of a Chatwoot message, as docs/message-attributes.md describes them."""
 
 from typing import Any
 
@@ -23,22 +23,23 @@ from connectors.providers.attributes import (
 )
 
 WEB_PAGES = frozenset({"fallback", "embed"})
-"""Attachments that are links to pages."""
+"""The types of attachments that are links to web pages."""
 _FLAGS = ("external_echo", "deleted", "is_unsupported")
 
 
 def is_private(event: Document) -> bool:
-    """Whether it is an internal note.
+    """True if the message is an internal note, or if that is not certain.
 
-    In doubt it is: a note must reach no customer and no model.
+    A note must reach no customer and no model.
     """
     return is_set(event.get("private"))
 
 
 def attributes_of(event: Document, talk: Document, files: list[Document]) -> dict[str, Any]:
-    """A white list: tokens, addresses of people and configuration that Chatwoot sends stay behind.
+    """The attributes of a message, from a list of allowed fields.
 
-    All text here can be stored: each function that it comes from sees to that.
+    Chatwoot also sends tokens, addresses of people and configuration, which are left out.
+    All text is storable, because the functions that read it make it so.
     """
     content, additional = part(event, "content_attributes"), part(event, "additional_attributes")
     attributes = around(event, talk)
@@ -66,7 +67,7 @@ def _replied(content: Document) -> str | None:
 
 
 def _of_answer(content: Document) -> dict[str, Any]:
-    """What the message answers, and what it became."""
+    """The attributes about the message that is answered, and the message's own flags."""
     replied = identifier(content.get("in_reply_to"))
     external = name_of(content, "in_reply_to_external_id")
     return present(
@@ -81,7 +82,7 @@ def _of_answer(content: Document) -> dict[str, Any]:
 
 
 def _of_send(additional: Document) -> dict[str, Any]:
-    """Which campaign or template it comes from."""
+    """The attributes about the campaign or template of the message."""
     return present(
         campaign_id=identifier(additional.get("campaign_id")),
         template=texts(part(additional, "template_params"), 256, "name", "category", "language"),
@@ -89,7 +90,7 @@ def _of_send(additional: Document) -> dict[str, Any]:
 
 
 def _of_content(content: Document) -> dict[str, Any]:
-    """What belongs to the words."""
+    """The attributes that belong to the text: choices, translations, subject, referral."""
     return present(
         automation_rule_id=identifier(content.get("automation_rule_id")),
         items=choices(content, "items"),
@@ -100,7 +101,7 @@ def _of_content(content: Document) -> dict[str, Any]:
 
 
 def _of_files(files: list[Document]) -> dict[str, Any]:
-    """What the attachments say that are more than a file."""
+    """The attributes from attachments: places, cards, page titles and transcripts."""
     forms = [(one, name_of(one, "file_type")) for one in files]
     pages = (name_of(one, "fallback_title") for one, form in forms if form in WEB_PAGES)
     return present(
@@ -114,7 +115,7 @@ def _of_files(files: list[Document]) -> dict[str, Any]:
 
 
 def around(event: Document, talk: Document) -> dict[str, Any]:
-    """Where the message stands: its event, inbox and conversation."""
+    """The attributes about the message's event, inbox and conversation."""
     inbox = part(event, "inbox")
     return present(
         event=name_of(event, "event"),
@@ -129,7 +130,7 @@ def around(event: Document, talk: Document) -> dict[str, Any]:
 
 
 def _call(event: Document) -> dict[str, str]:
-    """What is known of a call by voice, which is no speech."""
+    """The facts about a voice call. Its speech is not part of the message."""
     if name_of(event, "content_type") != "voice_call":
         return {}
     data = part(part(event, "content_attributes"), "data")
@@ -146,7 +147,7 @@ def _place(one: Document) -> dict[str, Any]:
 
 
 def _card(one: Document) -> dict[str, Any]:
-    """The number, and the name in the two spellings of Chatwoot's channels."""
+    """A contact card, whose names have one of two spellings, depending on the channel."""
     names = texts(part(one, "meta"), 256, "firstName", "lastName", "first_name", "last_name")
     number = name_of(one, "fallback_title")
     return present(phone=number, **names) | named_card(number, *dict.fromkeys(names.values()))

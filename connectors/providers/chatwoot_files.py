@@ -16,9 +16,10 @@ _MAX_ATTACHMENTS = 50
 
 
 def chatwoot_files(event: Document) -> list[Document]:
-    """Returns the attachments in the order of their ids.
+    """The attachments in the order of their ids.
 
-    A shared post is one attachment, though Instagram announces it as `share` and again as `ig_post`.
+    A shared post is one attachment, although Instagram announces it twice, as `share` and
+    as `ig_post`.
     """
     kept: list[Document] = []
     shared: set[str] = set()
@@ -32,7 +33,7 @@ def chatwoot_files(event: Document) -> list[Document]:
 
 
 def _number(attachment: Document) -> int:
-    """Its id. An attachment that comes later has a higher one, so the order never changes."""
+    """The attachment's id. A later attachment has a higher one, so the order never changes."""
     number = attachment.get("id")
     return number if isinstance(number, int) else 0
 
@@ -63,7 +64,7 @@ def _attachment(one: Document, sticker: bool) -> FoundAttachment:
 
 
 def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
-    """Whatever is sound is audio: Chatwoot's own `audio`, or a sound sent as a file."""
+    """The type of an attachment. Any sound is audio, also one that was sent as a file."""
     if form == "audio" or is_sound(mime_type):
         return "audio"
     if form == "image":
@@ -85,9 +86,9 @@ def _type(form: str, mime_type: str | None, sticker: bool) -> AttachmentType:
 
 
 def _is_page_of_meta(url: str | None) -> bool:
-    """A shared post or reel may be given as the page that shows it.
+    """True if the link of a shared post or reel leads to the page that shows it.
 
-    Files come from Meta's CDN, under other names.
+    Files come from Meta's CDN, whose hosts have other names.
     """
     try:
         host = (urlsplit(url or "").hostname or "").lower()
@@ -97,7 +98,7 @@ def _is_page_of_meta(url: str | None) -> bool:
 
 
 def _filename(url: str | None) -> str | None:
-    """The percent-encoded last part of a blob's address."""
+    """The file name in the address of a blob of Chatwoot, or None for any other address."""
     if url is None:
         return None
     try:

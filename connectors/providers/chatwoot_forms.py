@@ -1,5 +1,6 @@
-"""Answers to Chatwoot's forms: choices, fields, surveys. They come as updates of the
-question and are the customer's words.
+"""Answers to Chatwoot's forms: choices, fields and surveys.
+
+They arrive as updates of the question. Each answer becomes a message of the customer.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ _OF_ONE_ANSWER = frozenset({"name", "title", "value", "id", "label", "type", "de
 
 
 def _submitted(event: Document) -> dict[str, Any]:
-    """What a customer chose or filled in; nothing when the event says nothing of that."""
+    """The answers that a customer submitted, or an empty object if the event contains none."""
     if event.get("event") != "message_updated" or is_private(event):
         return {}
     content = part(event, "content_attributes")
@@ -50,17 +51,18 @@ def _submitted(event: Document) -> dict[str, Any]:
 
 
 def _loaded(given: object) -> object:
-    """The value, also where its JSON was written as text."""
+    """The submitted value, decoded if it is JSON in a string."""
     if not isinstance(given, str):
         return given
     try:
-        return msgspec.json.decode(given.encode(errors="replace"))  # it may hold half a pair
+        # The text may have a lone surrogate.
+        return msgspec.json.decode(given.encode(errors="replace"))
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
 def _values(given: object) -> list[object]:
-    """The answers: a list of them, a single one, or an object of names and answers."""
+    """The answers as a list. Chatwoot sends a list, a single answer, or answers by name."""
     if isinstance(given, list):
         return given
     if not isinstance(given, dict):
@@ -75,14 +77,14 @@ def _values(given: object) -> list[object]:
 
 
 def _value(one: object) -> dict[str, str]:
-    """Name, title and value of an answer, as text."""
+    """The name, title and value of an answer, as text."""
     fields = one if isinstance(one, dict) else {"value": one}
     said = {name: _said(fields.get(name)) for name in ("name", "title", "value")}
     return texts(said, _ANSWER_CHARS, *said)
 
 
 def _said(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
-    """An answer in words: of an object its title or its value, else all that it holds."""
+    """An answer as text. For an object this is its title, else its value, else all its fields."""
     if isinstance(answer, bool):
         return "true" if answer else "false"
     if not isinstance(answer, dict | list):
@@ -105,8 +107,10 @@ def _first(of: Iterable[T]) -> Iterator[T]:
 
 
 def submission_suffix(event: Document) -> str:
-    """Makes an answer a message of its own: each other answer to a question gets
-    another key, each delivery of one the same.
+    """The suffix that gives an answer a message key of its own, or an empty string.
+
+    Different answers to a question get different keys, and each delivery of an answer gets
+    the same key.
     """
     submitted = _submitted(event)
     if not submitted:
@@ -116,8 +120,9 @@ def submission_suffix(event: Document) -> str:
 
 
 def submission(found: str, event: Document, conversation_id: str) -> ChatMessage:
-    """An answer to a form, as the customer's words. The event is about the question;
-    who answered is in its conversation.
+    """An answer to a form, as a message of the customer.
+
+    The event describes the question. The customer is in its conversation.
     """
     talk, question = part(event, "conversation"), identifier(event.get("id"))
     submitted = _submitted(event)
@@ -150,15 +155,16 @@ def submission(found: str, event: Document, conversation_id: str) -> ChatMessage
 
 
 def _answer_line(value: Document) -> str:
-    """A choice by its title; a field of a form with its name."""
+    """One line of text: the title of a choice, or the name and value of a field."""
     answer = text(value, "title") or text(value, "value") or ""
     name = text(value, "name")
     return f"{name}: {answer}" if name else answer
 
 
 def _changed_at(talk: Document, message_id: str | None) -> datetime | None:
-    """When the message was changed last, if the conversation says so; its own time is
-    the question's.
+    """The time of the last change of the message, or None if the conversation does not say.
+
+    The time of the event itself is that of the question.
     """
     for one in parts(talk, "messages"):
         if identifier(one.get("id")) == message_id:

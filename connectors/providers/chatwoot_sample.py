@@ -21,7 +21,7 @@ def chatwoot(
 ) -> Sample:
     """A message as Chatwoot delivers it.
 
-    `conversation` is its number, or `account~number`; `customer` the contact's id.
+    `conversation` is its number, or `account~number`. `customer` is the contact's id.
     """
     account, _, talk = str(conversation).rpartition("~")
     account = account or str(CHATWOOT_ACCOUNT)
@@ -66,5 +66,8 @@ def _attachment(file: SampleFile, message: int, account: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    """Ids of Chatwoot are numbers; another one is sent as it is, to see what becomes of it."""
+    """An id as a number, as Chatwoot sends it.
+
+    Another text is sent unchanged, as a test.
+    """
     return int(text) if text.isascii() and text.isdigit() else text

@@ -1,4 +1,4 @@
-"""The direct way in: a message a service already holds, as JSON of `POST /chat`."""
+"""Reads the JSON of `POST /chat`, by which a service sends a message that it already has."""
 
 from collections.abc import Set
 from itertools import islice
@@ -57,11 +57,11 @@ _FIELDS = frozenset(
 
 
 class Direct:
-    """`reserved`: names of providers whose webhooks come in elsewhere.
+    """The adapter of `POST /chat`. `reserved` are the providers that send webhooks.
 
-    A message may name such a provider, because services forward what they got from one.
-    Its key gets an id of its own form, so that no key for `POST /chat` can claim a
-    message of the provider.
+    A message may name such a provider, because services forward messages that they got from
+    one. The id in its key then gets a prefix, so that nobody with a key for `POST /chat` can
+    claim a message of the provider.
     """
 
     name = "direct"
@@ -70,9 +70,9 @@ class Direct:
         self._reserved = reserved
 
     def accept(self, body: bytes) -> ChatAccepted | ChatRefused:
-        """What the receiver answers to.
+        """Checks a body for the receiver.
 
-        What is accepted here, `read` makes a message of.
+        `read` makes a message of each body accepted here.
         """
         try:
             document = parse(body)
@@ -111,7 +111,7 @@ class Direct:
         if found is None:
             return Quarantine("identifier_missing", "no provider_message_id")
         in_key = split_message_key(raw.message_key)[2]
-        # Records from before ids had a form of their own are still in the topic.
+        # The topic may still contain records from before these ids had a prefix.
         if in_key not in (found, self._id_in_key(raw.provider, found)):
             return Quarantine("identifier_mismatch", "the body's id is not the key's")
         errors = validate(document)
@@ -155,8 +155,9 @@ def _attachment(one: Document) -> FoundAttachment:
 
 
 def validate(document: object) -> list[str]:
-    """What is wrong with a body of `POST /chat`, for the person who sends it; empty
-    when nothing is.
+    """The errors in a body of `POST /chat`, as sentences for its sender.
+
+    Empty if it is valid.
     """
     if not isinstance(document, dict):
         return ["the body must be a JSON object"]

@@ -1,4 +1,4 @@
-"""In whose name a file is fetched, and what a request that may give it is."""
+"""The authority with which a file is fetched, and the candidate requests for it."""
 
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _META_CDN = (".fbsbx.com", ".fbcdn.net", ".cdninstagram.com")
 
 
 class ForeignHost(ConnectorsError):
-    """The link leads to a host that is not its provider's: it is not asked for anything."""
+    """The link leads to a host that is not its provider's, so it is not requested."""
 
 
 class Endpoints(Protocol):
@@ -27,9 +27,10 @@ class Endpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """In whose name a file is fetched: a provider's, with the tenant's key for it, or the sender's.
+    """The authority with which a file is fetched: that of a provider, or that of the sender.
 
-    `provider` is None for the sender's. Then links are fetched as they are and no key is sent.
+    For a provider, the tenant's key may be sent. For the sender, `provider` is None, links
+    are fetched as they are, and no key is sent.
     """
 
     provider: str | None = None
@@ -42,11 +43,11 @@ SENDER = Authority()
 def authority(
     endpoints: Endpoints, tenant_id: TenantId, provider: str, endpoint_id: str
 ) -> Authority:
-    """The authority over the files of a message that came in by `endpoint_id`.
+    """The authority for the files of a message that `endpoint_id` received.
 
-    `provider` alone gives none, because `POST /chat` lets its sender choose that name.
-    The key of a removed endpoint is replaced by another key that the tenant has for the
-    same provider.
+    The name of a provider alone gives no authority, because the sender of a `POST /chat`
+    chooses it. If the endpoint was removed or has no key, another key of the tenant for the
+    same provider is used.
     """
     if endpoint_id in ("", DIRECT):
         return SENDER
@@ -60,9 +61,10 @@ def authority(
 
 @dataclass(frozen=True, slots=True)
 class DownloadCandidate:
-    """One request.
+    """A request that may return the file.
 
-    `lifetime_seconds`: how long the link is known to work after the message; None: no end is known.
+    `lifetime_seconds` is the time after the message for which the link works, or None if it
+    is not known to expire.
     """
 
     url: str
@@ -72,11 +74,11 @@ class DownloadCandidate:
 
 @dataclass(frozen=True, slots=True)
 class FileLink:
-    """Where a message says its file is, and what may be used to fetch it.
+    """The link to a message's file, and what may be used to fetch it.
 
-    `url` is the text as the sender wrote it, `address` its canonical form ("" without a
-    link). `api_base` is the address of the provider's API. `exempt` are (host, port)
-    pairs that a person allowed, whosever they are.
+    `url` is the text as the sender wrote it, and `address` its canonical form ("" without a
+    link). `api_base` is the address of the provider's API. `exempt` are (host, port) pairs
+    that the operator allowed, whichever host they name.
     """
 
     url: str
@@ -88,15 +90,15 @@ class FileLink:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port. Raises NotAnAddress."""
+    """The scheme, host and port of an address. Raises NotAnAddress."""
     return web_address(url).origin
 
 
 def plain_link(link: FileLink) -> tuple[DownloadCandidate, ...]:
-    """The link as it is, to whatever host it leads, with the lifetime where that host's is known.
+    """The link unchanged, to any host, with its lifetime if that is known for the host.
 
-    A Chatwoot server has a host of the tenant's own and hands on links of others, and
-    what comes by `POST /chat` may come from anywhere: neither has a list of hosts.
+    There is no list of allowed hosts: a Chatwoot server has a host of the tenant's own and
+    passes on links to others, and a message of `POST /chat` may have a link to any host.
     """
     if not link.address:
         return ()

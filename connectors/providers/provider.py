@@ -1,4 +1,4 @@
-"""What a provider's file holds: everything about how the provider speaks, as one class."""
+"""The interface of a provider's file: one class that knows the provider's requests and files."""
 
 from typing import ClassVar, Protocol
 
@@ -13,35 +13,37 @@ from schemas.signatures import Claim, Examined
 
 
 class Adapter(Protocol):
-    """Bytes to meaning. Both methods hold for any bytes and never raise."""
+    """Interprets the bodies of one provider.
+
+    Both methods accept any bytes and never raise.
+    """
 
     @property
     def name(self) -> str: ...
     def identify(self, body: bytes) -> tuple[str, ...]:
         """The id part of the raw key of each event in the body, in order.
 
-        A body without a usable id: `sha256-<hex>`.
+        For a body without a usable id it is `sha256-<hex>`.
         """
         ...
 
     def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        """What the event says."""
+        """The message in the record, or why there is none."""
         ...
 
 
 class Provider:
-    """A provider's behaviour. A subclass says how one event is identified and read; the
-    rest has defaults.
+    """A provider's behaviour. A subclass identifies and reads one event; the rest has defaults.
 
     `event_key` and `read_event` may raise Unreadable and nothing else.
     """
 
     name: ClassVar[str]
     brief: ClassVar[Brief | None] = None
-    """Reads only those fields of an event that its key needs: see `brief_event`."""
+    """Decodes only the fields of an event that its key needs. See `brief_event`."""
 
     def is_key_brief(self, event: Document) -> bool:
-        """Whether `event_key` finds the same in what `brief` read as in the whole event."""
+        """True if `event_key` returns the same for the fields of `brief` as for the whole event."""
         return True
 
     def event_key(self, event: Document) -> str | None:
@@ -49,15 +51,15 @@ class Provider:
         raise NotImplementedError
 
     def read_event(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        """What the event says."""
+        """The message in the record, or why there is none."""
         raise NotImplementedError
 
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
     ) -> Examined | None:
-        """What the signature is worth.
+        """The result of checking the signature, or None if the provider does not sign.
 
-        None: the provider signs nothing, so its endpoints are unsigned.
+        The endpoints of a provider that does not sign are unsigned.
         """
         return None
 
@@ -73,10 +75,7 @@ class Provider:
         return plain_link(link)
 
     def sample(self, message: SampleMessage) -> Sample | None:
-        """A delivery that says `message`, as the provider would send it.
-
-        None: there is no sample traffic.
-        """
+        """The delivery that the provider would send for `message`, or None if it has no samples."""
         return None
 
     def identify(self, body: bytes) -> tuple[str, ...]:
@@ -93,7 +92,7 @@ class Provider:
             return (body_id(body),)
 
     def read(self, raw: RawMessage) -> ChatMessage | Skip | Quarantine:
-        """What the event says. Never raises."""
+        """The message in the record, or why there is none. Never raises."""
         try:
             return self.read_event(raw)
         except Unreadable as unreadable:

@@ -1,7 +1,4 @@
-"""What a sample of a provider's traffic is.
-
-Each provider with samples makes its own.
-"""
+"""The values of sample traffic. Each provider with samples creates its own."""
 
 from typing import Literal, NamedTuple
 
@@ -9,8 +6,9 @@ from schemas.keys import message_key
 
 
 class Sample(NamedTuple):
-    """One delivery: what it shows, the body, the id of its message (empty: none), and
-    of its conversation.
+    """One delivery.
+
+    `what` says what it shows. `provider_message_id` is empty if it contains no message.
     """
 
     what: str
@@ -20,14 +18,17 @@ class Sample(NamedTuple):
     conversation_id: str = ""
 
     def key(self, tenant: str, instance: str | None = None) -> str:
-        """`instance`: the label of the endpoint it is sent to."""
+        """The message key that the sample gets.
+
+        `instance` is the label of its endpoint.
+        """
         found = self.provider_message_id
         labelled = f"{instance}/{found}" if instance else found
         return message_key(tenant, self.provider, labelled)  # type: ignore[arg-type]
 
 
 class SampleFile(NamedTuple):
-    """A file behind a link."""
+    """The file that a sample's link leads to."""
 
     kind: Literal["image", "audio"]
     url: str

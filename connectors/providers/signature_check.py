@@ -1,4 +1,4 @@
-"""Follows a pasted delivery through the checks of the receiver and says at which it fails.
+"""Runs a pasted delivery through the receiver's checks and says which one fails.
 
 Pure.
 """
@@ -15,12 +15,15 @@ from schemas.tenants import Endpoint, secret_id
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANY_TIME = 1_234_567_890
 SHOWN_DIGITS = 8
-"""Of 64: enough to see that two differ, and nothing to sign with."""
+"""The digits of a digest that are shown.
+
+They show a difference, but do not allow signing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedStep:
-    """`word` is its key in the catalogue, filled in with `values`."""
+    """The result of one check. `word` is its key in the message catalogue, filled with `values`."""
 
     is_good: bool
     word: str
@@ -29,13 +32,13 @@ class CheckedStep:
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """A delivery as a person pasted it. A form turns every end of a line into CR LF."""
+    """A delivery as a person pasted it. HTML forms turn each line end into CR LF."""
 
     headers: dict[str, str]
     body: str
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
-        """What the body may have been before it was pasted, by a word for the difference."""
+        """Yields the bodies that may have been pasted, each with a word for the difference."""
         plain = self.body.replace("\r\n", "\n")
         yield "as_pasted", plain.encode()
         yield "without_last_line_end", plain.rstrip("\n").encode()
@@ -44,7 +47,7 @@ class Pasted:
 
 
 def pasted(headers: str, body: str) -> Pasted:
-    """Header lines `Name: value`, as a tool prints them; other lines are left out."""
+    """Reads header lines `Name: value`, as tools print them, and skips other lines."""
     found = dict[str, str]()
     for line in headers.splitlines():
         name, separator, value = line.strip().lstrip("<> ").partition(":")
@@ -56,7 +59,7 @@ def pasted(headers: str, body: str) -> Pasted:
 def checked(
     endpoint: Endpoint, delivery: Pasted, *, now: float, age_seconds: float
 ) -> list[CheckedStep]:
-    """Each step in the receiver's order; after one that fails, those that need it are left out."""
+    """The results in the receiver's order, without checks that depend on one that failed."""
     steps = list(_headers(endpoint.provider, delivery))
     if not endpoint.secrets:
         steps.append(CheckedStep(False, "check.no_secret", {}))
@@ -120,9 +123,7 @@ def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
 
 
 def _claimed(provider: str, delivery: Pasted) -> tuple[int, str]:
-    """The time and the digest of a signature of the right form, read by the form in
-    which the provider writes them.
-    """
+    """The time and the digest in a signature that has the provider's form."""
     stamp, digest = 0, ""
     for name, form in sign(provider, "", b"", _ANY_TIME).items():
         pattern = _DIGEST.sub("(?P<digest>[0-9a-f]{64})", re.escape(form))
@@ -138,7 +139,7 @@ def _names(headers: dict[str, str]) -> list[str]:
 
 
 def _form_of(provider: str) -> str:
-    """How the header with the digest looks."""
+    """The form of the header with the digest, with … for time and digest."""
     forms = sign(provider, "", b"", _ANY_TIME).values()
     form = next((one for one in forms if _DIGEST.search(one)), "")
     return _DIGEST.sub("…", form).replace(str(_ANY_TIME), "…")

@@ -1,4 +1,4 @@
-"""Times as providers and services write them. One reading for every adapter."""
+"""Reads times in all notations of providers and services, for every adapter alike."""
 
 import math
 import re
@@ -7,15 +7,16 @@ from typing import Literal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST_YEAR = 2000
-"""An earlier time is a clock that was never set, or a zero: year 1, 1900, 1970, 1980."""
+"""An earlier time comes from a clock that was never set, or means "none" (year 1, 1900, 1970)."""
 LATEST_YEAR = 2100
-"""A later time is a placeholder such as 9999-12-31, the end of a calendar."""
+"""A later time is a placeholder, such as 9999-12-31."""
 _UNIX_UNITS = (1, 10**3, 10**6, 10**9)
-"""Seconds, milliseconds, microseconds, nanoseconds."""
+"""Units per second, for Unix times in seconds, milliseconds, microseconds and nanoseconds."""
 _LEAST_UNIX_SECONDS = 10**9
 _MOST_UNIX_SECONDS = 4_102_444_800
-"""September 2001 to the end of 2099: 10 digits, so that 13, 16 and 19 digits are the
-finer units and no other length is a time.
+"""The limits are September 2001 and the end of 2099, between which seconds have 10 digits.
+
+So 13, 16 and 19 digits are the finer units, and a number of another length is not a time.
 """
 _LONGEST_NUMBER = 40
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
@@ -25,36 +26,36 @@ _FULL = re.compile(
     r" *(?:([Zz]|UTC|GMT)|([+-])([0-9]{2}):?([0-9]{2})?(?::[0-9]{2})?(?: [A-Z]{3})?)?"
 )
 _USUAL = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{3})?Z")
-"""What providers write nearly always. Python reads it in a tenth of the time that
-`_FULL` takes, to the same instant.
+"""The notation of nearly all providers.
+
+Python reads it ten times faster than `_FULL` does.
 """
 _OTHER_ISO = re.compile(r"[0-9-]*W?[0-9-]+T[0-9:.,]+(?:Z|[+-][0-9:]+)?")
 _ZERO_DATE = re.compile(r"0000-00-00(?:[Tt ].*)?|[01][0-9]{3}-[01][0-9]-[0-3][0-9]")
-"""MySQL's zero, and a date alone of a year that is a zero.
+"""MySQL's zero, and a date without a time in a year before 2000, which also means "none".
 
-Another date alone is not a time.
+Any other date without a time is not a time.
 """
 
 Unset = Literal["unset"]
-"""A value that a program writes where it has no time."""
+"""The result for a value that programs write if they have no time."""
 
 
 def moment(value: object) -> datetime | None:
-    """The instant in UTC; None where none is given, or where the value is not a time."""
+    """The instant in UTC, or None if the value is not a time or means that there is none."""
     found = _reading(value)
     return found if isinstance(found, datetime) else None
 
 
 def may_be_moment(value: object) -> bool:
-    """Whether the value may stand where a time is expected: it is a time, or a zero
-    that says "no time given".
-    """
+    """True if the value is a time, or a value that means that there is none."""
     return _reading(value) is not None
 
 
 def _reading(value: object) -> datetime | Unset | None:
-    """RFC 3339 (also in lower case, with a space, without an offset for UTC), or Unix
-    time in one of four units.
+    """Reads RFC 3339, or a Unix time in one of four units.
+
+    RFC 3339 may be in lower case, have a space instead of the T, and lack the offset of UTC.
     """
     try:
         if isinstance(value, bool):
@@ -101,7 +102,8 @@ def _of_fields(match: re.Match[str]) -> datetime | Unset | None:
     is_near = EARLIEST_YEAR - 1 <= year <= LATEST_YEAR
     is_leap = second == 60
     local = datetime(
-        year if is_near else EARLIEST_YEAR,  # the other fields must be valid in any year
+        # The other fields must be valid in any year.
+        year if is_near else EARLIEST_YEAR,
         month,
         day,
         hour,
@@ -125,6 +127,7 @@ def _in_utc(local: datetime, match: re.Match[str]) -> datetime:
 
 def _within_reason(instant: datetime) -> datetime | Unset:
     if not EARLIEST_YEAR - 1 <= instant.year <= LATEST_YEAR:
-        return "unset"  # a conversion would leave the calendar in its first and last year
+        # A conversion would leave the calendar in its first and last year.
+        return "unset"
     utc = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     return utc if EARLIEST_YEAR <= utc.year < LATEST_YEAR else "unset"

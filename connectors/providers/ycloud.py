@@ -1,6 +1,6 @@
-"""YCloud: WhatsApp events, one a request.
+"""YCloud: events of WhatsApp and Messenger, with one event per request.
 
-Contract: docs.ycloud.com, webhook-payload-examples and the kit's webhook-contract.
+Contract: docs.ycloud.com, webhook-payload-examples.
 """
 
 import base64
@@ -68,7 +68,7 @@ class _BriefMessage(TypedDict, total=False):
 
 
 class _YcloudBrief(TypedDict, total=False):
-    """What names an inbound message, and every event that is no message."""
+    """The fields that identify an inbound message, or an event without a message."""
 
     type: Any
     id: Any
@@ -93,8 +93,9 @@ class YCloud(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
     ) -> Examined:
-        """Whether a retry has a fresh time is not documented, so the window reaches
-        back `age_seconds`.
+        """Checks the signature, which may be up to `age_seconds` old.
+
+        It is not documented whether a retry is signed with a new time.
         """
         return judge_timed(claim, _claimed_signature(claim), secrets, age_seconds)
 
@@ -105,7 +106,7 @@ class YCloud(Provider):
         return candidates(link)
 
     def sample(self, message: SampleMessage) -> Sample:
-        """The conversation is the customer's number, or `business~customer`."""
+        """A sample. Its conversation is the customer's number, or `business~customer`."""
         number = message.conversation or (message.customer or YCLOUD_CUSTOMER).removeprefix("+")
         return ycloud(
             message.text,
@@ -117,8 +118,9 @@ class YCloud(Provider):
 
 
 def _claimed_signature(claim: Claim) -> ClaimedSignature:
-    """`YCloud-Signature: t=<unix>,s=<hex>` over `t.body`, keyed with the secret as it
-    is, `whsec_` included.
+    """Reads `YCloud-Signature: t=<unix>,s=<hex>`, which is over `t.body`.
+
+    Its key is the whole secret, including `whsec_`.
     """
     header = claim.headers.get("ycloud-signature")
     if header is None:
@@ -128,12 +130,11 @@ def _claimed_signature(claim: Claim) -> ClaimedSignature:
 
 
 def _event_key(event: Document) -> str | None:
-    """wamid of a WhatsApp message, `id` of a Messenger message, which has no wamid.
+    """The wamid of a WhatsApp message, or the `id` of a Messenger message, which has no wamid.
 
-    Every other event has its own id, so that a status can never claim its message's
-    key. So has a WhatsApp message without a wamid: YCloud's `id` of a message differs
-    between the events about it, and a row under that id would stand beside the one of a
-    later event.
+    Any other event is identified by its own id, so that a status can never claim the key of
+    its message. The same applies to a WhatsApp message without a wamid: YCloud's `id` of a
+    message differs between the events about it, so a later event would create a second row.
     """
     kind = event.get("type")
     if isinstance(kind, str) and kind in MESSAGES:
@@ -151,9 +152,9 @@ def _message_key(kind: str, message: Document) -> str | None:
 
 
 def _message_of(event: Document, kind: str) -> tuple[Document, bool]:
-    """The message a message event holds, and whether the business sent it.
+    """The message in an event, and whether the business sent it.
 
-    History goes both ways: the object's name tells which.
+    History contains messages in both directions, distinguished by the object's name.
     """
     if kind in INBOUND:
         return part(event, INBOUND[kind]), False
@@ -165,7 +166,7 @@ def _message_of(event: Document, kind: str) -> tuple[Document, bool]:
 
 
 def _is_mere_update(kind: str, message: Document) -> bool:
-    """An echo's update carries a status and neither type nor content."""
+    """True for the update of an echo, which has a status and neither type nor content."""
     return kind == "whatsapp.echo_message.updated" and not name_of(message, "type")
 
 
@@ -183,7 +184,7 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
         return Quarantine("payload_missing", "the event names a message that is not there")
     is_update = _is_mere_update(kind, message)
     named = None if is_update else _message_key(kind, message)
-    found = named or message_id(event.get("id"))  # what `_event_key` finds
+    found = named or message_id(event.get("id"))  # the same as `_event_key`
     if found is None:
         return Quarantine("identifier_missing", "neither the event nor its message has an id")
     must_be_keyed(raw, found)
@@ -226,9 +227,11 @@ def _message(
 
 
 def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str, ...]]:
-    """`group~<id>`, or `<business>~<customer>` by phone, else by user id; other forms are aliases.
+    """The conversation id, and its aliases.
 
-    The id of a group has two parts too: one part alone would be an id of `POST /chat`.
+    It is `group~<id>`, or `<business>~<customer>` with the customer's phone number or else a
+    user id. The other forms of these are aliases. The id of a group has two parts too,
+    because an id with one part would belong to `POST /chat`.
     """
     group = whole(message, "groupId")
     if group is not None:
@@ -247,7 +250,7 @@ def _conversation(message: Document, *, outbound: bool) -> tuple[str, tuple[str,
 
 
 def _names(message: Document, name: str) -> list[str | None]:
-    """A number in each of its forms, as given first; what is not a number as it is."""
+    """All forms of a phone number, beginning with the one in the field; any other id unchanged."""
     number = phone(message, name)
     if number:
         return list(forms_of(number))
@@ -281,7 +284,10 @@ def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
 
 
 def _hex_digest(declared: str | None) -> str | None:
-    """YCloud declares base64; hex is taken too."""
+    """The declared SHA-256 in hexadecimal.
+
+    YCloud sends base64; hexadecimal is accepted too.
+    """
     if declared is None:
         return None
     if _HEX_SHA256.fullmatch(declared):

@@ -1,4 +1,4 @@
-"""What a message of YCloud tells beside its words, as docs/message-attributes.md describes it."""
+"""The attributes of a YCloud message, as docs/message-attributes.md describes them."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ _REPLY_TEXTS = (
     "expiration_timestamp",
 )
 _PLAIN = frozenset({"text", "image", "video", "audio", "voice", "document", "sticker"})
-"""Kinds of messages that say nothing beside their words and files."""
+"""The kinds of messages that have no attributes besides text and files."""
 _USER_FIELDS = {
     True: ("toUserId", "recipientUserId", "toParentUserId"),
     False: ("fromUserId", "fromParentUserId"),
@@ -47,10 +47,10 @@ _USER_FIELDS = {
 def attributes_of(
     event: Document, message: Document, said: str, user_ids: list[str]
 ) -> dict[str, Any]:
-    """A white list: what a bot may need and the columns do not hold.
+    """The attributes of a message that a bot may need and that have no column.
 
-    `user_ids`: the customer's business-scoped ids. All text here can be stored: each
-    function that it comes from sees to that.
+    They come from a list of allowed fields. `user_ids` are the customer's business-scoped
+    ids. All text is storable, because the functions that read it make it so.
     """
     attributes = present(
         event_id=name_of(event, "id"),
@@ -70,7 +70,7 @@ def attributes_of(
 
 
 def _of_context(context: Document) -> dict[str, Any]:
-    """What the message answers, and where it comes from."""
+    """The attributes about the message that is answered, forwarding, and the product."""
     answered = name_of(context, "id")
     often = is_set(context.get("frequently_forwarded"))
     product = part(context, "referred_product")
@@ -87,7 +87,7 @@ def _of_context(context: Document) -> dict[str, Any]:
 
 
 def _of_kind(message: Document, said: str) -> dict[str, Any]:
-    """What a message of this kind has beside what all have."""
+    """The attributes that only messages of this kind have."""
     match said:
         case "interactive":
             reply = interactive_reply(message)
@@ -123,7 +123,7 @@ def _unsupported(message: Document, said: str) -> dict[str, Any]:
 
 
 def interactive_reply(message: Document) -> Document:
-    """What was chosen or filled in."""
+    """The object that describes the customer's choice or answers, or an empty one."""
     interactive = part(message, "interactive")
     return part(interactive, name_of(interactive, "type") or "") or next(
         (part(interactive, name) for name in _REPLIES if part(interactive, name)), {}
@@ -131,9 +131,9 @@ def interactive_reply(message: Document) -> Document:
 
 
 def _reply_attributes(reply: Document) -> dict[str, Any]:
-    """What an answer says.
+    """The fields of a choice or answer.
 
-    A flow's answer is JSON in a string; as an object it is written as one.
+    The answer of a flow is JSON in a string. If it is an object, it is converted to that.
     """
     found = present(
         **{name: text(reply, name, 20_000) for name in _REPLY_TEXTS},
@@ -146,7 +146,7 @@ def _reply_attributes(reply: Document) -> dict[str, Any]:
 
 
 def _flow(reply: Document) -> dict[str, Any]:
-    """The answers to a form of WhatsApp."""
+    """The answers to a form of WhatsApp (a flow)."""
     found = answers(reply.get("response_json"))
     return present(name=name_of(reply, "name"), answers=found) if found else {}
 
@@ -157,7 +157,7 @@ def cards(message: Document) -> list[Document]:
 
 
 def user_fields(*, outbound: bool) -> tuple[str, ...]:
-    """Where the customer's business-scoped ids are, its own before its parent's."""
+    """The names of the fields with the customer's business-scoped ids, its parent's last."""
     return _USER_FIELDS[outbound]
 
 

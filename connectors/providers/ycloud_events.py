@@ -4,7 +4,7 @@ INBOUND = {
     "whatsapp.inbound_message.received": "whatsappInboundMessage",
     "messenger.inbound_message.received": "messengerInboundMessage",
 }
-"""What a customer said, and the object that says it."""
+"""The events with a customer's message, and the name of the object that contains it."""
 ECHOES = frozenset(
     {
         "whatsapp.smb.message.echoes",

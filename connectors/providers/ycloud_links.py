@@ -1,6 +1,6 @@
-"""Which requests may give a file of YCloud's.
+"""The candidate requests for a file of YCloud.
 
-The key goes to its media path on its own origin only.
+The key is sent only to the media path on the origin of YCloud's API.
 """
 
 import re
@@ -13,7 +13,7 @@ KEYED_SECONDS = 30 * 86_400.0
 UNKEYED_SECONDS = 600.0
 _DOWNLOADS = "/v2/whatsapp/media/download/"
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_=.-]{0,255}")
-"""An id that stays one segment of a path however a server decodes it."""
+"""A media id that remains one segment of a path, however a server decodes the path."""
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(/[^?#]*)(?:\?([^#]*))?")
 _QUERY = re.compile(r"[A-Za-z0-9%._~+/=&-]*")
 _SIGNATURE_PARAMETERS = frozenset({"sig", "payload"})
@@ -22,9 +22,9 @@ _SIGNATURE_PARAMETERS = frozenset({"sig", "payload"})
 def candidates(link: FileLink) -> tuple[DownloadCandidate, ...]:
     """The requests to try, in order. Raises ForeignHost.
 
-    The link with the key, once without it (a keyed request was seen refused where a
-    plain one passed), then the durable form by media id, which outlives the link and
-    serves without one.
+    First the link with the key, then the link without it, because a request with the key
+    was once refused where one without it succeeded. Last the address by media id, which
+    works longer than the link and also if there is no link.
     """
     found, is_media_link = _media_link(link.url, link.api_base)
     durable = _durable(link.media_id or found, link.api_key, link.api_base)
@@ -52,9 +52,9 @@ def candidates(link: FileLink) -> tuple[DownloadCandidate, ...]:
 def _media_link(url: str, api_base: str) -> tuple[str | None, bool]:
     """The file's id in a link to the media path, and whether the link may be given the key.
 
-    The text is matched as the sender wrote it: dot segments, encoded slashes, user
-    names, control characters and parameters that no media link has must not reach the
-    API in the tenant's name.
+    The text is matched as the sender wrote it. Dot segments, encoded slashes, user names,
+    control characters and parameters that media links do not have must not reach the API
+    with the tenant's key.
     """
     address = _ADDRESS.fullmatch(url)
     if address is None or origin(url) != origin(api_base):

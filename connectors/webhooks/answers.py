@@ -1,4 +1,4 @@
-"""What the receiver answers: JSON, problems by RFC 9457, plain text."""
+"""The receiver's answers: JSON, problem details (RFC 9457) and plain text."""
 
 import json
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ CLOSE = b"connection: close\r\n"
 
 
 class HttpReply:
-    """An answer without the lines that depend on the moment and the connection.
+    """An answer without the lines that depend on the time and the connection.
 
-    `ends_connection`: the connection cannot be used after it.
+    With `ends_connection`, the connection cannot be used after it.
     """
 
     __slots__ = ("body", "ends_connection", "fields", "status", "tail")
@@ -45,7 +45,7 @@ class HttpReply:
         self.tail = lines.encode() + b"\r\n"
 
     def wire(self, date: bytes, *, is_head: bool, closes: bool) -> bytes:
-        """All its bytes. `date` is a whole header line, or nothing."""
+        """The bytes to send. `date` is a whole header line, or empty."""
         return b"".join(
             (
                 _STATUS_LINES[self.status],
@@ -58,10 +58,7 @@ class HttpReply:
 
 
 class Problem(ConnectorsError):
-    """An answer that is an error.
-
-    `reason` is for the operator's counts only, and no part of the answer.
-    """
+    """An error answer. `reason` is only for the operator's counts, and not part of the answer."""
 
     reason: DeliveryReason | None = None
 
@@ -93,7 +90,7 @@ class Problem(ConnectorsError):
 
 
 def because(reason: DeliveryReason, problem: Problem) -> Problem:
-    """The problem, with the reason that the operator sees."""
+    """Sets the reason that the operator sees, and returns the problem."""
     problem.reason = reason
     return problem
 
@@ -102,7 +99,7 @@ class Stranger(Problem):
     """The answer to a client that cannot show that the delivery comes from the provider.
 
     It is the same for an unknown token, a wrong signature and a time outside the
-    window, so nobody learns which. `reason` is for the operator only.
+    window, so the client does not learn which. `reason` is for the operator only.
     """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:
@@ -111,7 +108,7 @@ class Stranger(Problem):
 
 
 def not_stored(detail: str = "not stored, send it again") -> Problem:
-    """The answer while Kafka, or something else that is needed, is away."""
+    """The answer while Kafka or another server that is needed cannot be reached."""
     return Problem(503, "Service Unavailable", detail, {"retry-after": "1"})
 
 
@@ -126,7 +123,7 @@ def text_reply(
 
 
 ACCEPTED_ONE = json_reply(200, {"accepted": 1})
-"""What nearly every delivery is answered."""
+"""The answer to nearly every delivery."""
 REFUSALS: Mapping[int, HttpReply] = {
     status: Problem(status, title, headers={"retry-after": "1"} if status == 503 else {}).reply(
         ends_connection=True
@@ -138,5 +135,5 @@ REFUSALS: Mapping[int, HttpReply] = {
         (503, "Service Unavailable"),
     )
 }
-"""What a connection is told before it is ended."""
+"""The answers by status that a connection sends by itself before it ends."""
 BUG = Problem(500, "Internal Server Error").reply(ends_connection=True)

@@ -1,4 +1,4 @@
-"""Holds a request's body within bounds: of one request and of all together."""
+"""Reads request bodies within two limits: one per request, and one for all requests together."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ _LENGTH_DIGITS = 20
 class Budget:
     """Bounds the body bytes of all requests that are read and not yet answered.
 
-    Beyond the bound the answer is 503. One owner (a tenant) gets at most half, so that
-    none of them takes the room of all others.
+    Beyond the bound the answer is 503. One owner (a tenant) gets at most half, so that it
+    cannot use up the room of all others.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -23,7 +23,10 @@ class Budget:
         metrics.RECEIVER_PENDING_BYTES.set_function(lambda: self.held)
 
     def take(self, owner: str, size: int) -> None:
-        """Raises Problem 503 when there is no room."""
+        """Counts `size` bytes of the owner.
+
+        Raises Problem 503 if there is no room for them.
+        """
         mine = self._held_by[owner] + size
         if self.held + size > self._max_bytes or mine > self._max_bytes // 2:
             problem = Problem(
@@ -45,7 +48,8 @@ class Budget:
 class Body:
     """The body of one request.
 
-    `owner` pays for it from the budget; without one it is measured and thrown away.
+    It counts for `owner` in the budget. Without an owner its size is measured and its bytes
+    are discarded.
     """
 
     __slots__ = ("_budget", "_first", "_max_bytes", "_more", "_owner", "_size")
@@ -55,9 +59,8 @@ class Body:
         self._owner = owner
         self._max_bytes = max_bytes
         self._first = b""
-        self._more: bytearray | None = (
-            None  # the first one too, from the second on: a chunk may be a byte
-        )
+        # All chunks, from the second one on. A chunk may be a single byte.
+        self._more: bytearray | None = None
         self._size = 0
 
     def announced(self, headers: Mapping[str, str]) -> None:
@@ -73,7 +76,7 @@ class Body:
             raise self._too_large()
 
     def add(self, chunk: bytes) -> None:
-        """Raises Problem 413 or 503."""
+        """Adds a chunk. Raises Problem 413 if the body is too large, or 503 if there is no room."""
         self._size += len(chunk)
         if self._size > self._max_bytes:
             self._size -= len(chunk)
@@ -94,11 +97,11 @@ class Body:
                 self._first = chunk
 
     def whole(self) -> bytes:
-        """The exact bytes; nothing of a body that nobody pays for."""
+        """The exact bytes, or none for a body without an owner."""
         return self._first if self._more is None else bytes(self._more)
 
     def release(self) -> None:
-        """Gives the room back. May be called again."""
+        """Releases the body and its room in the budget. Further calls do nothing."""
         if self._owner is not None and self._size:
             self._budget.give_back(self._owner, self._size)
         self._size = 0
@@ -111,7 +114,7 @@ class Body:
 
 
 def _must_be_plain(headers: Mapping[str, str]) -> None:
-    """Beyond `chunked`, which the parser undoes."""
+    """Raises Problem 415 for any encoding but `chunked`, which the parser decodes."""
     content, transfer = headers.get("content-encoding", ""), headers.get("transfer-encoding", "")
     if content.strip().lower() in ("", "identity") and transfer.strip().lower() in ("", "chunked"):
         return

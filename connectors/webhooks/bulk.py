@@ -1,8 +1,8 @@
 """Decides which tenant has to slow down while dedupe is behind.
 
-One tenant's import must not keep the messages of the others waiting. Records of a
-partition are processed one after another, whoever sent them, so a tenant can only be
-held back before its records are accepted. Pure: time is an argument.
+The import of one tenant must not delay the messages of the others. A partition's records
+are processed in order, whichever tenant sent them, so a tenant can only be slowed down
+before its records are accepted. Pure: time is an argument.
 """
 
 from collections import Counter
@@ -12,29 +12,29 @@ from connectors.webhooks.rate import Rates
 FREE_PER_SECOND = 20.0
 """A tenant that sends less is never slowed down."""
 START_PER_SECOND = 100.0
-"""What a tenant may send per second, without having sent as much before.
+"""The rate limit, in records per second, with which a tenant starts.
 
-From there on its rate rises as it uses it.
+It rises while it is used.
 """
 WATCH_PER_SECOND = 50.0
-"""With less than that in all, nobody looks how far behind dedupe is."""
+"""The lag of dedupe is only measured if all tenants together send at least this much."""
 BURST = 200.0
-"""What a tenant that was not slowed down may send at once.
+"""The records that a tenant may send at once, unless it was slowed down.
 
-A greeting to each of its customers is not an import.
+A tenant may greet all its customers at once, which is not an import.
 """
 SLOWER, FASTER = 0.6, 1.1
 DEEP_SECONDS = 0.25
 BULK_PART = 0.5
-"""A tenant sends in bulk that sends at least this part of what the largest sends."""
+"""A tenant is slowed down only if its rate is at least this fraction of the highest rate."""
 
 
 class BulkLimits:
-    """Holds a rate per tenant, raised while it is used and lowered while dedupe is behind.
+    """Keeps a rate limit per tenant, raised while it is used and lowered while dedupe is behind.
 
-    It has to rise step by step: a tenant that could begin with any rate
-    would have put a minute of work before the others' messages until anybody
-    noticed. It ends near what dedupe does with what the others leave.
+    The limit rises step by step. A tenant that could start at any rate would queue a minute
+    of work before the other tenants' messages until the lag was noticed. The limit ends
+    near the capacity of dedupe that the other tenants leave.
     """
 
     def __init__(self, behind_seconds: float) -> None:
@@ -46,10 +46,7 @@ class BulkLimits:
         self.limits: dict[str, float] = {}
 
     def wait_seconds(self, tenant: str, now: float) -> float:
-        """0: take the tenant's next record.
-
-        Else how long until there is room for it.
-        """
+        """The seconds until the tenant may send its next record, or 0 if it may now."""
         self._wanted[tenant] += 1
         limit = self.limits.get(tenant, START_PER_SECOND)
         deep_seconds = max(DEEP_SECONDS, BURST / limit if limit >= START_PER_SECOND else 0.0)
@@ -59,12 +56,12 @@ class BulkLimits:
         return wait
 
     def is_worth_a_look(self, now: float) -> bool:
-        """Whether enough comes in that somebody's rate may have to change."""
+        """True if a rate limit exists or enough records arrive that one may be needed."""
         seconds = max(0.01, now - (self._looked_at or 0.0))
         return bool(self.limits) or self._wanted.total() / seconds >= WATCH_PER_SECOND
 
     def look(self, behind_seconds: float, now: float) -> None:
-        """Adjusts the rates to the time that dedupe needs for what it has not read yet."""
+        """Adjusts the limits to the seconds that dedupe needs for the records it has not read."""
         seconds = max(0.01, now - (self._looked_at if self._looked_at is not None else now - 1.0))
         taken = {tenant: count / seconds for tenant, count in self._taken.items()}
         wanted = {tenant: count / seconds for tenant, count in self._wanted.items()}

@@ -1,4 +1,4 @@
-"""A message that a service already holds: `POST /chat`."""
+"""`POST /chat`: a service of the tenant sends a message that it already has."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _NO_REFUSALS = frozenset({"accepted", "not_stored", "client_left", "program_erro
 
 
 class ChatPost(Taking):
-    """Takes the same steps as a delivery, with a key of the tenant instead of token and signature."""
+    """Takes the steps of a delivery, with a tenant's key instead of a token and a signature."""
 
     __slots__ = ("_key", "_message")
 
@@ -81,6 +81,6 @@ def _refusal(refused: ChatRefused) -> Problem:
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
-    """The key of `Authorization: Bearer <key>`; empty, which is nobody's, for every other form."""
+    """The key of `Authorization: Bearer <key>`, or an empty string, which is never a valid key."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""

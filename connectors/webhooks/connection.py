@@ -1,4 +1,4 @@
-"""One connection's time and its traffic, whatever is spoken on it."""
+"""The deadlines and flow control of one connection, independent of the protocol on it."""
 
 import asyncio
 import time
@@ -9,16 +9,16 @@ from connectors.webhooks.incoming import Application, Incoming
 from connectors.webhooks.wheel import NEVER, DeadlineWheel
 
 MAX_EARLY_BYTES = 16 * 1024 * 1024
-"""Bounds the bodies that were sent ahead of an answer, on all connections of a server together.
+"""The limit for the bodies of pipelined requests, on all connections of a server together.
 
-No tenant pays for them before their requests begin.
+They count for no tenant's budget before their requests begin.
 """
 CHUNK_COST = 64
-"""What a chunk takes beside its bytes."""
+"""The memory of a chunk besides its bytes."""
 
 
 class Surroundings(Protocol):
-    """What the connections of one server share."""
+    """The values that all connections of one server share."""
 
     application: Application
     wheel: DeadlineWheel
@@ -31,7 +31,7 @@ class Surroundings(Protocol):
 
 
 class TimedConnection(asyncio.Protocol):
-    """`deadline`, `slot` and `expired` are for the wheel."""
+    """A connection with deadlines. The wheel uses `deadline`, `slot` and `expired`."""
 
     __slots__ = (
         "_current", "_deaf", "_is_paused", "_queue", "_server", "_transport", "_untaken_until", "deadline", "slot",
@@ -41,7 +41,7 @@ class TimedConnection(asyncio.Protocol):
         self._server = server
         self._transport: Any = None
         self._current: Incoming | None = None  # is being answered
-        self._queue: deque[Incoming] = deque()  # sent ahead
+        self._queue: deque[Incoming] = deque()  # pipelined
         self._deaf = False
         self._is_paused = False
         self._untaken_until = NEVER
@@ -49,11 +49,14 @@ class TimedConnection(asyncio.Protocol):
         self.slot = NEVER
 
     def expired(self, now: float) -> None:
-        """The state that the connection is in has lasted too long."""
+        """Reacts to the deadline: the present state of the connection has lasted too long."""
         raise NotImplementedError
 
     def watch(self) -> None:
-        """Must be called whenever the deadline of the connection or its current request changed."""
+        """Registers the earliest deadline. Call it after each change of a deadline.
+
+        The deadline may be that of the connection or that of its current request.
+        """
         if self._current is not None:
             self.deadline = self._current.deadline
         if self._untaken_until < self.deadline:
@@ -73,7 +76,7 @@ class TimedConnection(asyncio.Protocol):
         self.watch()
 
     def _keep(self, request: Incoming, chunk: bytes) -> bool:
-        """Keeps a chunk of a request that was sent ahead, if there is room for it."""
+        """Stores a chunk of a pipelined request, or returns False if there is no room for it."""
         cost = len(chunk) + CHUNK_COST
         if self._server.early_bytes + cost > MAX_EARLY_BYTES:
             return False
@@ -82,7 +85,7 @@ class TimedConnection(asyncio.Protocol):
         return True
 
     def _give_up(self, request: Incoming) -> list[bytes]:
-        """What was kept of it, for which there is room again."""
+        """Releases the room of a pipelined request's chunks and returns them."""
         chunks, request.early = request.early, []
         self._server.early_bytes -= sum(map(len, chunks)) + CHUNK_COST * len(chunks)
         return chunks

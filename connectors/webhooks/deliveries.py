@@ -1,8 +1,8 @@
-"""Counts in memory what became of deliveries, per endpoint and reason.
+"""Counts the outcomes of deliveries in memory, per endpoint and reason.
 
-`delivery_log` writes the counts into Postgres. Nothing here waits, and everything is
-bounded: a key per known endpoint, reason and live secret, and few keys for unknown
-tokens.
+`delivery_log` writes the counts to Postgres. Nothing here waits, and everything is bounded:
+there is one count per day, known endpoint, reason and live secret, and there are few counts
+for unknown tokens.
 """
 
 import hashlib
@@ -19,12 +19,15 @@ from schemas.signatures import Examined
 from schemas.tenants import EndedToken, Endpoint, secret_id
 
 NEW_STRANGERS_PER_MINUTE = 20
-"""How many unknown tokens get a count of their own; the others are counted together."""
+"""The unknown tokens per minute that get separate counts.
+
+Others are counted together.
+"""
 MOST_STRANGERS = 500
-"""How many counts of unknown tokens may wait while Postgres is away."""
+"""The most counts of unknown tokens that wait while Postgres cannot be reached."""
 OTHER_STRANGERS = "token_others"
 REPEAT_SECONDS = 10.0
-"""A count that was written is written again after this time at the earliest."""
+"""The shortest time between two writes of the same count."""
 _MAX_WRITTEN = 100_000
 USER_AGENT_CHARS = 80
 
@@ -33,9 +36,9 @@ _id_of_secret = lru_cache(8192)(secret_id)
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of one delivery.
+    """The facts known about one delivery.
 
-    `path_provider` is the provider in the path, `other` for one that we do not have.
+    `path_provider` is the provider in the path, or `other` for an unknown one.
     """
 
     path_provider: str
@@ -49,9 +52,9 @@ class Attempt:
 
 
 class DeliveryBucket(NamedTuple):
-    """What is counted together.
+    """The key of a count: deliveries with equal values are counted together.
 
-    No tenant has the empty name: it stands for tokens that nobody has.
+    An empty tenant id stands for an unknown token.
     """
 
     tenant_id: str
@@ -63,7 +66,10 @@ class DeliveryBucket(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """Deliveries of one place, and the last one. Times are Unix seconds."""
+    """The deliveries of one bucket, and the last one of them.
+
+    Times are Unix seconds.
+    """
 
     deliveries: int
     first_at: float
@@ -73,9 +79,9 @@ class Count:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What helps a person to see why.
+        """Facts about the last delivery that help a person to find the cause.
 
-        Made when it is written, not with each delivery.
+        They are computed when the count is written, not at each delivery.
         """
         return _facts(self.last)
 
@@ -89,7 +95,7 @@ def _bucket(
 
 
 class Deliveries:
-    """The counts that are not written yet."""
+    """The counts that were not written yet."""
 
     def __init__(self) -> None:
         self._waiting: dict[DeliveryBucket, Count] = {}
@@ -99,15 +105,12 @@ class Deliveries:
         self._minute = -1
 
     def note(self, attempt: Attempt, reason: DeliveryReason, status: int) -> None:
-        """Counts one delivery.
-
-        Never raises for what a stranger sent, and never waits.
-        """
+        """Counts one delivery. Never waits, and raises for nothing that a sender can send."""
         now = time.time()
         if reason != "accepted":
             metrics.RECEIVER_REFUSED.labels(attempt.path_provider, reason).inc()
         place = self._place(attempt, reason, now)
-        attempt.token = ""  # may be as long as an address, and is nothing to keep
+        attempt.token = ""  # not needed any more, and may be as long as a URL
         count = self._waiting.get(place)
         if count is None:
             self._hold(place, Count(1, now, now, status, attempt))
@@ -118,9 +121,9 @@ class Deliveries:
         count.last = attempt
 
     def due(self, most: int, *, at_once: bool = False) -> list[tuple[DeliveryBucket, Count]]:
-        """Takes counts that may be written now, at most so many.
+        """Removes and returns up to `most` counts that may be written now.
 
-        `at_once`: also those that were written a moment ago.
+        With `at_once` these include buckets that were written less than REPEAT_SECONDS ago.
         """
         now = time.monotonic()
         since = now if at_once else now - REPEAT_SECONDS
@@ -134,14 +137,14 @@ class Deliveries:
         return found
 
     def written(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
-        """Remembers that these were written, so that they are not written again soon."""
+        """Notes that these counts were written, so that their buckets are not written again soon."""
         now = time.monotonic()
         if len(self._written_at) > _MAX_WRITTEN:
             self._written_at.clear()
         self._written_at.update((place, now) for place, _ in counts)
 
     def put_back(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
-        """Takes back what could not be written."""
+        """Takes back counts that could not be written."""
         for place, before in counts:
             later = self._waiting.get(place)
             if later is None:
@@ -165,7 +168,7 @@ class Deliveries:
         return DeliveryBucket("", self._stranger(attempt.token, now), day, reason, "")
 
     def _stranger(self, token: str, now: float) -> str:
-        """A name for a token that nobody has, from which it cannot be had back."""
+        """The name under which an unknown token is counted, or OTHER_STRANGERS."""
         name = stranger_name(token)
         minute = int(now // 60)
         if minute != self._minute:
@@ -179,15 +182,15 @@ class Deliveries:
 
 
 def stranger_name(token: str) -> str:
-    """The name under which deliveries to an unknown token are counted: a part of its digest."""
+    """The name of an unknown token: a part of its digest, which does not reveal the token."""
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
     return f"token_{digest[:12]}"
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:
-    """Nothing of the body, no secret, no token.
+    """The facts about a delivery, without any text of the body, secret or token.
 
-    A message is named as logs name it, by a digest of its key.
+    A message is identified by a digest of its key, as in logs.
     """
     facts: dict[str, Any] = {"path_provider": attempt.path_provider}
     if attempt.user_agent:

@@ -39,12 +39,12 @@ class Delivery(Taking):
     """Accepts a delivery in four steps.
 
     1. Find tenant, provider and secrets by the token.
-    2. Read the body within bounds, and check the limit before the signature. The body of an
-       unknown sender is read alike, and not kept.
+    2. Read the body within its limits, which are checked before the signature. The body of
+       an unknown sender is read in the same way and discarded.
     3. Check the signature on the raw bytes.
-    4. Write, and answer only when the record is durable. The events of one body are written
-       one after the other, so that the body is never in memory many times over. There is one
-       deadline for all.
+    4. Write, and answer only when the record is durable. The events of a body are written
+       one after the other, so that there are never several copies of the body in memory.
+       One deadline applies to all of them.
     """
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Delivery(Taking):
         self._content = b""
         self._position = 0
         self._received_us = 0
-        if parts.directory.loaded:  # before, no token can be called unknown
+        if parts.directory.loaded:  # before that, no token can be judged as unknown
             agent = request.headers.get("user-agent", "")[:USER_AGENT_CHARS]
             self._attempt = Attempt(label, token, agent)
 
@@ -97,7 +97,8 @@ class Delivery(Taking):
         self._must_be_within_rate(endpoint)
         provider = self._provider
         ids = self.parts.understanding.identify(provider, body)
-        if endpoint.instance:  # told apart from those of the tenant's other servers of the provider
+        # The label distinguishes the ids of the tenant's servers of this provider.
+        if endpoint.instance:
             ids = tuple(f"{endpoint.instance}/{found}" for found in ids)
         self._ids, self._content = ids, body
         self._received_us = time.time_ns() // 1000
@@ -158,7 +159,7 @@ class Delivery(Taking):
     def _must_be_within_rate(self, endpoint: Endpoint) -> None:
         if endpoint.rate_per_second is not None:
             self.parts.must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
-        elif traits_of(endpoint.provider).retries:  # else a refusal for the rate would lose it
+        elif traits_of(endpoint.provider).retries:  # otherwise a refusal would lose the message
             rate = self.parts.tenant_rate(endpoint.tenant_id)
             if rate > 0:
                 self.parts.must_wait(f"tenant:{endpoint.tenant_id}", rate)
@@ -171,7 +172,10 @@ def only_post(request: Incoming) -> None:
 
 
 def _no_secret(endpoint: Endpoint) -> Unavailable:
-    """Without a secret nothing can be checked: 503 lets the provider retry, and the log says why."""
+    """The refusal while the endpoint has no secret, without which nothing can be checked.
+
+    The answer 503 makes the provider retry, and the log names the remedy.
+    """
     return Unavailable(
         "secret",
         detail=f"{endpoint.endpoint_id} has none yet: sensorium endpoints secret ID --set SECRET",

@@ -27,9 +27,9 @@ _EPOCH = date(1970, 1, 1)
 
 
 class DeliveryLog:
-    """The task that writes.
+    """The task that writes the counts.
 
-    While Postgres is away the counts wait in memory, where they are bounded.
+    While Postgres cannot be reached, the counts wait in memory, where they are bounded.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DeliveryLog:
         await retry_forever(self._write_for_ever, self._failed, lambda: self._worked_at)
 
     async def finish(self) -> None:
-        """Writes what is left, and gives up after LAST_SECONDS, because the role is ending."""
+        """Writes the remaining counts, for at most LAST_SECONDS, because the role is ending."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 while await self.write(at_once=True):
@@ -59,7 +59,10 @@ class DeliveryLog:
             self._failed(error)
 
     async def write(self, *, at_once: bool = False) -> int:
-        """Writes what is due, and says how many rows that was."""
+        """Writes the counts that are due, and returns the number of rows.
+
+        Keeps them on an error.
+        """
         counts = self._deliveries.due(self._max_rows, at_once=at_once)
         if not counts:
             return 0
@@ -72,7 +75,7 @@ class DeliveryLog:
         return len(counts)
 
     async def tidy(self) -> None:
-        """Ends rows of former days, and the older ones of tokens that nobody has."""
+        """Deletes the rows of old days, and the older rows of unknown tokens."""
         statements = queries("deliveries")
         await self._pool.execute(statements["forget_old"], timedelta(days=KEPT_DAYS))
         await self._pool.execute(statements["forget_strangers"], KEPT_STRANGERS)
@@ -96,7 +99,10 @@ class DeliveryLog:
 
 
 def _columns(counts: Sequence[tuple[DeliveryBucket, Count]]) -> tuple[list[object], ...]:
-    """The same order at every receiver, so that two of them do not wait for each other."""
+    """The columns of the rows, in an order that is the same in every receiver.
+
+    So two receivers that write the same rows cannot deadlock.
+    """
     ordered = sorted(counts, key=lambda one: one[0])
     return (
         [place.tenant_id for place, _ in ordered],

@@ -1,4 +1,4 @@
-"""What the head of a request says: the names of its fields, its path, and where its body ends."""
+"""Reads the head of a request: the names of its fields, its path, and where its body ends."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote
@@ -8,14 +8,14 @@ import httptools
 _MOST_NAMES = 256
 
 NAMES: dict[bytes, str] = {}
-"""Header names as they were sent → in lower case.
+"""Header names as they were sent, mapped to lower case.
 
-Clients send the same few; what is beyond the bound is made each time.
+Clients send the same few names. Names beyond the limit are converted each time.
 """
 
 
 def learn(name: bytes) -> str:
-    """The name in lower case, and known from here on."""
+    """The name in lower case. Adds it to NAMES while there is room."""
     known = name.decode("latin-1").lower()
     if len(NAMES) < _MOST_NAMES and len(name) <= 64:
         NAMES[name] = known
@@ -23,9 +23,9 @@ def learn(name: bytes) -> str:
 
 
 def path_of(url: bytes) -> str:
-    """Of the request target, decoded once.
+    """The path of a request target, decoded once.
 
-    Raises for one that is none, which makes the parser stop.
+    Raises an exception for an invalid target, which makes the parser stop.
     """
     if url[:1] == b"/" and b"#" not in url:
         raw = url.partition(b"?")[0]
@@ -36,9 +36,9 @@ def path_of(url: bytes) -> str:
 
 
 def head_of_the_same_body(headers: Mapping[str, str]) -> bytes:
-    """A head before a body of the same length, which asks for nothing else.
+    """A minimal head for a body of the same length, without an upgrade of the protocol.
 
-    Empty when it is not clear where the body ends.
+    It is empty if these headers do not say clearly where the body ends.
     """
     coding = headers.get("transfer-encoding")
     length = headers.get("content-length", "0").strip()

@@ -1,4 +1,4 @@
-"""One request, between its connection and the application that answers it."""
+"""The interface between a connection and the application that answers its requests."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,15 +7,14 @@ from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.wheel import NEVER
 
 CLIENT_LEFT = 499
-"""The status that is counted for a request that nobody waits for any more."""
+"""The status that is counted for a request whose client left before the answer."""
 
 
 class Incoming:
     """A request whose head has been read.
 
-    The application answers it once, at any time, with `answer`.
-    `deadline` is the application's too, which sets it while the
-    connection calls it: when it has passed, `Taker.late` is called.
+    The application answers it once, at any time, with `answer`. It may set `deadline` while
+    the connection calls it. When the deadline has passed, the connection calls `Taker.late`.
     """
 
     __slots__ = (
@@ -38,48 +37,48 @@ class Incoming:
         self.early: list[bytes] = []
 
     def answer(self, reply: HttpReply) -> None:
-        """The one answer. Nothing happens when the client has left."""
+        """Sends the one answer. Does nothing if the client has left."""
         self.is_answered = True
         self.deadline = NEVER
-        self.taker = (
-            None  # which knows this request: the body would live on until the collector comes
-        )
+        # The taker refers to this request. Without this, only the garbage collector would
+        # free the body.
+        self.taker = None
         self._way_back.answered(self, reply)
 
 
 class WayBack(Protocol):
-    """What a request needs of its connection."""
+    """The part of a connection that a request uses to answer."""
 
     def answered(self, request: Incoming, reply: HttpReply) -> None: ...
 
 
 class Taker(Protocol):
-    """What the application does with one request that it has not answered by its head.
+    """The application's side of one request that its head alone did not answer.
 
-    None of these raises.
+    No method raises.
     """
 
     def more(self, chunk: bytes) -> None: ...
     def whole(self) -> None:
-        """The body is complete."""
+        """Takes note that the body is complete."""
         ...
 
     def late(self) -> None:
-        """The deadline has passed."""
+        """Takes note that the deadline has passed."""
         ...
 
     def gone(self, status: int = CLIENT_LEFT) -> None:
-        """The client left before the answer, or its connection answered it `status`."""
+        """Takes note that the client left, or that the connection answered with `status`."""
         ...
 
 
 class Application(Protocol):
-    """Begins each request.
+    """The application of a server. Its methods do not raise.
 
-    It sets `request.taker`, or has answered when it returns. Does not raise.
+    `begin` either sets `request.taker` or answers before it returns.
     """
 
     def begin(self, request: Incoming) -> None: ...
     def refused(self, status: int) -> None:
-        """A connection answered by itself what was no request."""
+        """Takes note that a connection answered invalid bytes with `status` by itself."""
         ...

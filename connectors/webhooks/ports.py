@@ -1,4 +1,7 @@
-"""What the receiver needs from other packages: tenants, a log, and knowledge of bodies."""
+"""The protocols of what the receiver needs from other packages.
+
+These are the tenants, the raw topic, and functions that interpret bodies.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +18,9 @@ from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
 class EndpointDirectory(Protocol):
     """Tenants, endpoints and keys.
 
-    While `loaded` is false nothing is known, so no request may be refused. `healthy` is
-    false when what is known may be out of date for longer than an outage of Postgres
-    excuses. `endpoint` and `tenant` raise Unavailable for an entry that cannot be read.
+    While `loaded` is False, nothing is known, so no request may be refused. `healthy` is
+    False if the copy may be outdated for a reason other than an outage of Postgres.
+    `endpoint` and `tenant` raise Unavailable for an entry that cannot be read.
     """
 
     loaded: bool
@@ -31,7 +34,7 @@ class EndpointDirectory(Protocol):
 
 
 class RawTopic(Protocol):
-    """Where raw records go."""
+    """The topic of raw records, as `AcknowledgedProducer` writes it."""
 
     @property
     def healthy(self) -> bool: ...
@@ -43,23 +46,24 @@ class RawTopic(Protocol):
         headers: Headers,
         done: Callable[[str | None], None],
     ) -> None:
-        """Calls `done` once, with None when the record is durable, else with what went wrong.
+        """Calls `done` once: with None if the record is durable, otherwise with the error.
 
         Raises Unavailable for a record that cannot be accepted.
         """
         ...
 
     def overdue(self) -> Unavailable:
-        """Notes that a record was not said to be durable in time."""
+        """Notes that no result arrived in time, and returns the error to report."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """What the receiver must know about providers.
+    """The functions by which the receiver interprets providers' requests.
 
-    It needs the ids of the events in a body, whether a `POST /chat` will be read as a
-    message, and whether a signature is valid (None: the provider has none).
+    `identify` returns the ids of the events in a body, and `accept` checks whether the body
+    of a `POST /chat` can be read as a message. `check_signature` returns None for a
+    provider without signatures.
     """
 
     identify: Callable[[str, bytes], tuple[str, ...]]

@@ -1,13 +1,15 @@
-"""HTTP/1.1 on one connection, with bounds on time, header bytes and requests sent ahead.
+"""HTTP/1.1 on one connection, with limits for time, header bytes and pipelined requests.
 
-A connection is always in one of five states, and each ends by itself: a head is awaited
-(`head_seconds`, then 408); a request is being answered (its own deadline); the client
-does not take the answer (`head_seconds`); the rest of a body that was answered early is
-thrown away (`head_seconds`); it is idle (`KEEP_ALIVE_SECONDS`). Requests of one
-connection are answered one after another, in their order.
+A connection is always in one of five states, each with a time limit:
 
-Nothing here waits: the parser calls the application, and
-the application answers at any time by `Incoming.answer`.
+- It waits for a head (`head_seconds`, then the answer 408).
+- A request is being answered (the request's own deadline).
+- The client does not read its answer (`head_seconds`).
+- The rest of a body that was answered early is discarded (`head_seconds`).
+- The connection is idle (`KEEP_ALIVE_SECONDS`).
+
+The requests of a connection are answered in their order, one at a time. Nothing here
+waits: the parser calls the application, which may call `Incoming.answer` at any time.
 """
 
 import time
@@ -23,29 +25,29 @@ from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.wheel import NEVER
 
 MAX_FIELD_BYTES = 16 * 1024
-"""Of one request: its target, header and trailer fields.
+"""The most bytes of target, header fields and trailer fields of one request.
 
-The parser has no limit of its own and would keep what comes.
+The parser has no limit and would store any number of them.
 """
 MAX_PIPELINED = 64
-"""How many requests may be sent ahead of an answer on one connection.
+"""The most pipelined requests of one connection.
 
-Each costs some kilobytes, and a read may hold thousands.
+Each takes some kilobytes, and one read may contain thousands.
 """
 KEEP_ALIVE_SECONDS = 65.0
 FRESH_SECONDS = 1.0
-"""How long a silent new connection may still begin a request when the server ends."""
+"""When the server ends, a new connection has this long to begin its first request."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_HEAD = b"\r\n:"
-"""Breaks the parser, which ends the connection with 400."""
+"""Makes the parser fail, which ends the connection with 400."""
 
 
 class _StopReading(ConnectorsError):
-    """Raised through the parser, which stops there."""
+    """Raised in a callback of the parser to make it stop."""
 
 
 class ClientConnection(TimedConnection):
-    """What is spoken on it."""
+    """The HTTP/1.1 protocol of one connection. The parser calls the `on_…` methods."""
 
     __slots__ = (
         "_begun", "_field_bytes", "_headers", "_is_advancing", "_is_anew", "_leaving", "_parser", "_parsing", "_phase", "_spoken",
@@ -69,7 +71,7 @@ class ClientConnection(TimedConnection):
         self._upgrades = False
         self._is_anew = False
 
-    # --- what the transport says
+    # --- callbacks of the transport
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -110,9 +112,10 @@ class ClientConnection(TimedConnection):
             self._wait(self._server.head_seconds)
 
     def _parse(self, data: bytes) -> None:
-        """No wish for another protocol is granted: what follows it is the body of the request.
+        """Feeds the parser. A request to upgrade the protocol is ignored.
 
-        The parser takes it for the other protocol's, so that a new one reads on.
+        After such a request the parser takes the following bytes for the other protocol's.
+        They are the body of the request, so a new parser continues with them.
         """
         while True:
             try:
@@ -127,14 +130,17 @@ class ClientConnection(TimedConnection):
             self._parser.feed_data(head_of_the_same_body(self._headers) or _NO_HEAD)
 
     def eof_received(self) -> bool:
-        """Who says that nothing more comes is still answered what has come whole."""
+        """Still answers complete requests of a client that has closed its sending side.
+
+        Returns True to keep the transport open for these answers.
+        """
         self._deaf = True
         if self._phase == "body" and self._queue and self._queue[-1] is self._parsing:
             self._give_up(self._queue.pop())
         return bool(self._queue) or (self._current is not None and self._current.complete)
 
     def pause_writing(self) -> None:
-        """Who does not take its answers gets no more, and nothing more of it is read."""
+        """Stops reading and answering while the client does not read its answers."""
         self._untaken_until = time.monotonic() + self._server.head_seconds
         self._pause()
         self.watch()
@@ -147,7 +153,7 @@ class ClientConnection(TimedConnection):
             elif not self._queue:
                 self._resume()
 
-    # --- what the parser says
+    # --- callbacks of the parser
 
     def on_message_begin(self) -> None:
         if self._is_anew:
@@ -156,8 +162,8 @@ class ClientConnection(TimedConnection):
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         self._url, self._headers = b"", {}
         if self._current is None and self._parsing is not None:
-            # The time of the first head began with the
-            # connection; that of a later one begins here.
+            # The time limit of the first head starts with the connection, that of a later
+            # head here.
             self.deadline = NEVER
 
     def on_url(self, url: bytes) -> None:
@@ -167,16 +173,18 @@ class ClientConnection(TimedConnection):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._unparsed = 0  # counted here, not by a call: there are several of them per request
+        # Counted here and not by a call, because there are several per request.
+        self._unparsed = 0
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > MAX_FIELD_BYTES:
             self._count(0)
         if self._phase != "head":
-            return  # told anew, or a trailer is no header: it comes when the request is being answered
+            return  # repeated to a new parser, or a trailer, which is not a header
         known = NAMES.get(name)
         if known is None:
             known = learn(name)
-        if known not in self._headers:  # so that a second signature cannot replace the first
+        # The first value counts, so that a second signature cannot replace it.
+        if known not in self._headers:
             self._headers[known] = value.decode("latin-1")
         elif known == "transfer-encoding":
             self._headers[known] += ", " + value.decode("latin-1")
@@ -206,7 +214,8 @@ class ClientConnection(TimedConnection):
             self._begin(request)
             return
         if self._current is None:
-            self.deadline = NEVER  # it waits for its client, which has its own time for that
+            # It waits until the client reads, which has its own limit.
+            self.deadline = NEVER
         self._queue.append(request)
         self._pause()
 
@@ -237,7 +246,7 @@ class ClientConnection(TimedConnection):
             else:
                 self._wait(KEEP_ALIVE_SECONDS)
 
-    # --- what the application and the server say
+    # --- calls of the application and the server
 
     def answered(self, request: Incoming, reply: HttpReply) -> None:
         if self._parser is None:  # lost
@@ -253,8 +262,8 @@ class ClientConnection(TimedConnection):
             and request is self._parsing
             and not (request.complete or reply.ends_connection or self._deaf)
         ):
-            # To close while the rest of its body comes would reset
-            # the connection, and the client might never see the answer.
+            # Closing while the rest of the body arrives would reset the connection, and the
+            # client might never see the answer.
             request.closes = True
             self._resume()
             self._wait(self._server.head_seconds)
@@ -264,10 +273,9 @@ class ClientConnection(TimedConnection):
             self._advance()
 
     def shutdown(self) -> None:
-        """An idle connection ends.
+        """Ends an idle connection now, and any other one after its answers.
 
-        Who has begun a request, or has only just
-        connected, is still answered, and then ends.
+        A connection without a first request has FRESH_SECONDS to begin one.
         """
         if not self._spoken:
             self._leaving = True
@@ -278,7 +286,7 @@ class ClientConnection(TimedConnection):
             self._close()
 
     def expired(self, now: float) -> None:
-        """The state that the connection is in has lasted too long."""
+        """Reacts to the deadline: the present state of the connection has lasted too long."""
         self.deadline = NEVER
         if self._untaken_until <= now:
             self._transport.abort()
@@ -307,9 +315,9 @@ class ClientConnection(TimedConnection):
             self._transport.write(_CONTINUE)
 
     def _advance(self) -> None:
-        """Begins what was sent ahead, until one is not answered at once.
+        """Begins pipelined requests until one is not answered at once.
 
-        Then waits for what comes next.
+        Then it waits for that answer or for the next request.
         """
         self._is_advancing = True
         while self._current is None and self._queue and self._untaken_until == NEVER:
@@ -336,7 +344,7 @@ class ClientConnection(TimedConnection):
             self._wait(self._server.head_seconds)
 
     def _replay(self, request: Incoming) -> None:
-        """Gives the application what has come of a request that was sent ahead."""
+        """Passes the stored part of a pipelined request to the application."""
         self._begin(request)
         for chunk in self._give_up(request):
             if request.is_answered:
@@ -347,7 +355,7 @@ class ClientConnection(TimedConnection):
             assert request.taker is not None
             request.taker.whole()
 
-    # --- bounds
+    # --- limits
 
     def _count(self, size: int) -> None:
         self._unparsed = 0
@@ -357,13 +365,12 @@ class ClientConnection(TimedConnection):
             raise _StopReading
 
     def _refuse(self, status: int) -> None:
-        """Reads nothing more, answers what stands before, and ends the connection."""
+        """Stops reading, and ends the connection with this status after the earlier answers."""
         self._deaf = True
         broken = self._parsing if self._phase == "body" else None
         if broken is not None and self._queue and self._queue[-1] is broken:
-            self._give_up(
-                self._queue.pop()
-            )  # it will never be whole; those before it are still to be answered
+            # It will never be complete. The requests before it are still answered.
+            self._give_up(self._queue.pop())
             return
         if broken is None and (self._current is not None or self._queue):
             return

@@ -1,4 +1,4 @@
-"""How many requests a second a tenant may send. Pure: time is an argument."""
+"""Limits the requests per second of each tenant. Pure: time is an argument."""
 
 from collections import OrderedDict
 
@@ -6,7 +6,7 @@ MAX_BUCKETS = 100_000
 
 
 class Rates:
-    """A token bucket a name, so many seconds deep (at least one request)."""
+    """One token bucket per name. Its depth is given in seconds, and is at least one request."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -14,7 +14,10 @@ class Rates:
     def wait_seconds(
         self, name: str, per_second: float, now: float, deep_seconds: float = 1.0
     ) -> float:
-        """0: take it. Else how long until there is room."""
+        """Takes one request and returns 0, or returns the seconds until one is allowed.
+
+        A rate of 0 means no limit.
+        """
         if per_second <= 0:
             return 0.0
         deep = max(1.0, per_second * deep_seconds)

@@ -1,6 +1,6 @@
-"""The webhook source connector: bytes in, durable, then 200.
+"""The webhook source connector: it makes a request's bytes durable, and then answers 200.
 
-There is no framework and no coroutine on this path.
+No framework and no coroutine is involved.
 """
 
 import asyncio
@@ -25,13 +25,16 @@ from schemas.settings import ReceiverSettings
 log = structlog.get_logger()
 _WEBHOOKS = "/webhooks/"
 ASK_ALL_SECONDS = 5.0
-"""More than the others get to answer."""
+"""The time limit for asking all siblings.
+
+It is longer than the limit for one of them.
+"""
 METRICS_SECONDS = 0.25
-"""How long the text of the metrics is kept, because it takes a millisecond to make."""
+"""The text of the metrics is reused for this long, because creating it takes a millisecond."""
 
 
 class Probe:
-    """A request whose answer comes later and whose body nobody needs."""
+    """The taker of a request that is answered later and whose body is ignored."""
 
     def more(self, chunk: bytes) -> None:
         pass
@@ -47,7 +50,7 @@ class Probe:
 
 
 class Receiver:
-    """The application. `draining`: still answers, but is not ready for more."""
+    """The receiver's application. While `draining`, it still answers but is not ready."""
 
     def __init__(
         self,
@@ -84,11 +87,11 @@ class Receiver:
         )
 
     def drain(self) -> None:
-        """Not ready for more from here on; what comes all the same is still answered."""
+        """Makes the receiver not ready. Requests that still arrive are answered."""
         self.draining = True
 
     async def answer_siblings(self) -> None:
-        """Answers the other processes at the port until it is cancelled."""
+        """Answers the questions of the siblings until it is cancelled."""
         if self._siblings is None:
             await asyncio.Event().wait()
         else:
@@ -121,7 +124,7 @@ class Receiver:
         self._answer(request, reply)
 
     async def _ask(self, siblings: Siblings, request: Incoming, own: HttpReply) -> None:
-        """Answers with what this process says and what the others say."""
+        """Answers a probe for this process and its siblings together."""
         try:
             async with asyncio.timeout(ASK_ALL_SECONDS):
                 if request.path == "/metrics":

@@ -1,4 +1,4 @@
-"""The receiver's HTTP server: one socket, its connections, their deadlines and their end."""
+"""The receiver's HTTP server: its sockets, their connections, and the deadlines of these."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ _LOOK_SECONDS = 0.1
 
 
 class ReceiverServer:
-    """Serves until `should_exit`, then answers what is in flight for up to `drain_seconds`."""
+    """Serves until `should_exit`, then answers in-flight requests for up to `drain_seconds`."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ReceiverServer:
         self.ending = True
 
     async def serve(self, sockets: list[socket.socket]) -> None:
-        """Serves at these listening sockets, and closes them at the end."""
+        """Serves on these listening sockets, and closes them at the end."""
         self._set_date()
         self.wheel.start()
         acceptors = [Acceptor(each, lambda: ClientConnection(self)) for each in sockets]

@@ -1,8 +1,8 @@
-"""Receivers that one parent started at one port answer probes for each other.
+"""The siblings: receiver processes that one parent started at one port.
 
-A connection reaches whichever process the kernel chooses, so `/readyz` has to speak for
-all and `/metrics` has to show all. Each process listens at a Unix socket in the
-parent's folder, where the others ask it.
+The kernel chooses which of them gets a connection. So `/readyz` must be true of all of
+them, and `/metrics` must show all of them. Each process listens on a Unix socket in the
+parent's folder, where its siblings ask it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _LABEL = "process"
 
 
 class Siblings:
-    """The processes 0 to `count` - 1, of which this is number `index`."""
+    """The processes 0 to `count` - 1. This process is number `index`."""
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self._folder = folder
@@ -23,7 +23,7 @@ class Siblings:
         self._count = count
 
     async def serve(self, ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
-        """Answers the others until it is cancelled."""
+        """Answers the siblings until it is cancelled."""
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(OSError):
@@ -36,17 +36,20 @@ class Siblings:
             writer.close()
 
         own = self._socket(self._index)
-        own.unlink(missing_ok=True)  # of the process before, which died
+        own.unlink(missing_ok=True)  # left by an earlier process that died
         server = await asyncio.start_unix_server(answer, own)
         async with server:
             await server.serve_forever()
 
     async def are_ready(self) -> bool:
-        """Whether all others say so in time."""
+        """True if all siblings answer in time that they are ready."""
         return all(answer == b"ready" for _, answer in await self._ask_all(b"ready\n"))
 
     async def metrics(self, own: bytes) -> bytes:
-        """The metrics of all that answer in whole lines, with the label `process`."""
+        """The metrics of this process and of each sibling that answers, with the label `process`.
+
+        An answer that does not end with a line end is incomplete and is left out.
+        """
         texts = [(self._index, own), *await self._ask_all(b"metrics\n")]
         return merged(sorted((index, text) for index, text in texts if text.endswith(b"\n")))
 
@@ -56,7 +59,7 @@ class Siblings:
         return list(zip(others, await asyncio.gather(*asked), strict=True))
 
     async def _ask(self, index: int, question: bytes) -> bytes:
-        """Empty when it does not answer."""
+        """The sibling's answer, or empty bytes if it does not answer in time."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._socket(index))
@@ -94,7 +97,7 @@ def merged(texts: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def _labelled(sample: str, index: int) -> str:
-    """`name{a="b"} 1` or `name 1`, with one label more."""
+    """Adds the label to a sample of the form `name{a="b"} 1` or `name 1`."""
     name, brace, rest = sample.partition("{")
     if brace and " " not in name:
         return f'{name}{{{_LABEL}="{index}",{rest}'

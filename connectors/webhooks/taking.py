@@ -49,7 +49,7 @@ class Counts:
 
 
 class ReceiverParts:
-    """What all requests of a receiver share."""
+    """The objects that all requests of a receiver share."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ReceiverParts:
             raise not_stored("starting")
 
     def must_wait(self, name: str, per_second: float) -> None:
-        """Raises Problem 429 when the name is over its rate."""
+        """Counts a request for `name`. Raises Problem 429 if it exceeds the rate."""
         send_later(self._rates.wait_seconds(name, per_second, time.monotonic()))
 
     def tenant_rate(self, tenant_id: TenantId) -> float:
@@ -117,16 +117,20 @@ class Taking:
     def owner(self) -> str | None:
         """Checks the head and returns the tenant that pays for the body.
 
-        None: the body is thrown away. Raises for a refusal.
+        Returns None if no tenant does, so that the body is discarded. Raises a Problem or
+        Unavailable to refuse the request.
         """
         raise NotImplementedError
 
     def store(self, body: bytes) -> None:
-        """Checks the body and calls `write`. Raises for a refusal."""
+        """Checks the body and calls `write`.
+
+        Raises a Problem or Unavailable to refuse it.
+        """
         raise NotImplementedError
 
     def reply(self) -> HttpReply | None:
-        """The answer, once a record is durable. None: it wrote another record."""
+        """The answer once a record is durable, or None if it wrote a further record."""
         raise NotImplementedError
 
     def note(self, reason: DeliveryReason | None, status: int) -> None:
@@ -173,10 +177,7 @@ class Taking:
             self._refuse(error)
 
     def written(self, trouble: str | None) -> None:
-        """The producer says what became of a record.
-
-        It is not told of what goes wrong here.
-        """
+        """Receives the result of a write from the producer. Never raises."""
         if self._is_over:
             return
         try:
@@ -201,7 +202,7 @@ class Taking:
         self._refuse(because("body_too_slow", problem))
 
     def gone(self, status: int = CLIENT_LEFT) -> None:
-        """A record that is on its way is still counted when it has arrived."""
+        """Ends the request, unless its record was sent: that is counted once it is durable."""
         if not self._is_over and not self._is_written:
             self._end("client_left", status, None)
 

@@ -1,9 +1,9 @@
-"""The addresses that providers send to."""
+"""The URLs to which providers send their webhooks."""
 
 from schemas.settings import ReceiverSettings
 
 
 def webhook_url(receiver: ReceiverSettings, provider: str, token: str) -> str:
-    """Below SENSORIUM_RECEIVER__URL, or as seen from this machine."""
+    """The URL under SENSORIUM_RECEIVER__URL, or, if that is not set, under this machine's address."""
     base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
     return f"{base}/webhooks/{provider}/{token}"

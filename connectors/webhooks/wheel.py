@@ -1,9 +1,8 @@
-"""Deadlines of many connections, kept by one timer.
+"""One timer for the deadlines of many connections.
 
-A timer of the event loop per step of a request costs more than the step. Here a step
-sets an attribute, and a connection is looked at when the earliest time has come that it
-was entered for: by then its deadline has nearly always moved on, and it is entered
-again.
+A timer of the event loop for each step of a request would cost more than the step. Here a
+step sets an attribute. The wheel checks a connection at the time for which it was entered.
+By then its deadline has nearly always moved, and the wheel enters it for the later time.
 """
 
 import asyncio
@@ -16,22 +15,22 @@ import structlog
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.05
-"""A deadline is noticed by so much too late."""
+"""A deadline is noticed at most this much too late."""
 NEVER = math.inf
 
 
 class Timed(Protocol):
-    """Something with a deadline.
+    """An object with a deadline.
 
-    `slot`, the time at which it will be looked
-    at, is the wheel's, and begins with NEVER.
+    Only the wheel changes `slot`, the time at which it will check the object. It begins
+    with NEVER.
     """
 
     deadline: float
     slot: float
 
     def expired(self, now: float) -> None:
-        """Called when the deadline has passed, and may set another one."""
+        """Reacts to the deadline. It may set another one."""
         ...
 
 
@@ -44,7 +43,7 @@ class DeadlineWheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Turns from here on, on the running event loop."""
+        """Starts the timer on the running event loop."""
         self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def stop(self) -> None:
@@ -53,9 +52,10 @@ class DeadlineWheel:
             self._timer = None
 
     def watch(self, timed: Timed) -> None:
-        """Has to follow whenever a deadline was set.
+        """Enters the object for its deadline. Call it whenever a deadline was set.
 
-        Costs a comparison unless it is earlier than all before.
+        It costs one comparison, unless the deadline is earlier than the time for which the
+        object is entered.
         """
         if timed.deadline >= timed.slot or timed.deadline == NEVER:
             return
@@ -65,7 +65,7 @@ class DeadlineWheel:
         self._slots.setdefault(slot, set()).add(timed)
 
     def forget(self, timed: Timed) -> None:
-        """Watches it no longer."""
+        """Stops watching the object."""
         if timed.slot != NEVER:
             there = self._slots.get(round(timed.slot / TICK_SECONDS))
             if there is not None:
@@ -73,7 +73,7 @@ class DeadlineWheel:
             timed.slot = NEVER
 
     def turn(self, now: float) -> None:
-        """Looks at everything that was entered for a time up to now."""
+        """Checks all objects that were entered for a time up to `now`."""
         until = math.floor(now / TICK_SECONDS)
         due = [slot for slot in range(self._turned_to, until + 1) if slot in self._slots]
         self._turned_to = until + 1
@@ -88,7 +88,7 @@ class DeadlineWheel:
             return
         try:
             timed.expired(now)
-        except Exception:  # one that fails must not keep the others from their end
+        except Exception:  # one object's failure must not keep the others from expiring
             log.exception("deadline_failed")
 
     def _tick(self) -> None:

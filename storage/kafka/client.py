@@ -23,7 +23,8 @@ is 300 s.
 def client_config(settings: Kafka) -> ClientConfig:
     """The settings that every librdkafka client needs to reach the brokers."""
     config: ClientConfig = {
-        "logger": logging.getLogger("librdkafka"),  # its default is stderr, outside of our log
+        # Its default is stderr, outside of our log.
+        "logger": logging.getLogger("librdkafka"),
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
     }
@@ -79,7 +80,7 @@ def reader_config(settings: Kafka, group: str) -> ClientConfig:
 
 
 def plain_producer_config(settings: Kafka) -> ClientConfig:
-    """An idempotent producer with acks=all, for tools and for the sink's quarantine records."""
+    """An idempotent producer with acks=all, for tools, the sink and the receiver."""
     return client_config(settings) | {
         "acks": "all",
         "enable.idempotence": True,

@@ -24,7 +24,7 @@ from storage.waiting import Deadline
 SILENT_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 15.0
-"""More than librdkafka waits between two tries to connect: 10 s, and a part of it by chance."""
+"""Longer than librdkafka's pause between two tries to connect (10 s plus jitter)."""
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -78,14 +78,12 @@ class ConsumerContact:
         self._is_suspect = False
 
     def check(self) -> None:
-        """Call this in the consumer's thread while it receives nothing.
+        """Checks the connection. Call it in the consumer's thread while it receives nothing.
 
-        Usually it does nothing.
-
-        After SILENT_SECONDS it asks the brokers, and blocks for at most 2 *
-        ANSWER_SECONDS. Raises CutOff if they answer a new client and not this one, twice
-        in a row: after an outage a client that is sound connects again within
-        AGAIN_SECONDS.
+        It does nothing until SILENT_SECONDS have passed. Then it asks the brokers, and
+        blocks for at most 2 * ANSWER_SECONDS. Raises CutOff if they answer a new client and
+        not this one, twice in a row, because after an outage a working client connects
+        again within AGAIN_SECONDS.
         """
         if not self._silence.has_passed:
             return

@@ -35,8 +35,8 @@ class WrongCount:
 
 
 REMEDY = (
-    "Correct the setting of this role. If the count was changed in place, nothing more is written: "
-    "docs/operating.md, 'Another number of partitions'"
+    "Correct the setting of this role. If the count was changed in place, nothing more "
+    "is written: docs/operating.md, 'Another number of partitions'"
 )
 
 
@@ -52,11 +52,9 @@ def wrong_counts(
 
 
 class CountReader:
-    """Reads the counts with a client of its own.
+    """Reads the counts with a client of its own. Calls block.
 
-    Calls block.
-
-    Otherwise the check would tell a producer about new partitions.
+    With a producer's client, the check would tell the producer about new partitions.
     """
 
     def __init__(self, settings: Kafka) -> None:

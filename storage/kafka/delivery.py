@@ -1,4 +1,4 @@
-"""A producer that says of each record when all in-sync replicas have it."""
+"""A producer that reports for each record when all in-sync replicas have it."""
 
 import asyncio
 import time
@@ -21,15 +21,18 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.001
 CHECK_SECONDS = 2.0
 AWAY_AFTER_SECONDS = 5.0
-"""When sends have failed this long and none succeeded, Kafka accepts no records."""
+"""The producer is unhealthy once sends have failed for this long without a success."""
 TRIAL_AFTER_SECONDS = 15.0
-"""After this long without a failing send, the next send may try again if the topic allows it."""
+"""After this long without a failed send the producer is healthy again, if the topic is available.
+
+The next failed send then makes it unhealthy at once.
+"""
 STUCK_AFTER_SECONDS = 120.0
-"""When all sends have failed this long although the topic could accept them, the role ends."""
+"""The role ends if all sends fail for this long although the topic is available."""
 
 
 Done = Callable[[str | None], None]
-"""What is called when it is known what became of a record: None, or what went wrong."""
+"""Receives the result of a send: None if acknowledged, otherwise the error."""
 
 
 class ProducerFatal(StorageError):
@@ -40,11 +43,12 @@ class ProducerFatal(StorageError):
 
 
 class AcknowledgedProducer:
-    """Concurrent sends share batches; a lone one waits at most the linger (1 ms) and a poll (1 ms).
+    """Sends records that share batches, and reports the result of each record.
 
-    Records are handed to librdkafka and delivery reports are polled in one place, on
-    the event loop, and only while something is outstanding: see `gathering`. `run` is
-    the producer's background work and belongs beside the role: it raises ProducerFatal.
+    A single send waits at most for the linger (1 ms) and one poll (1 ms). Records are
+    passed to librdkafka, and delivery reports are polled, in one place on the event loop,
+    and only while records are outstanding (see `gathering`). The role must run `run` beside
+    its own work. `run` raises ProducerFatal.
     """
 
     def __init__(
@@ -66,8 +70,8 @@ class AcknowledgedProducer:
                 "error_cb": self._note,
             }
         )
-        # Asked for metadata in the producer's stead, which would learn
-        # of partitions that were added in place, and write to them.
+        # A separate client reads the metadata. The producer would learn in this way of
+        # partitions that were added to an existing topic, and would write to them.
         self._looker = renewed_admin(settings)
         self._wrong_count = ""
         self._fruitless_since: float | None = None
@@ -85,11 +89,11 @@ class AcknowledgedProducer:
 
     @property
     def healthy(self) -> bool:
-        """Whether a record that is sent now is likely to be acknowledged.
+        """True if a record that is sent now is likely to be acknowledged.
 
-        False until the topic could take records once, while it cannot or has
-        another partition count than the settings, while sends have been failing
-        for AWAY_AFTER_SECONDS although the brokers answer, and in a fatal state.
+        False until the topic was available once, while it is not available or has another
+        partition count than the settings, once sends have failed for AWAY_AFTER_SECONDS
+        although the brokers answer, and in a fatal state.
         """
         return (
             self._fatal is None
@@ -102,7 +106,7 @@ class AcknowledgedProducer:
         )
 
     async def run(self) -> None:
-        """Checks the topic every CHECK_SECONDS, so that readiness shows an outage early."""
+        """Checks the topic every CHECK_SECONDS, so that an outage shows early."""
         while self._fatal is None:
             await self.check()
             try:
@@ -113,7 +117,10 @@ class AcknowledgedProducer:
         raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
-        """Asks the brokers if a partition of the topic has a leader and enough replicas in sync."""
+        """Asks the brokers whether any partition of the topic has a leader and enough in-sync replicas.
+
+        The topic counts as available if one partition does.
+        """
         try:
             found = await asyncio.to_thread(self._looker.call, metadata_within(2.0))
         except KafkaException:
@@ -140,10 +147,9 @@ class AcknowledgedProducer:
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
         """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
-        `done` gets None when Kafka has the record, else what went wrong. In that case
-        the record may still be written. Raises Unavailable if the record cannot be
-        accepted at all, and then `done` is not called. A caller that stops waiting
-        calls `overdue`.
+        `done` gets None if the record was acknowledged, otherwise the error, in which case
+        the record may still have been written. Raises Unavailable if the record cannot be
+        accepted, and then never calls `done`. A caller that stops waiting calls `overdue`.
         """
         if self._wrong_count:
             raise Unavailable("kafka", 5.0, detail="the topic has another number of partitions")
@@ -156,12 +162,12 @@ class AcknowledgedProducer:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def overdue(self) -> Unavailable:
-        """Notes that a caller waited too long for `done`, and returns the error to report."""
+        """Notes that a caller waited too long. Returns the error to report."""
         self._failed()
         return Unavailable("kafka", 1.0, detail="no acknowledgement in time")
 
     async def drain(self, seconds: float) -> int:
-        """Waits for what is outstanding; returns how many are not acknowledged."""
+        """Waits up to `seconds`. Returns the number of unacknowledged records."""
         self._hand_over()
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
@@ -177,9 +183,10 @@ class AcknowledgedProducer:
             done(str(error.name()))
 
     def _turn(self) -> None:
-        """Serves delivery reports, then hands over what was gathered if the gate is open.
+        """Serves delivery reports, then passes gathered records to librdkafka if the gate is open.
 
-        Should that raise, nobody would be answered any more: the producer is given up.
+        If that raises, no caller would get a result any more, so the producer counts as
+        fatal and the role ends.
         """
         try:
             self._producer.poll(0)
@@ -212,7 +219,7 @@ class AcknowledgedProducer:
                 self._note(error.args[0])
                 self._failed()
                 done(str(error.args[0].name()))
-            except Exception as error:  # of one record: those beside it are still handed over
+            except Exception as error:  # concerns one record: the others are still passed on
                 log.exception("record_not_handed_over")
                 done(type(error).__name__)
             else:
@@ -237,7 +244,8 @@ class AcknowledgedProducer:
             and self._failed_at - self._fruitless_since >= STUCK_AFTER_SECONDS
         ):
             self._give_up(
-                f"no send came through for {STUCK_AFTER_SECONDS:g} s although the topic could take it"
+                f"no send came through for {STUCK_AFTER_SECONDS:g} s although the "
+                "topic could take it"
             )
 
     def _failed(self) -> None:
@@ -248,9 +256,9 @@ class AcknowledgedProducer:
             self._failing_since = self._failed_at - (AWAY_AFTER_SECONDS if self._on_trial else 0)
 
     def _note(self, error: KafkaError) -> None:
-        """Looks for the fatal state in every error that librdkafka gives.
+        """Checks each error from librdkafka for the fatal state.
 
-        Of a record's error only the code says so.
+        In the error of a record, only the code shows it.
         """
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._give_up(error.str())

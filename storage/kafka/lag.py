@@ -12,7 +12,7 @@ from storage.kafka.contact import Renewed, renewed_admin
 
 _SECONDS = 5.0
 _PACES = 4
-"""The number of recent measurements whose best pace counts: a group commits in batches."""
+"""The best pace of this many measurements counts, as groups commit in batches."""
 
 
 class GroupBehind:
@@ -40,7 +40,7 @@ class GroupBehind:
         return self.judge(done, left, time.monotonic())
 
     def records(self) -> tuple[int, int]:
-        """(records read, records left), over the partitions in which the group has committed."""
+        """The records read and left, in partitions where the group has committed."""
         committed = self._consumer.call(self._committed)
         done = {place.partition: place.offset for place in committed if place.offset >= 0}
         ends = self._admin.call(self._ends)
@@ -48,7 +48,7 @@ class GroupBehind:
         return sum(done.values()), left
 
     def judge(self, done: int, left: int, now: float) -> float:
-        """The seconds for `left` records, from the progress since the previous measurement."""
+        """The seconds for `left` records, at the pace since the last measurement."""
         if self._before is not None:
             at, before = self._before
             self._paces.append(max(0.0, (done - before) / max(0.01, now - at)))

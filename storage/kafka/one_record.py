@@ -12,7 +12,7 @@ from storage.waiting import Deadline
 _SECONDS = 5.0
 _BATCH = 1_000
 Span = tuple[int, int]
-"""From and until, in milliseconds since 1970."""
+"""The first and the last time of a span, in milliseconds since 1970."""
 
 
 def record_at(
@@ -55,8 +55,8 @@ def records_of_key(
 ) -> tuple[list[Message], bool]:
     """The records of a key in a partition that were written within some spans, oldest first.
 
-    Reads at most `most` records and takes at most _SECONDS. False: there may be others.
-    Blocks. Raises KafkaException.
+    Reads at most about `most` records and takes at most about _SECONDS. The flag is False
+    if it stopped early, so that there may be other records. Blocks. Raises KafkaException.
     """
     found: list[Message] = []
     deadline, looked = Deadline(_SECONDS), 0
@@ -86,7 +86,7 @@ def records_of_key(
 
 
 def _ends(message: Message, until: int) -> bool:
-    """Whether a span ends before this message: at the end of the partition, or later than `until`."""
+    """True if the message is later than `until` or marks the end of the partition."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
         raise KafkaException(error)

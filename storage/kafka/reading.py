@@ -38,7 +38,7 @@ class TopicReader:
         return topic in self._consumer.list_topics(timeout=_SECONDS).topics
 
     def partitions(self, topic: str) -> int:
-        """How many the topic has; 0 if it does not exist."""
+        """The number of partitions of the topic, or 0 if it does not exist."""
         found = self._consumer.list_topics(timeout=_SECONDS).topics.get(topic)
         return 0 if found is None else len(found.partitions)
 
@@ -77,7 +77,7 @@ class TopicReader:
     def read(
         self, topic: str, begin: Mapping[int, int], end: Mapping[int, int]
     ) -> Iterator[Message]:
-        """Yields every record from `begin` to `end` (exclusive), in order within a partition."""
+        """Yields the records from `begin` to before `end`, in order per partition."""
         left = {p: end[p] for p in begin if begin[p] < end[p]}
         self._consumer.assign([TopicPartition(topic, p, begin[p]) for p in left])
         deadline = Deadline(_SECONDS)
@@ -90,7 +90,8 @@ class TopicReader:
                     raise TimeoutError(f"no record of {topic} arrived within {_SECONDS:g} s")
                 for message in messages:
                     yield from self._one(message, left)
-                if messages:  # only now, because the caller may have taken long over them
+                # Only now, because the caller may have taken long over them.
+                if messages:
                     deadline = Deadline(_SECONDS)
         finally:
             # With an assignment, get_watermark_offsets answers only after its whole time-out.
@@ -100,7 +101,10 @@ class TopicReader:
         self._consumer.close()
 
     def _bounds(self, place: TopicPartition) -> tuple[int, int]:
-        """Waits for a leader: a new partition has none for a moment, nor has one whose broker went."""
+        """The first offset and the end of a partition, once it has a leader.
+
+        A new partition has no leader for a moment, and neither has one whose broker stopped.
+        """
         deadline = Deadline(_ELECTION_SECONDS)
         while True:
             try:
@@ -118,8 +122,8 @@ class TopicReader:
             raise KafkaException(error)
         if error is None and offset < left.get(partition, 0):
             yield message
-        # An end of partition before the end that was asked for comes from a leader that was just
-        # elected, whose high watermark lags: what is missing follows.
+        # A leader that was just elected may report the end of the partition too early, because
+        # its high watermark lags. The missing records follow.
         if offset + (error is None) >= left.get(partition, 0):
             left.pop(partition, None)
 

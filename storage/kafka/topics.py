@@ -41,8 +41,8 @@ def apply_topics(settings: Kafka, names: Names) -> list[Applied]:
     admin = AdminClient(client_config(settings))
     there = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
     wrong = [
-        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} partitions,"
-        f" the settings say {settings.partitions}"
+        f"{names.topic(name)} has {len(there[names.topic(name)].partitions)} "
+        f"partitions, the settings say {settings.partitions}"
         for name in TOPICS
         if names.topic(name) in there
         and len(there[names.topic(name)].partitions) != settings.partitions
@@ -72,7 +72,7 @@ def _create(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) 
 
 
 def create_topics(admin: AdminClient, missing: list[_NewTopic]) -> None:
-    """Creates the topics. One that another process has just created is left as it is."""
+    """Creates the topics, except those that another process has just created."""
     for future in (
         admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS).values() if missing else ()
     ):
@@ -84,7 +84,11 @@ def create_topics(admin: AdminClient, missing: list[_NewTopic]) -> None:
 
 
 def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str]) -> list[Applied]:
-    """Also dedupe's changelog, which the stage creates: one of an older program is cleaned in another way."""
+    """Sets the configuration of existing topics, and of dedupe's changelog if it exists.
+
+    The stage creates that changelog, and one created by an older program has another
+    cleanup policy.
+    """
     wanted = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
     wanted[claims_changelog(names)] = claims_config(settings)
     resources = [

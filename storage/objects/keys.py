@@ -1,4 +1,4 @@
-"""The keys of stored files: equal bytes of the same attachment always get the same key."""
+"""The keys of stored files. Equal bytes of one attachment get the same key."""
 
 import uuid
 

@@ -145,7 +145,7 @@ class ObjectStore:
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
-        """Yields the bytes from `offset` in chunks, so that they are never all in memory."""
+        """Yields the bytes from `offset` in chunks, never all in memory."""
         answer = await self._call(
             lambda: self._client.get_object(
                 bucket_name=self._bucket, object_name=key, offset=offset, length=length or 0

@@ -1,4 +1,4 @@
-"""Model answers by tenant, content and recipe, so that each is asked and paid for once."""
+"""Model answers by tenant, content and recipe, so that each is paid for once."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ class AiResults:
         self._sql = queries("ai_results")
 
     async def find(self, tenant_id: TenantId, sha256: str, recipes: Sequence[str]) -> Answer | None:
-        """The answer to the first of the recipes that has one.
+        """The answer to the first of the recipes that has one, or None.
 
-        Never a refusal or an empty text.
+        It is never a refusal or an empty text.
         """
         with as_unavailable():
             row = await self._pool.fetchrow(self._sql["find"], tenant_id, sha256, list(recipes))
@@ -34,11 +34,9 @@ class AiResults:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Stores the answer and its usage in one transaction.
+        """Stores the answer and its usage in one transaction, and returns the stored answer.
 
-        Returns the recorded answer.
-
-        If two answers were paid for, the first one is kept.
+        If an answer was stored before, that one stays and is returned.
         """
         usage = (answer.input_tokens, answer.output_tokens, answer.cost_microusd)
         place = (tenant_id, sha256, answer.recipe)

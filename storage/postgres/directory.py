@@ -24,17 +24,14 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""The time without a notification after which changes are queried.
-
-A notification may have been missed.
-"""
+"""The time without a notification after which the role queries for changes."""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for this long.
 
-A single refusal may be temporary.
+A refusal may be temporary.
 """
 ROWS_AT_ONCE = 200
-"""Rows of the first reading, or tenants of a later one, per turn of the event loop."""
+"""The rows, or later tenants, that are read per turn of the event loop."""
 
 
 def key_id(key: str) -> str:
@@ -43,9 +40,9 @@ def key_id(key: str) -> str:
 
 
 class Directory:
-    """The copy.
+    """A copy of all tenants, endpoints and keys in memory, kept up to date by a task.
 
-    `start` returns at once; `loaded` becomes and stays true with the first reading.
+    `start` returns at once. `loaded` is True from the first complete reading on.
 
     Each connection begins by reading everything, in portions, because a promoted
     standby may have lost changes. After that a notification names the tenant whose rows
@@ -135,7 +132,7 @@ class Directory:
         return self._index.tenant(tenant_id)
 
     def is_removed(self, tenant_id: TenantId) -> bool:
-        """True if the tenant was removed: its files and model answers are no longer requested."""
+        """True if the tenant was removed, so that nothing is requested for it."""
         return self._index.is_removed(tenant_id)
 
     def key(self, plain: str) -> ApiKey | None:
@@ -145,7 +142,7 @@ class Directory:
         return time.monotonic() - self._read_at
 
     def _failed(self, error: Exception) -> None:
-        """Logs why the copy could not be read, and remembers since when Postgres refuses it."""
+        """Logs why the copy was not read, and notes since when Postgres refuses it."""
         away = unavailable(error) is not None and not refused(error)
         if away:
             self._refused_since = None
@@ -223,14 +220,14 @@ class Directory:
         return next_mark
 
     async def _read_changes(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Reads all rows of the changed tenants.
+        """Reads all rows of the queued tenants.
 
-        Those that it fails to read are read by the next connection.
+        The next connection reads those that fail here.
         """
         statements = queries("directory")
         while self._changed_tenants:
             names = sorted(self._changed_tenants)[:ROWS_AT_ONCE]
-            # Before the reading, so that a later change is not lost.
+            # Emptied before the reading, so that a change during it is not lost.
             self._changed_tenants.difference_update(names)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 tenants = await connection.fetch(statements["tenants_of"], names)

@@ -276,9 +276,9 @@ def _check_label(provider: str, instance: str | None) -> None:
         is_instance(instance) and traits_of(provider).numbers_per_server
     ):
         raise TenancyError(
-            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers number"
-            " their messages alike, and a label has at most 32 lower-case letters, digits or"
-            " hyphens and is not `direct`"
+            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers "
+            "number their messages alike, and a label has at most 32 lower-case "
+            "letters, digits or hyphens and is not `direct`"
         )
 
 
@@ -287,8 +287,9 @@ def _new_secret(provider: str) -> str:
 
 
 def _random() -> str:
-    """256 random bits as text without a leading hyphen, which a command would take for
-    an option.
+    """256 random bits as text.
+
+    It does not begin with a hyphen, because a command would take it for an option.
     """
     while (text := secrets.token_urlsafe(32)).startswith("-"):
         pass

@@ -18,7 +18,7 @@ Named = tuple[str, str]
 
 
 def key_digest(message_key: str) -> bytes:
-    """The digest by which an erased message is remembered: its key may contain a phone number."""
+    """The digest of an erased message. Its key may contain a phone number."""
     return claim_digest(message_key.encode(errors="replace"), 0)
 
 
@@ -34,7 +34,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The number of deleted rows."""
+    """The numbers of deleted rows."""
 
     messages: int
     steps: int
@@ -46,7 +46,7 @@ class Forgotten:
 
 
 async def all_erased(connection: Connection, tenant_id: str | None) -> Erased:
-    """All erased messages, for commands that read topics, which still contain them for a while."""
+    """All erased messages, for commands that read topics still containing them."""
     rows = await connection.fetch(queries("erased")["all_erased"], tenant_id)
     return Erased(frozenset((row["tenant_id"], row["key_digest"]) for row in rows))
 
@@ -84,9 +84,7 @@ async def remember_erased(connection: Connection, messages: Iterable[Named]) -> 
 
 
 async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten:
-    """Deletes every row about these messages.
-
-    The caller opens the transaction.
+    """Deletes every row about these messages. The caller opens the transaction.
 
     A recorded answer is deleted if no other message of the tenant has the same content.
     The aliases of a conversation are deleted with its last message. The audit log keeps
@@ -109,7 +107,7 @@ async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten
 
 
 async def forget_answers(connection: Connection, contents: Sequence[tuple[str, str]]) -> int:
-    """Deletes recorded answers about these contents (tenant, sha256) that no message shows."""
+    """Deletes the answers about these (tenant, sha256) that no message shows."""
     statement = queries("erased")["delete_answers_unshown"]
     tenants, sha256 = [tenant for tenant, _ in contents], [digest for _, digest in contents]
     return _count(await connection.execute(statement, tenants, sha256)) if contents else 0

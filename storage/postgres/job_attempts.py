@@ -149,7 +149,7 @@ class JobAttempts:
             self._tidied_at = now
 
     def _failed(self, error: Exception) -> None:
-        """Drops the batch if Postgres refused a value in it, because it would refuse it again."""
+        """Drops the batch if Postgres refused a value, as it would refuse it again."""
         if unavailable(error) is None:
             for place in list(self._noted)[:AT_ONCE]:
                 del self._noted[place]

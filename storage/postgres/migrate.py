@@ -32,7 +32,7 @@ _ASK_AGAIN_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LOCK_TRIES = 60
 CONCURRENTLY_SECONDS = 1_800
-"""How long a CONCURRENTLY statement waits for others.
+"""The longest time that a CONCURRENTLY statement waits for older transactions.
 
 It has to outlast every older transaction, such as a backup, and it does not block
 readers or writers. If it gave up, it would have to build its index from the beginning.
@@ -158,8 +158,8 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migr
     for name, sha256 in there.items():
         if name not in known and is_post(name):
             raise DatabaseAhead(
-                f"the database has migration {name}, which this program does not know and cannot"
-                " work with: run the newer program"
+                f"the database has migration {name}, which this program does not know "
+                "and cannot work with: run the newer program"
             )
         if name in known and known[name].sha256 != sha256:
             raise DatabaseAhead(

@@ -17,10 +17,9 @@ FRESH_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class StageMinute:
-    """One row.
+    """The work of one process in one minute, as one row.
 
-    `took` counts records per bucket of the duration metrics, the longest durations
-    last.
+    `took` counts records per bucket of the duration metrics, the longest durations last.
     """
 
     minute: datetime
@@ -67,11 +66,11 @@ class StageMinutes:
         return await self._fetch("outcomes_since", minutes)
 
     async def took(self, minutes: int, span: int) -> list[Any]:
-        """Span, stage, index of the bucket, and count."""
+        """The records per span of time, stage and bucket of duration, each with their count."""
         return await self._fetch("took_since", minutes, span)
 
     async def history(self, minutes: int, span: int) -> list[Any]:
-        """Span, stage, records, and the largest number of waiting jobs."""
+        """The records per span of time and stage, and the most records that waited at a time."""
         return await self._fetch("history", minutes, span)
 
     async def stopped(self) -> set[str]:

@@ -131,9 +131,7 @@ class People:
         return {row["tenant_id"]: row["role"] for row in rows}
 
     async def end_role(self, tenant: str, person_id: str) -> None:
-        """Removes a role.
-
-        With the last one, sessions and login links end too.
+        """Removes a role. With the last one, the person's sessions and login links end too.
 
         Otherwise they would become valid again with a later role.
         """
@@ -144,7 +142,7 @@ class People:
     async def begin(self, person_id: str) -> str:
         """Starts a session and returns its token.
 
-        The oldest ones beyond the limit end.
+        The person's oldest sessions beyond the limit end.
         """
         token = secrets.token_urlsafe(32)
         await self._fetch("begin_session", sha256(token), person_id)
@@ -194,18 +192,18 @@ class People:
         return token
 
     async def use_link(self, token: str) -> str | None:
-        """The person's id on first use; None after that or once the link has expired."""
+        """The person's id on first use. None later, or once the link has expired."""
         rows = await self._fetch("use_link", sha256(token))
         return str(rows[0]["person_id"]) if rows else None
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Bucket → number of failed logins, and the seconds until they are forgotten."""
+        """Bucket → number of failed logins, and seconds until they are forgotten."""
         return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
     async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Adds one failure to each bucket and returns their new `failures`.
+        """Adds one failure to each bucket and returns what `failures` would.
 
-        The size of the table stays bounded.
+        Bounds the table.
         """
         rows = await self._fetch("count_failure", list(buckets), FAILURE_SECONDS)
         await self._fetch("sweep_failures", FAILURE_SECONDS, MOST_BUCKETS)

@@ -1,4 +1,4 @@
-"""Connections to Postgres, the limits of their sessions, and the meaning of their errors."""
+"""Connections to Postgres, limits of their sessions, meaning of their errors."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -22,9 +22,9 @@ COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 _TOO_LONG_FOR_AN_INDEX = "54000"
 _WRONG_SETTING = "22023"
-"""Its SQLSTATE class is that of values, but the value comes from the program.
+"""A SQLSTATE in the class of values, but the wrong value comes from the program.
 
-It is the payload of a NOTIFY or a setting.
+It is the payload of a NOTIFY or the value of a setting.
 """
 
 
@@ -160,11 +160,10 @@ def _options(
 
 
 def _begin_with(names: Names, limits: SessionLimits) -> str:
-    """The statements for these settings.
+    """The statements that apply these settings in a transaction.
 
-    All values are our own and need no quoting.
-
-    They are numbers, words and a checked schema name.
+    The values need no quoting: they are numbers, words of this program and a checked
+    schema name.
     """
     return "".join(
         f"SET LOCAL {name} = '{value}';" for name, value in _settings(names, limits).items()
@@ -198,7 +197,7 @@ async def connect_directly(
 async def keep_setting(
     connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str
 ) -> None:
-    """Applies a setting to everything this connection does from now on, even with a pooler."""
+    """Applies a setting to all later work of this connection, even with a pooler."""
     if type(connection) is PooledSession:  # asyncpg's isinstance accepts any connection
         literal = value.replace("'", "''")
         connection.begin_with += f"SET LOCAL {name} = '{literal}';"
@@ -214,7 +213,7 @@ async def create_pool(
     size: int = 8,
     limits: SessionLimits = REQUESTS,
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool that connects on first use, so that a role starts while Postgres is down."""
+    """A pool that connects on first use, so a role can start without Postgres."""
 
     async def begin_with(connection: Any) -> None:
         connection.begin_with = _begin_with(names, limits)

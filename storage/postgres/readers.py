@@ -49,9 +49,7 @@ class Readers:
         self._sql = queries("readers")
 
     async def add(self, name: str) -> str:
-        """Creates the role, or gives an existing reader a new password.
-
-        Returns the password.
+        """Creates the role, or gives an existing reader a new password. Returns the password.
 
         The role only has SELECT on READABLE. Its statements, and its idle time within a
         transaction, are limited to STATEMENT_SECONDS, and its connections to
@@ -78,7 +76,8 @@ class Readers:
             await self._run(f"ALTER ROLE \"{role}\" SET statement_timeout = '{STATEMENT_SECONDS}s'")
             # An open transaction prevents vacuum from removing dead rows of all tables.
             await self._run(
-                f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s'"
+                f'ALTER ROLE "{role}" SET idle_in_transaction_session_timeout = '
+                f"'{STATEMENT_SECONDS}s'"
             )
             await self._run(f'GRANT USAGE ON SCHEMA "{self._schema}" TO "{role}"')
             for table in await self.tables():
@@ -113,8 +112,8 @@ class Readers:
     def _role(self, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ReaderRefused(
-                f"{name!r} is not a name for a reader: a lower-case letter, then letters, digits or"
-                " underscores"
+                f"{name!r} is not a name for a reader: a lower-case letter, then "
+                "letters, digits or underscores"
             )
         return name
 
@@ -123,13 +122,13 @@ class Readers:
             await self._connection.execute(statement)
         except asyncpg.InsufficientPrivilegeError as error:
             raise ReaderRefused(
-                f"the product's own role may not do this ({error}): ask the database's owner for"
-                " CREATEROLE, or to run it"
+                f"the product's own role may not do this ({error}): ask the database's "
+                "owner for CREATEROLE, or to run it"
             ) from None
 
 
 def verifier_of(password: str, salt: bytes, rounds: int = 4096) -> str:
-    """What Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803).
+    """The verifier that Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803).
 
     The text contains no quote.
     """

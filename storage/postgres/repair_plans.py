@@ -1,4 +1,4 @@
-"""The values of repairs: the chosen records, the counts of a plan, the current portion."""
+"""The values of repairs: chosen records, a plan's counts, the current portion."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,9 +15,16 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""The lowest rate.
+"""With a lower rate, the hold of a repair would end between two records."""
 
-Slower, the hold of a repair would end between two of its records.
+
+GONE_REASONS = frozenset({"media_gone"})
+"""The provider answered that the file is gone. Asking again can only help if something
+else has changed, such as the endpoint's API key, so a repair leaves such files out
+unless it is told to try them.
+
+A missing or forbidden file is not of this kind: later, or with another key, a provider
+may give it.
 """
 
 
@@ -33,14 +40,13 @@ class RepairLost(StorageError):
 
 
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which records a repair covers.
+    """Selects the records that a repair covers.
 
-    For failed files only the reason and limit are used.
-
-    `place`: one quarantined record, as topic, partition, offset, and the topic's id if
-    known. `until`: the newest quarantined record that was counted. `spans`: offsets of
-    raw records, as `PARTITION:FIRST-LAST`; without any, those that arrived from `since`
-    to `until`.
+    For failed files only the reason, the limit and `with_gone` are used; `with_gone` tries
+    also files that the provider says are gone. `place` is one quarantined record: topic,
+    partition, offset, and the topic's id if known. `until` is the newest quarantined record
+    that was counted. `spans` are offsets of raw records, as `PARTITION:FIRST-LAST`. Without
+    them, a repair covers the raw records that arrived from `since` to `until`.
     """
 
     reason: str = ""
@@ -50,13 +56,19 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     until: datetime | None = None
     spans: tuple[str, ...] = ()
     limit: int = 0
+    with_gone: bool = False
+
+    @property
+    def leaves_gone(self) -> bool:
+        """Whether the repair leaves out what the provider says is gone."""
+        return self.reason in GONE_REASONS and not self.with_gone
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
     """A requested repair for one tenant, or for all (`*`).
 
-    `rate`: records per second; 0 means no limit.
+    `rate` is in records per second. 0 means no limit.
     """
 
     tenant_id: TenantId
@@ -69,7 +81,8 @@ class RepairRequest:
 class PlanLine(msgspec.Struct, frozen=True):
     """A row of a plan.
 
-    `becomes` is again, set_aside, without (the file has no address), refused or job.
+    `becomes` is again, set_aside, without (the file has no address), gone (the provider
+    says that it no longer has the file), refused or job.
     `messages` counts the messages of failed files; `place` is that of one of the
     quarantined records.
     """
@@ -84,14 +97,13 @@ class PlanLine(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """The result of planning.
+    """The result of planning a repair.
 
-    `records`: messages or records to be written again.
-
-    `files`: their files by type. `is_whole`: everything was counted; otherwise there
-    are more. `choice` is the requested one with exact limits. For raw records,
-    `answers` counts their recorded model answers, `unpriced` those without a known
-    price, and `paid_microusd` is the cost of the others.
+    `records` counts the messages or records to be written again, and `files` their files
+    by type. If `is_whole` is False, there are more than were counted. `choice` is the
+    requested one with exact limits. For raw records, `answers` counts their recorded model
+    answers, `unpriced` counts those without a known price, and `paid_microusd` is the cost
+    of the others.
     """
 
     records: int
@@ -104,6 +116,11 @@ class Counted(msgspec.Struct, frozen=True):
     answers: int = 0
     unpriced: int = 0
     paid_microusd: int = 0
+
+    @property
+    def gone(self) -> int:
+        """The files that are left out because the provider no longer has them."""
+        return sum(line.records for line in self.lines if line.becomes == "gone")
 
 
 class Intent(msgspec.Struct, frozen=True):

@@ -30,9 +30,9 @@ from storage.postgres.sql import queries
 PLAN_SECONDS = 15 * 60.0
 MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
-"""A record that was tried this often is set aside, because another try would fail too."""
+"""A record is set aside after this many tries, as another one would fail too."""
 HOLD_SECONDS = 60.0
-"""How long a process holds a repair without renewing it.
+"""A process that has not renewed its hold of a repair for this long loses it.
 
 It is longer than the watcher of a dead process takes to end its transaction, so that
 the watcher cannot fence the process that continues.
@@ -49,15 +49,16 @@ class Repairs:
         self._sql = queries("repairs")
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
-        """Counts the files that failed for the reason, with the known cost of trying them again."""
+        """Counts the files that failed for the reason, with the cost of new tries."""
         reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
             name = self._of("count_failed", asked.tenant_id)
-            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES)
+            leaves_gone = asked.choice.leaves_gone
+            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES, leaves_gone)
         files: dict[str, int] = {}
         for row in rows:
-            if row["is_redoable"] and not row["is_set_aside"]:
+            if _becomes(row) == "again":
                 files[row["type"]] = files.get(row["type"], 0) + row["files"]
         costs = {
             row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
@@ -121,9 +122,10 @@ class Repairs:
     async def add(self, asked: RepairRequest, counted: Counted) -> str:
         """Stores the plan for a quarter of an hour.
 
-        Raises RepairError if there is nothing to do.
+        Raises RepairError if there is nothing to do. A plan whose files are all gone is
+        stored, because it says so.
         """
-        if not counted.records:
+        if not counted.records and not counted.gone:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
         document = msgspec.structs.replace(counted, choice=RepairChoice())
@@ -222,7 +224,7 @@ class Repairs:
         return HeldRepair(**row)
 
     async def following(self, held: HeldRepair, most: int) -> Intent | None:
-        """The next portion of failed files or quarantined records; None if nothing is left."""
+        """The next portion of failed files or quarantined records, or None."""
         if held.choice.limit:
             most = min(most, held.choice.limit - held.looked)
         if most <= 0:
@@ -248,7 +250,14 @@ class Repairs:
         name = self._of("next_failed", held.tenant_id)
         return list(
             await self._fetch(
-                name, held.tenant_id, held.reason, held.began_at, held.done_at, held.done_key, most
+                name,
+                held.tenant_id,
+                held.reason,
+                held.began_at,
+                held.done_at,
+                held.done_key,
+                most,
+                held.choice.leaves_gone,
             )
         )
 
@@ -284,12 +293,10 @@ class Repairs:
         return bool(rows)
 
     async def settle(self, held: HeldRepair, intent: Intent) -> None:
-        """Records that the portion is in Kafka.
+        """Records that the portion is in Kafka. Raises RepairLost.
 
-        Raises RepairLost.
-
-        It moves the position, marks the records that were sent again, and counts the
-        tries.
+        It moves the position of the repair, marks the records that were sent again, and
+        counts their tries.
         """
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -330,7 +337,7 @@ class Repairs:
         held.state = "done"
 
     async def let_go(self, held: HeldRepair, trouble: str = "", seconds: float = 0.0) -> None:
-        """Releases the repair. Another process may take it after so many seconds."""
+        """Releases the repair. Another process may hold it after `seconds`."""
         await self._fetch(
             "let_go", held.tenant_id, held.repair_id, held.holder, trouble[:200], seconds
         )
@@ -369,6 +376,8 @@ def _decoded(row: Any) -> dict[str, Any]:
 def _becomes(row: Any) -> str:
     if not row["is_redoable"]:
         return "without"
+    if row["is_gone"]:
+        return "gone"
     return "set_aside" if row["is_set_aside"] else "again"
 
 
@@ -387,7 +396,7 @@ def _item(row: Any) -> tuple[str | int, ...]:
 
 
 def _cost(files: dict[str, int], costs: dict[str, float | None]) -> int | None:
-    """The expected cost of the calls, or None if the recent cost of a kind is unknown."""
+    """The expected cost of the calls, or None if a recent cost is unknown."""
     total = 0.0
     for type_, count in files.items():
         each = costs.get("transcribe" if type_ == "audio" else "describe")

@@ -1,4 +1,4 @@
-"""Encrypts every stored secret with the first key, so that older keys can be removed."""
+"""Encrypts stored secrets with the first key, so that others can be removed."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,11 +14,10 @@ State = Literal["resealed", "current", "unreadable", "gone"]
 
 @dataclass(slots=True)
 class Resealed:
-    """The counts.
+    """The result of `reseal`.
 
-    `resealed` were encrypted with an older key.
-
-    `unreadable` lists (table, tenant, id) of secrets that no live key decrypts.
+    `resealed` counts secrets that were encrypted with an older key. `unreadable` lists
+    (table, tenant, id) of the secrets that no live key decrypts.
     """
 
     resealed: int = 0

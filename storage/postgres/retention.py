@@ -28,17 +28,17 @@ WALK_EVERY_SECONDS = 3600.0
 LOOK_EVERY_SECONDS = 60.0
 """The interval at which the bytes in quarantine are checked: a tenant can add many quickly."""
 WEEKS_AHEAD = 4
-"""How many weeks ahead the partitions of arrivals are created.
+"""The number of weeks for which partitions of arrivals are created in advance.
 
 Rows of a week without a partition go to the default partition.
 """
 PARTITION_LOCK_MS = 500
-"""How long readers and writers of arrivals wait at most for a change of partitions.
+"""The longest time for which readers and writers of arrivals wait for a change of partitions.
 
-The change is then tried again later.
+A change that takes longer is given up and tried again later.
 """
 MAKE_WEEKS_SECONDS = 20.0
-"""How long a sink waits for partitions before it begins."""
+"""The longest time that a sink waits for new partitions before it begins to write."""
 WALKED = {"arrival_records": "arrival_records_other"}
 """Tables whose blocks belong to another relation."""
 
@@ -183,8 +183,10 @@ class Retention:
         except (
             asyncpg.LockNotAvailableError,
             asyncpg.DeadlockDetectedError,
-            asyncpg.CheckViolationError,  # rows of that week are in the default partition
-            asyncpg.QueryCanceledError,  # there are too many of them to move while writers wait
+            # Rows of that week are in the default partition.
+            asyncpg.CheckViolationError,
+            # There are too many of them to move while writers wait.
+            asyncpg.QueryCanceledError,
             TimeoutError,
         ) as error:
             log.warning("arrivals_week_waits", why=type(error).__name__, detail=str(error)[:300])

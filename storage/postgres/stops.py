@@ -43,7 +43,7 @@ class StageStops:
         return moment
 
     async def resumed(self, stage: Stage, stop: object, detail: str) -> float | None:
-        """None while nobody has resumed the stop, else the seconds without another stop.
+        """The seconds for which the stage must not stop again, or None if not resumed yet.
 
         A stop that was recorded while its stage was being resumed gets the same quiet
         time. A stop that is missing (a restore, a clean-up) is written again, because

@@ -1,8 +1,6 @@
 """Changes of tenants and keys by commands.
 
-Each is recorded in audit_log.
-
-The record is written in the same transaction as the change.
+Each change is recorded in audit_log, in the same transaction.
 """
 
 import secrets
@@ -29,9 +27,7 @@ class Tenancy(EndpointChanges):
     # tenants
 
     async def add_tenant(self, name: str) -> TenantId:
-        """Adds a tenant.
-
-        Adding an existing one succeeds and changes nothing.
+        """Adds a tenant. Adding an existing one succeeds and changes nothing.
 
         The name of a removed tenant cannot be used before the horizon has passed: until
         then, records of the removed tenant may still be in the pipeline and would be
@@ -39,8 +35,8 @@ class Tenancy(EndpointChanges):
         """
         if not TENANT_PATTERN.fullmatch(name):
             raise TenancyError(
-                f"{name!r} is not a tenant name: a letter or digit, then at most 62 letters, digits"
-                " or hyphens, all lower case"
+                f"{name!r} is not a tenant name: a letter or digit, then at most 62 "
+                "letters, digits or hyphens, all lower case"
             )
         async with self._connection.transaction():
             sealed = self._vault.seal(msgspec.json.encode(TenantSettings()))
@@ -50,16 +46,13 @@ class Tenancy(EndpointChanges):
             if removed["removed_at"] is not None:
                 free = removed["removed_at"] + HORIZON
                 raise TenancyError(
-                    f"tenant {name!r} was removed; its name is free again on {free:%Y-%m-%d}:"
-                    " choose another name"
+                    f"tenant {name!r} was removed; its name is free again on "
+                    f"{free:%Y-%m-%d}: choose another name"
                 )
         return TenantId(name)
 
     async def set_tenant(self, name: str, changes: dict[str, Any]) -> TenantSettings:
-        """Changes some settings.
-
-        None resets a setting to the default of the installation.
-        """
+        """Changes settings. None resets one to the default of the installation."""
         async with self._connection.transaction():
             sealed = await self._must_exist(name)
             now = msgspec.to_builtins(
@@ -111,9 +104,7 @@ class Tenancy(EndpointChanges):
         return dict(await self._row("holdings", name))
 
     async def remove_tenant(self, name: str, *, keep_data: bool) -> dict[str, int]:
-        """Ends all credentials of a tenant and marks it as removed.
-
-        Returns counts of them.
+        """Ends all credentials of a tenant, marks it as removed, and returns their counts.
 
         From then on no sink stores a record of the tenant, unless its data is kept. A
         second call succeeds; it may delete data that the first one kept.

@@ -1,6 +1,6 @@
-"""No tenant fills the disk with notes on its deliveries: beyond a number of rows its oldest go.
+"""Limits the arrivals and quarantined records of each tenant, so that none can fill the disk.
 
-Messages and files are never deleted here.
+The oldest rows beyond the limit are deleted. Messages and files are never deleted here.
 """
 
 import re
@@ -18,7 +18,7 @@ _ARRIVALS = re.compile(r"arrival_records_(\d{8}|other)")
 
 
 class TenantBounds:
-    """Deletes the oldest arrivals and quarantined records of tenants that have too many."""
+    """Deletes the oldest arrivals and quarantined records beyond the limits."""
 
     def __init__(self, ages: Ages) -> None:
         self._ages = ages
@@ -32,9 +32,11 @@ class TenantBounds:
         }
 
     async def _arrivals(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-        """By the statistics of each week, since to count all arrivals would be to read them all.
+        """Deletes the oldest arrivals beyond the limit and returns the number of deleted rows.
 
-        Rows of a week stand in the order in which they came, so the first blocks hold the oldest.
+        The excess comes from the statistics of each week's partition, because counting
+        would read all arrivals. The rows of a week are stored in the order of their
+        arrival, so its first blocks contain the oldest.
         """
         bound, gone = self._ages.arrivals_tenant_rows, 0
         if not bound:
@@ -57,7 +59,7 @@ class TenantBounds:
             assert _ARRIVALS.fullmatch(name), name
             statement = self._sql["drop_arrivals"].format(week=name)
             gone += await walk_blocks(connection, name, statement, tenant, most=excess - gone)
-            # Without new statistics the next round would delete as many again.
+            # With the old statistics, the next round would delete as many rows again.
             await connection.execute(self._sql["count_again"].format(week=name))
         return gone
 

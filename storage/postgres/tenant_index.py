@@ -37,7 +37,7 @@ class Row(Protocol):
 def digest(secret: str) -> bytes:
     """The digest under which a token or key is stored and looked up.
 
-    The plain value is stored nowhere.
+    The plain value is not stored.
     """
     return hashlib.sha256(secret.encode()).digest()
 
@@ -212,7 +212,7 @@ class TenantIndex:
     ) -> None:
         """Replaces everything known about these tenants by these rows.
 
-        It does not await, so no reader sees a partial state.
+        It does not await, so no coroutine sees a partial state.
         """
         before = TenantIndex(self._vault)
         for name in names:
@@ -315,10 +315,7 @@ class TenantIndex:
             self._by_former_token[new.former_sha256] = new
 
     def _move(self, name: str, to: "TenantIndex") -> None:
-        """Removes a tenant's rows.
-
-        Those that may hold decrypted contents are kept in `to`.
-        """
+        """Moves a tenant's rows with decrypted contents to `to`. Removes the others."""
         tenant = self._tenants.pop(name, None)
         if tenant is not None:
             self._removed -= tenant.is_removed

@@ -33,8 +33,8 @@ class Vault:
             self._fernet = MultiFernet([Fernet(key) for key in self._keys])
         except ValueError as error:
             raise VaultError(
-                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, several separated"
-                " by commas"
+                "SENSORIUM_SECRETS__KEY is not a key: 32 bytes in URL-safe base64, "
+                "several separated by commas"
             ) from error
 
     def seal(self, plain: bytes) -> bytes:
@@ -58,7 +58,7 @@ class Vault:
         return True
 
     def derived_keys(self, purpose: str) -> list[bytes]:
-        """One derived key per live key, for signing: the first one signs, and each verifies."""
+        """A derived key per live key. The first one signs, and each verifies."""
         return [
             hmac.digest(key.encode(), b"sensorium:" + purpose.encode(), hashlib.sha256)
             for key in self._keys

@@ -35,8 +35,9 @@ class StoredImageDescriber:
         return await self._world.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """Asks the model once. An image that the server does not take is sent once more
-        as a small plain JPEG.
+        """Asks the model once.
+
+        An image that the server does not take is sent once more as a small plain JPEG.
         """
         servers = self._servers
         first = await self._describe(job, recipe, servers.image_side, servers.image_formats)

@@ -1,5 +1,6 @@
-"""A job stage as a Faust app: a table as a durable queue, workers that call the stage,
-and one settlement per job.
+"""A job stage as a Faust app.
+
+Its table is a durable queue, workers call the stage, and each job is settled once.
 """
 
 import asyncio
@@ -40,8 +41,9 @@ TRY_SECONDS = 1_800.0
 Downloads, decoding and model calls have shorter limits of their own.
 """
 LONGEST_WAIT_SECONDS = 86_400.0
-"""A job whose tries never return is quarantined after a day, because each try occupies
-a worker for half an hour.
+"""A job whose tries never return is quarantined after this time.
+
+Each of its tries occupies a worker for half an hour.
 """
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
@@ -68,8 +70,9 @@ class StageAttempt(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class JobStage(Generic[J]):
-    """What distinguishes one job stage from another: its name, the type of its jobs,
-    the call of the stage, and its clients.
+    """The parts in which job stages differ.
+
+    They are the name, the type of the jobs, the call of the stage, and its clients.
     """
 
     stage: Stage
@@ -122,8 +125,9 @@ class _Calls(Generic[J]):
         self._seconds = metrics.JOB_SECONDS.labels(job_stage.stage).observe
 
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
-        """Returns what is written instead of a job, for a record that cannot become one
-        and never enters the queue.
+        """Returns what is written for a record that cannot become a job.
+
+        Such a record never enters the queue.
 
         Raises UnknownVersion.
         """
@@ -176,8 +180,10 @@ class _Calls(Generic[J]):
         return Done(writes, "forwarded", forward.failure or "")
 
     async def _work(self, attempt: StageAttempt[J]) -> Forward:
-        """Runs one try. A call that does not return would occupy its worker
-        permanently, so it is ended and tried again for a day, like other trouble.
+        """Runs one try.
+
+        A call that does not return would occupy its worker permanently, so it is ended
+        and tried again for a day, like other trouble.
         """
         try:
             async with asyncio.timeout(TRY_SECONDS) as deadline:
@@ -258,8 +264,9 @@ class _Calls(Generic[J]):
         )
 
     def _quarantine(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> list[Write]:
-        """Writes, in one transaction, the quarantined record and the enrichment that
-        tells its message.
+        """Quarantines the record and writes the enrichment that tells its message.
+
+        Both are written in one transaction.
         """
         stage = self._stage.stage
         key = MessageKey(arrival.key.decode(errors="replace"))

@@ -1,5 +1,6 @@
-"""The clients that describe and transcribe share: tenants, stored files, recorded
-answers, the decoder.
+"""The clients that describe and transcribe share.
+
+They are the tenants, the stored files, the recorded answers and the decoder.
 """
 
 import asyncio
@@ -66,8 +67,9 @@ class _Trouble(NamedTuple):
 
 
 class ModelWorld:
-    """The ports of asking.py on real clients, opened before the first job. `server`
-    serves this stage's models.
+    """The ports of asking.py on real clients, opened before the first job.
+
+    `server` serves this stage's models.
     """
 
     def __init__(self, settings: Settings, stage: str, server: Server) -> None:
@@ -107,8 +109,9 @@ class ModelWorld:
         return tenant.settings if tenant is not None else TenantSettings()
 
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
-        """Returns a function that loads the file's bytes, called once a decoder is
-        free. That function raises FileUnavailable.
+        """Returns a function that loads the file's bytes, called once a decoder is free.
+
+        That function raises FileUnavailable.
 
         For a removed tenant no model is asked any more, even if the file still exists.
         """
@@ -143,8 +146,9 @@ class ModelWorld:
         prompt_version: str,
         answer: Answer,
     ) -> Answer:
-        """Tries until the answer is recorded, so that a short outage of Postgres does
-        not lose a paid answer.
+        """Tries until the answer is recorded.
+
+        So a short outage of Postgres does not lose a paid answer.
         """
         results = self._results
         assert results is not None
@@ -153,9 +157,7 @@ class ModelWorld:
         )
 
     async def count(self, tenant_id: TenantId, answer: Answer) -> None:
-        """Counts the usage of a call without recording its answer, and also tries until
-        it succeeds.
-        """
+        """Counts the usage of a call without recording its answer. Tries until it succeeds."""
         results = self._results
         assert results is not None
         await _until_it_works(lambda: results.count(tenant_id, self._stage, answer))
@@ -167,9 +169,10 @@ class ModelWorld:
         turn: Callable[[], AbstractAsyncContextManager[None]],
         call: Callable[[Recipe], Awaitable[ModelAnswer | Unfit]],
     ) -> Answer | Unfit:
-        """Asks the first model of the recipes that is available, in a turn of its
-        server, and counts the call. Gives up on a file whose calls time out again and
-        again.
+        """Asks the first available model of the recipes, and counts the call.
+
+        The call waits for its turn at the model's server. A file whose calls time out
+        again and again is given up.
         """
 
         async def call_in_turn(recipe: Recipe) -> ModelAnswer | Unfit:
@@ -196,8 +199,9 @@ class ModelWorld:
     def _count_trouble(
         self, job: StoredJob, recipes: tuple[Recipe, ...], trouble: ModelUnavailable
     ) -> None:
-        """Counts each failed call. The log reports it once per tenant, until the
-        trouble changes or ends.
+        """Counts each failed call.
+
+        The log reports it once per tenant, until the trouble changes or ends.
         """
         metrics.AI_TROUBLE.labels(self._stage, trouble.trouble).inc()
         label = self._labels.of(recipes[0].model)
@@ -256,8 +260,9 @@ class ModelWorld:
 
 
 class TimeOuts:
-    """Counts, per file, the calls in a row that timed out. The counts are in memory, so
-    a restart begins at zero.
+    """Counts, per file, the calls in a row that timed out.
+
+    The counts are in memory, so a restart begins at zero.
     """
 
     def __init__(self) -> None:

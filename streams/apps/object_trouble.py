@@ -1,4 +1,4 @@
-"""How the job stages treat an object store whose settings became wrong while they run."""
+"""The reaction of the job stages to settings of the object store that became wrong."""
 
 import structlog
 
@@ -9,8 +9,9 @@ log = structlog.get_logger()
 
 
 def waiting_for_a_person(wrong: ObjectStoreMisconfigured) -> Unavailable:
-    """Logs the wrong settings and returns the Unavailable to raise: wrong settings say
-    nothing about the item, so it waits.
+    """Logs the wrong settings and returns the Unavailable to raise.
+
+    Wrong settings say nothing about the item, so it waits.
     """
     log.error("object_store_misconfigured", detail=str(wrong))
     return Unavailable("object_store", 30.0, detail=str(wrong))

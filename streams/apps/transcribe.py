@@ -20,7 +20,7 @@ from streams.stages.asking import Patience, Unfit
 from streams.stages.transcribe import transcribe
 
 MARGIN_SECONDS = 10.0
-"""How far a part stays below the model's limit, because codecs add a little silence."""
+"""A part stays this far below the model's limit, because codecs add a little silence."""
 WAV_SECONDS = 700.0
 """The longest sound at 16 kHz and 16 bits that stays below the 25 MB of an upload."""
 MOST_CUTS = 4
@@ -31,7 +31,7 @@ SAFER: dict[AudioFormat, tuple[AudioFormat, ...]] = {
     "mp3": ("wav",),
     "wav": (),
 }
-"""By format, the formats to try next, in order, if the server did not take the sound."""
+"""Format → the formats to try next, in order, if the server did not accept the sound."""
 
 
 class StoredAudioTranscriber:
@@ -47,8 +47,10 @@ class StoredAudioTranscriber:
         return await self._world.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
-        """Asks the model. A sound that the server does not take is sent again in the
-        formats that every server reads.
+        """Asks the model.
+
+        A sound that the server does not take is sent again in the formats that every
+        server reads.
         """
         answer = await self._transcribe(job, recipe, self._format)
         for safer in SAFER[self._format]:
@@ -61,9 +63,7 @@ class StoredAudioTranscriber:
     async def _transcribe(
         self, job: AudioJob, recipe: Recipe, audio_format: AudioFormat
     ) -> ModelAnswer | Unfit:
-        """Sends the sound, cut into smaller parts for as long as the model answers that
-        they are too long.
-        """
+        """Sends the sound, in smaller parts as long as the model answers that they are too long."""
         for _ in range(MOST_CUTS):
             limit = self._model.server.traits(recipe.model).sound_seconds
             sound = await self._prepared(job, audio_format, limit)

@@ -1,5 +1,6 @@
-"""Counts what waits, by stage and tenant. It is read from Kafka, so it is right whether
-or not the stage runs.
+"""Counts what waits, by stage and tenant.
+
+It is read from Kafka, so it is right whether or not the stage runs.
 
 Unread records are those of a stage's source topic after its committed offset. Jobs are
 the entries of its changelog: admitted and not finished.
@@ -25,7 +26,9 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class TenantBacklog:
-    """What waits of one tenant in one stage. `tried` counts the jobs whose last try failed.
+    """The waiting jobs and records of one tenant in one stage.
+
+    `tried` counts the jobs whose last try failed.
 
     Times are Unix seconds; `next_at` is the time of the next try.
     """
@@ -42,8 +45,9 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """What waits in one stage. `first` has the offset and time of the first unread
-    record of each partition.
+    """The waiting jobs and records of one stage.
+
+    `first` has the offset and time of the first unread record of each partition.
     """
 
     stage: str

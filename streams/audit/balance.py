@@ -161,8 +161,10 @@ class Audit:
                 )
 
     def _is_open(self, line: Line) -> bool:
-        """Whether assemble need not have written this opening: it has not read it yet,
-        has quarantined it, or wrote a later opening or a later repair instead.
+        """True if assemble need not have written this opening.
+
+        It has not read it yet, has quarantined it, or wrote a later opening or a later
+        repair instead.
         """
         key = line.key.decode(errors="replace")
         last = self._facts.versions.last.get((key, line.generation), 0)
@@ -172,9 +174,7 @@ class Audit:
         return key in self._unfolded or last % 1000 > OPENING_STEPS or is_elsewhere
 
     def _swallowed(self) -> Iterator[Finding]:
-        """Finds duplicates of keys that were never forwarded: their key was claimed,
-        but their message never came out.
-        """
+        """Finds duplicates of keys that were claimed but whose message never came out."""
         for place, book in self._books.items():
             if place.stage != "dedupe" or self._is_sink_behind(place.partition):
                 continue
@@ -317,7 +317,7 @@ class Audit:
                 )
 
     def _is_erased(self, key: bytes) -> bool:
-        """Whether the message was erased and therefore has no row."""
+        """True if the message was erased and therefore has no row."""
         return self._facts.erased.has(tenant_of(key), key)
 
     def _is_without_row(self, refused: QuarantinePlace) -> bool:
@@ -346,7 +346,7 @@ class Audit:
         return self._facts.positions.get((topic, partition), -1) > offset
 
     def _is_sink_behind(self, partition: int) -> bool:
-        """Whether receipts that the audit read are not counted by the sink yet."""
+        """True if the sink has not counted yet all receipts that the audit read."""
         return self._facts.positions.get(
             ("receipts", partition), -1
         ) < self._facts.receipt_ends.get(partition, 0)
@@ -390,8 +390,9 @@ def _known_version(row: Any) -> int:
 
 
 def _is_after_horizon(row: object, newest: Newest) -> bool:
-    """Whether the difference comes from a delivery after the horizon, which makes new
-    versions but changes no row.
+    """True if the difference comes from a delivery after the horizon.
+
+    Such a delivery makes new versions but changes no row.
     """
     received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
     return newest.version < OPENING_STEPS and received_ms != newest.received_ms

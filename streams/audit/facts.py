@@ -37,15 +37,18 @@ CHUNK = 1_000
 """Keys per SQL statement."""
 SLICE = timedelta(hours=1)
 RECORD_BYTES = 1_500
-"""Memory per source record with its receipts, versions and rows (measured: 662 of it
-for dedupe alone).
+"""The memory per source record with its receipts, versions and rows.
+
+It was measured: 662 bytes of it are for dedupe alone.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AuditScope:
-    """What is audited. With `tenant` None these are all tenants but the `removed` ones,
-    whose rows and files are deleted on purpose.
+    """The scope of an audit.
+
+    With `tenant` None these are all tenants but the `removed` ones, whose rows and
+    files are deleted on purpose.
 
     Many tenants are audited in `parts`, one `part` at a time, to bound the memory.
     """
@@ -58,7 +61,7 @@ class AuditScope:
 
     @property
     def is_everybody(self) -> bool:
-        """Whether everything is audited at once."""
+        """True if everything is audited at once."""
         return self.tenant is None and self.parts == 1
 
     def includes(self, tenant: str) -> bool:
@@ -176,7 +179,8 @@ class Gathering:
             row["object_key"]: row async for row in self._hourly(connection, statements["objects"])
         }
         for prefix in await self._prefixes(connection):
-            async for stored in store.list(prefix):  # the whole listing is not held in memory
+            # The whole listing is not held in memory.
+            async for stored in store.list(prefix):
                 if stored.modified >= self._scope.since or stored.key in facts.object_rows:
                     facts.objects[stored.key] = stored
         suspects = [

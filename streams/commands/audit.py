@@ -85,8 +85,8 @@ def audit(
         report = run_command(lambda: work.all(keys, from_part))
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
-            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
-            f"{work.how_to_continue()}"
+            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium "
+            f"doctor says which does not answer{work.how_to_continue()}"
         ) from None
     document = {"since": scope.since.isoformat(), "tenant": tenant, **report.document()}
     emit(document, as_json, _lines(document))
@@ -94,8 +94,10 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """The message keys in the file. A key may contain spaces and characters that
-    `splitlines` splits at. Invalid UTF-8 is replaced, as it is in the keys of the log.
+    """The message keys in the file.
+
+    A key may contain spaces and characters that `splitlines` splits at. Invalid UTF-8
+    is replaced, as it is in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -103,8 +105,9 @@ def _keys(accepted: Path) -> list[str]:
 
 
 class _Parts:
-    """An audit in as many parts as its memory requires. A part covers some of the
-    tenants completely.
+    """An audit in as many parts as its memory requires.
+
+    A part covers some of the tenants completely.
     """
 
     def __init__(
@@ -143,8 +146,9 @@ class _Parts:
         return report
 
     async def _parts_for(self, scope: AuditScope) -> int:
-        """The number of parts. A single tenant cannot be divided: if it is too large,
-        choose a later --since.
+        """The number of parts.
+
+        A single tenant cannot be divided: if it is too large, choose a later --since.
         """
         if scope.tenant is not None:
             return 1
@@ -158,8 +162,9 @@ class _Parts:
             return ""
         since = self._scope.since.strftime("%Y-%m-%dT%H:%M:%SZ")
         return (
-            f". The parts before had {len(self._report.findings)} findings; continue with: sensorium audit "
-            f"--since {since} --parts {self._parts} --from-part {self._part}"
+            f". The parts before had {len(self._report.findings)} findings; continue "
+            f"with: sensorium audit --since {since} --parts {self._parts} "
+            f"--from-part {self._part}"
         )
 
 
@@ -194,7 +199,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
     for finding in document["findings"][:SHOWN]:
         age = f", {finding['age_seconds']:g} s" if finding["age_seconds"] is not None else ""
         lines.append(
-            f"{finding['kind'].upper():12} {finding['stage']:12} {finding['message_key'] or finding['tenant']}: {finding['what']}{age}"
+            f"{finding['kind'].upper():12} {finding['stage']:12} "
+            f"{finding['message_key'] or finding['tenant']}: {finding['what']}{age}"
         )
     more = sum(document["totals"][kind] for kind in KINDS) - SHOWN
     if more > 0:

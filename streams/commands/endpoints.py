@@ -25,8 +25,9 @@ _SAME_SERVER = (
     "If it is for another server, add it with --instance NAME: otherwise its messages, which have the same numbers, are dropped as duplicates."
 )
 _NOT_PUBLIC = (
-    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver; the URL then begins with it, and "
-    "the token does not change."
+    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one "
+    "that leads to the receiver; the URL then begins with it, and the "
+    "token does not change."
 )
 UNTIL_KNOWN = "every role knows within two seconds"
 
@@ -50,7 +51,8 @@ def next_steps(endpoint: Endpoint) -> list[str]:
         )
     if provider.files_need_key and endpoint.api_key is None:
         steps.append(
-            f"give it {provider.title}'s API key, else files can be fetched for a few minutes only: sensorium endpoints api-key {name} --set KEY"
+            f"give it {provider.title}'s API key, else files can be fetched for a few "
+            f"minutes only: sensorium endpoints api-key {name} --set KEY"
         )
     return [
         *steps,
@@ -209,8 +211,8 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
         traits = traits_of(endpoint.provider)
         if not endpoint.secrets[0].startswith(traits.secret_prefix):
             note(
-                f"{traits.title}'s secrets begin with {traits.secret_prefix}, and this one does not:"
-                " is it the right one?"
+                f"{traits.title}'s secrets begin with {traits.secret_prefix}, and this "
+                "one does not: is it the right one?"
             )
     live = ", ".join(endpoint.secret_ids())
     emit(
@@ -221,8 +223,9 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
 
 
 def _argument(text: str) -> str:
-    """Returns the argument, or for `-` the first line of standard input, which appears
-    in no shell history and no process list.
+    """Returns the argument, or for `-` the first line of standard input.
+
+    That line appears in no shell history and no process list.
     """
     return click.get_text_stream("stdin").readline().strip() if text == "-" else text
 
@@ -291,9 +294,12 @@ def remove(which: str, as_json: bool) -> None:
         {**removed, "removed": True},
         as_json,
         [
-            f"{removed['endpoint_id']} ({removed['provider']}) of {removed['tenant_id']} is removed",
-            "later deliveries to its URL are answered 401: remove the webhook at the provider too, or it may report or suspend it",
-            "messages that were accepted are finished; files not yet fetched that need this endpoint's API key will fail",
+            f"{removed['endpoint_id']} ({removed['provider']}) of "
+            f"{removed['tenant_id']} is removed",
+            "later deliveries to its URL are answered 401: remove the webhook at the "
+            "provider too, or it may report or suspend it",
+            "messages that were accepted are finished; files not yet fetched that need "
+            "this endpoint's API key will fail",
         ],
     )
 
@@ -325,8 +331,8 @@ def _line(row: dict[str, Any]) -> str:
     until = row["former_token_until"]
     grace = f"  old URL until {until.isoformat(timespec='seconds')}" if until else ""
     return (
-        f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  {signed}{grace}  "
-        f"{row['url']}  {_last(row)}"
+        f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  "
+        f"{signed}{grace}  {row['url']}  {_last(row)}"
     )
 
 

@@ -133,8 +133,9 @@ def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[O
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Prints how many records of which tenants a replay would write, and what the
-    models' answers about them have cost.
+    """Prints how many records of each tenant a replay would write.
+
+    It also prints what the models' answers about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -180,8 +181,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"{held.redone} records were replayed as generation {held.generation} before that;"
-        f" for the rest: {go_on}"
+        f"{held.redone} records were replayed as generation {held.generation} before "
+        f"that; for the rest: {go_on}"
     )
 
 
@@ -202,6 +203,11 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
     show_default=True,
     help="The most messages.",
 )
+@click.option(
+    "--with-gone",
+    is_flag=True,
+    help="Also try files that the provider says it no longer has (media_gone).",
+)
 @rate_option
 @yes_option
 @as_json_option
@@ -210,11 +216,11 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, *
 
     Begins with the stored file if there is one, else with the download. Prints the
     plan, and asks if it runs in a terminal. Attachments that were tried three times are
-    left out.
+    left out, and those that the provider says it no longer has.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
-    choice = RepairChoice(reason=reason, limit=how["limit"])
+    choice = RepairChoice(reason=reason, limit=how["limit"], with_gone=how["with_gone"])
     request = request_of("attachments", tenant, choice, how["rate"])
     command = RepairCommand(settings, request, _files_progress, _files_left)
     counted = command.counted()
@@ -248,6 +254,11 @@ def _note_what_stays(
         note(f"{stays['without']} have neither a file nor a URL: there is nothing to try again")
     if stays["set_aside"]:
         note(f"{stays['set_aside']} were tried three times and are set aside")
+    if stays["gone"]:
+        note(
+            f"{stays['gone']} cannot be retried: the provider no longer has the file; "
+            "ask the sender to send it again (--with-gone tries all the same)"
+        )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")
 
@@ -263,6 +274,7 @@ def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) ->
         "generation": None,
         "messages": counted.records,
         "attachments": files,
+        "gone": counted.gone,
         "tenants": dict(tenants),
     }
     lines = [f"{count:8}  {name}" for name, count in tenants.most_common()]

@@ -70,7 +70,8 @@ def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> 
         raise click.ClickException(str(error)) from None
     if result.models:
         say(
-            "neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set; instead these models answer:"
+            "neither SENSORIUM_OPENAI__API_KEY nor SENSORIUM_OPENAI__BASE_URL is set; "
+            "instead these models answer:"
         )
         for line in result.models:
             say(f"  {line}")

@@ -50,7 +50,7 @@ FENCE_GRACE_SECONDS = 12.0
 """How long a fenced lane may stay assigned. Later, another process uses its id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
-"""The wait before a parked partition, whose lane ended with an error, is tried again."""
+"""The wait before a partition that an error parked is tried again."""
 ALIVE_SECONDS = 15.0
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
@@ -63,7 +63,7 @@ async def _nothing() -> None:
 
 
 def die(why: BaseException | str) -> None:
-    """Ends the process, the only recovery: after its restart, lanes fence and reload state."""
+    """Ends the process. After its restart, lanes fence and reload their state."""
     log.error(
         "worker_ends",
         error=f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else why,
@@ -139,7 +139,7 @@ class Lanes:
                 self._open(identity)
 
     async def stop(self) -> None:
-        """Lets running jobs and transactions end, with a deadline, so nothing is left to save."""
+        """Lets running jobs and transactions end, within a deadline."""
         self._stopping = True
         if self.jobs is not None:
             await self.jobs.drain(JOB_DRAIN_SECONDS)
@@ -174,13 +174,12 @@ class Lanes:
         lane.commit_seconds = metrics.STAGE_COMMIT.labels(self.app.stage).observe
         self.open[identity.partition] = lane
         task = asyncio.ensure_future(lane.run())
-        self._tasks[lane] = (
-            task  # a strong reference: otherwise only a lane's tasks refer to each other
-        )
+        # A strong reference: otherwise only the lane's own tasks would refer to each other.
+        self._tasks[lane] = task
         task.add_done_callback(lambda done: self._ended(lane, done))
 
     def _park_beyond(self) -> None:
-        """Parks partitions beyond those of the settings, which never have state to work with."""
+        """Parks partitions beyond those of the settings, which never have state."""
         wanted = self.app.kafka.partitions
         for partition in sorted(self.assigned - set(range(wanted)) - self._beyond.keys()):
             log.error(
@@ -258,7 +257,7 @@ class LaneApp(faust.App):
     membership: Membership
     counts: PartitionCounts
     healthy: Callable[[], bool]
-    """Part of readiness: returns True if what the stage needs besides its lanes works."""
+    """Part of readiness: True if what the stage needs besides lanes works."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -277,7 +276,7 @@ class LaneApp(faust.App):
         """Creates no folders: Faust's are per process, never removed. Lanes use no disk."""
 
     async def on_start(self) -> None:
-        """Opens what the stage needs from outside before the first partition arrives."""
+        """Opens what the stage needs before the first partition arrives."""
         await self.opening()
         await self.counts.look()
         await super().on_start()
@@ -328,7 +327,7 @@ class LaneApp(faust.App):
         return channel
 
     async def on_stop(self) -> None:
-        """Finishes running transactions as a member of the group, then leaves the group."""
+        """Finishes running transactions, and leaves the group only then."""
         if self.lanes is not None:
             await self.lanes.stop()
         await self.closing()
@@ -339,9 +338,7 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends the process if aiokafka left the group or stopped coordinating, unseen by Faust.
-        Otherwise nothing would be assigned to this worker or revoked from it any more.
-        """
+        """Ends a worker to which the group would assign no partitions any more. Faust would not."""
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
@@ -366,7 +363,7 @@ class LaneApp(faust.App):
 
 
 def lane_app(stage: Stage, settings: Settings) -> LaneApp:
-    """A Faust app for lanes, without Faust's own processing guarantee (docs/decisions/0001)."""
+    """A Faust app for lanes, without Faust's guarantee (docs/decisions/0001)."""
     kafka, names = settings.kafka, Names(settings.namespace)
     group = names.group(stage)
     app = LaneApp(

@@ -21,7 +21,7 @@ S = TypeVar("S", bound=PartitionState)
 class Batch(Generic[S]):
     """Records of one partition in order, with the state of that partition.
 
-    The agent calls exactly one of `settle` and `discard`.
+    The agent calls either `settle` or `discard`, once.
     """
 
     __slots__ = (
@@ -81,18 +81,19 @@ class Batch(Generic[S]):
         self._decided.set_result(True)
 
     def discard(self) -> None:
-        """Discards the batch: nothing of it is committed."""
+        """Discards the batch, so that nothing of it is committed."""
         self._decided.set_result(False)
 
     def decided(self) -> "asyncio.Future[bool]":
+        """A future that becomes True after `settle`, or False after `discard`."""
         return self._decided
 
 
 class BatchIntake(Generic[S]):
     """Processes one batch of a lane at a time.
 
-    Fetches, hands the batch out, awaits its outcome, adds it to the lane and awaits the
-    commit.
+    It fetches records, passes them to the agent as a batch, waits for the batch's outcome,
+    adds that to the lane and waits for the commit.
 
     `weigh` returns how many bytes one record may make the stage hold and write. Without
     it, a record counts with its own size, and the bound of the consumer's queue suffices.
@@ -133,7 +134,7 @@ class BatchIntake(Generic[S]):
     def _within_bounds(
         self, lane: Lane, messages: list[Message]
     ) -> tuple[list[Message], list[Message]]:
-        """Splits the messages into the next batch, of at least one record, and the rest."""
+        """Splits the messages into the next batch (at least one) and the rest."""
         if self._weigh is None:
             return messages, []
         weight = 0

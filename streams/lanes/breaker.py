@@ -33,13 +33,14 @@ OWN_TENANTS = 256
 SHARED = 64
 """The number of places that tenants beyond the first OWN_TENANTS share.
 
-There are few, so that a place fills soon. No tenant is evicted for another: it would
-start from zero each time, and with many tenants none would ever fail.
+There are few, so that each place soon has enough records to be judged. No tenant is
+evicted for another: it would start from zero each time, and with many tenants none would
+ever fail.
 """
 
 
 class _Recent:
-    """The last records of a tenant or shared place, True for each quarantined one."""
+    """The last records of a tenant or shared place. True means quarantined."""
 
     __slots__ = ("at", "bad", "in_a_row", "last")
 
@@ -62,7 +63,8 @@ class _Recent:
 class Trouble:
     """Why the breaker trips. `detail` is text for a person.
 
-    `tenant` is set if only its records are refused and no other tenant's are good.
+    `tenant` is set if the records of this one tenant are refused and no other tenant sent
+    records lately. It is the number of a shared place if the tenant has none of its own.
     """
 
     detail: str
@@ -114,7 +116,8 @@ class Breaker:
             return None
         if not failing:
             return Trouble(
-                f"the last {self._in_a_row} records would be quarantined, whichever tenant sent them"
+                f"the last {self._in_a_row} records would be quarantined, whichever "
+                "tenant sent them"
             )
         return Trouble(f"{failing} of {len(heard)} tenants: {says}")
 

@@ -7,11 +7,12 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 
 class LaneChannel(faust.Channel[Any]):
-    """Carries batches or jobs.
+    """Carries batches or jobs from the lanes of a stage to its agent.
 
-    They are not Faust Events, so Stream passes them without ack or generation check. The
-    queue is not under `app.flow_control`, which is suspended and *cleared* at every
-    rebalance: that would lose what a kept lane has handed out.
+    They are not Faust Events, so Faust's Stream passes them on without an acknowledgement
+    or a check of its generation. The queue ignores `app.flow_control`, because Faust
+    suspends and *clears* the queues under it at each rebalance. That would lose the batches
+    and jobs of a lane that this worker keeps.
     """
 
     @property
@@ -25,8 +26,8 @@ class LaneChannel(faust.Channel[Any]):
     def hand_out(self, item: object) -> None:
         """Passes the item to the agent without waiting.
 
-        An agent reads a clone of the channel. Items in the channel's own queue are never
-        read, without any error.
+        It puts the item into the queue of the channel's one subscriber, because an agent
+        reads a clone of the channel. The channel's own queue is never read.
         """
         (subscriber,) = self._subscribers
         subscriber.queue.put_nowait(item)

@@ -29,13 +29,13 @@ from streams.lanes.digests import DIGEST_BYTES, DayDigests, holds
 CLAIMS_VERSION = 1
 """The version of the records of this file.
 
-It is below the ASCII digits, with which the values of older programs' records begin.
+It is smaller than any ASCII digit, because records of older programs begin with a digit.
 """
 BLOCK_IDS = 4_096
-"""A block is written once there are this many claims, or tails, since the last block."""
+"""A block is written after this many claims, or tails, since the last block."""
 LARGEST_BLOCK_IDS = 16_384
 LOAD_IDS = 1 << 20
-"""The number of claims that an opening lane collects before it sorts them in."""
+"""An opening lane collects this many claims before it adds them to the days."""
 TAIL = b"tail "
 BLOCK = b"block "
 COPY = b"copy "
@@ -112,7 +112,10 @@ class ClaimedKeys:
         return sum(map(len, self._newest_first))
 
     def claim(self, digest: bytes, day: int) -> None:
-        """Claims the digest in memory. `changelog` returns the records to write for it."""
+        """Claims the digest in memory.
+
+        `changelog` returns the records to write for it.
+        """
         held = self._days.get(day)
         (self._day(day) if held is None else held).add(digest)
         new = self._new.get(day)
@@ -142,7 +145,10 @@ class ClaimedKeys:
         ]
 
     def forget_before(self, day: int) -> None:
-        """Forgets, in memory, the claims of earlier days. Brokers clean up the changelog."""
+        """Forgets, in memory, the claims of earlier days.
+
+        Brokers clean up the changelog.
+        """
         old = [known for known in self._days if known < day]
         for known in old:
             del self._days[known]
@@ -166,7 +172,7 @@ class ClaimedKeys:
         ]
 
     def _load_single(self, day: int, keys: list[bytes]) -> None:
-        """Loads claims of older programs: the key is a digest, the value its day in digits."""
+        """Loads claims of older programs. The key is a digest, the value its day."""
         self._wait(day, b"".join(map(_digest, keys)))
 
     def _load_record(self, key: bytes, value: bytes | None) -> None:
@@ -187,7 +193,7 @@ class ClaimedKeys:
         self._open, self._open_ids, self._next_tail = [], 0, 0
 
     def _wait(self, day: int, digests: bytes) -> None:
-        """Collects loaded digests, and sorts them in once there are LOAD_IDS of them."""
+        """Collects loaded digests, and adds each LOAD_IDS of them to their days."""
         self._loading.setdefault(day, []).append(digests)
         self._loading_bytes += len(digests)
         if self._loading_bytes >= LOAD_IDS * DIGEST_BYTES:

@@ -1,4 +1,4 @@
-"""Authentication of Faust's own clients, from the same settings as librdkafka's."""
+"""The credentials of Faust's clients, from the settings of librdkafka's clients."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from storage.kafka.client import ssl_context
 
 
 def credentials(kafka: Kafka) -> Any:
-    """Faust's credentials, or None if none are set."""
+    """Faust's credentials, or None if the settings name neither SASL nor TLS."""
     context = ssl_context(kafka)
     if kafka.sasl_mechanism:
         return faust.SASLCredentials(

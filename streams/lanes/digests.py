@@ -1,4 +1,4 @@
-"""Many digests in little room: those that were claimed on one day."""
+"""A set that keeps the digests claimed on one day in little memory."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,22 +6,30 @@ import numpy as np
 
 DIGEST_BYTES = 16
 SET_IDS = 32_768
-"""So many are held in a set. More of them take a fifth of the room in buckets."""
+"""Up to this many digests are kept in a Python set.
+
+Buckets take a fifth of its memory.
+"""
 USUAL_IDS = 24
 FULL_IDS = 64
-"""Digests per bucket: when buckets are made, and when they become more.
+"""The average number of digests per bucket.
 
-A search takes longer in longer ones.
+It is at most USUAL_IDS when buckets are made. When it exceeds FULL_IDS, the digests are
+divided into more buckets, because a search takes longer in longer ones.
 """
 MOST_BITS = 16
-"""Up to 65,536 buckets, by the first two bytes of a digest.
+"""There are at most 65,536 buckets, selected by the first two bytes of a digest.
 
-With so many keys NumPy sorts in linear time.
+NumPy sorts keys of 16 bits in linear time.
 """
 
 
 def holds(bucket: bytearray, digest: bytes) -> bool:
-    """Whether the digest is one of those in the bucket, and not the end of one and the beginning of the next."""
+    """True if the bucket contains the digest.
+
+    A match that does not begin at a multiple of DIGEST_BYTES does not count: it is the end
+    of one digest and the beginning of the next.
+    """
     at = bucket.find(digest)
     while at > 0 and at % DIGEST_BYTES:
         at = bucket.find(digest, at + 1)
@@ -29,14 +37,15 @@ def holds(bucket: bytearray, digest: bytes) -> bool:
 
 
 def each(digests: bytes) -> Iterator[bytes]:
-    """The digests that were joined."""
+    """Yields each of the joined digests."""
     return (digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
 
 
 class DayDigests:
-    """A set while they are few, and buckets when they are many.
+    """Keeps digests in a Python set while they are few, and in buckets when they are many.
 
-    A bucket has those whose first bits are the same, one after another: about 20 bytes each instead of 100.
+    A bucket is the joined digests whose first bits are the same. A digest takes about 20
+    bytes in a bucket and about 100 in a set.
     """
 
     __slots__ = ("buckets", "count", "few", "shift")
@@ -45,20 +54,20 @@ class DayDigests:
         self.few: set[bytes] = set()
         self.buckets: list[bytearray] = []
         self.shift = MOST_BITS
-        """The bucket of a digest is its first two bytes as a number, shifted to the right by this."""
+        """A bucket's index is a digest's first two bytes, shifted right by this."""
         self.count = 0
-        """How many the buckets hold.
+        """The number of digests in the buckets.
 
-        One that was added twice by `add_all` counts twice.
+        A digest that `add_all` added twice counts twice.
         """
 
     def __len__(self) -> int:
         return len(self.few) + self.count
 
     def add(self, digest: bytes) -> None:
-        """Adds one, whether it is there or not.
+        """Adds a digest unless it is already there.
 
-        Done for each record that is forwarded: it makes no list.
+        This runs for each forwarded record, so it creates no list.
         """
         if not self.buckets:
             self.few.add(digest)
@@ -73,7 +82,7 @@ class DayDigests:
                 self.add_all(b"")
 
     def add_all(self, digests: bytes) -> None:
-        """Adds many, joined. One that is there already takes its room again."""
+        """Adds joined digests. A digest that is in a bucket already is stored again."""
         total = len(self) + len(digests) // DIGEST_BYTES
         if not self.buckets and total <= SET_IDS:
             self.few.update(each(digests))
@@ -94,9 +103,9 @@ class DayDigests:
 
 
 def _parted(digests: bytes, bits: int) -> Iterable[memoryview]:
-    """The digests by their first bits, for each value of these.
+    """Yields, for each value of the first `bits` bits, the joined digests that begin with it.
 
-    No loop in Python goes over the digests.
+    NumPy does the sorting, because a Python loop over all digests would be slow.
     """
     firsts = np.frombuffer(digests, ">u2")[:: DIGEST_BYTES // 2].astype(np.uint16)
     firsts >>= MOST_BITS - bits

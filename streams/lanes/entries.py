@@ -1,6 +1,4 @@
-"""What the changelog of a job stage holds: one
-unfinished job under the offset of its record.
-"""
+"""The changelog of a job stage: one record per job, keyed by source offset."""
 
 import msgspec
 
@@ -10,11 +8,11 @@ from schemas.versions import body_of, with_version
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """One admitted, unfinished job. Its key is the source
-    offset: unique in its lane, whatever the message.
+    """One admitted, unfinished job.
 
-    `value` None: a stub; the record is read again from the
-    source when its turn comes. Times are Unix seconds.
+    Its key in the changelog is the offset of its source record, which is unique in the
+    lane. An entry whose `value` is None is a stub: the record is re-read from the source
+    when the job runs. Times are Unix seconds.
     """
 
     tenant: str
@@ -28,7 +26,10 @@ class Entry(msgspec.Struct, array_like=True):
 
 
 class Glance(msgspec.Struct, array_like=True):
-    """What the queue must know of a packed entry, without unpacking the rest."""
+    """The fields of a packed entry that the queue needs.
+
+    The other fields stay packed.
+    """
 
     tenant: str
     key: msgspec.Raw
@@ -41,22 +42,23 @@ class Glance(msgspec.Struct, array_like=True):
 
     @property
     def body_bytes(self) -> int:
-        """0 for a stub: its value is the one byte that says so."""
+        """The size of the packed body, or 0 for a stub, whose value is nil."""
         return len(self.value) if len(self.value) > 1 else 0
 
 
 LATE_SECONDS = 5.0
-"""What is tried so much later than it was due waited for us,
-because the stage was down or busy, and not for a model or a server.
+"""A job that runs this much later than it was due waited for the stage, not for a server.
+
+The stage was down or busy.
 """
 
 
 def waiting_since(entry: Entry, now: float) -> float:
-    """From when on a job's patience counts, in Unix seconds:
-    its first try, later by what it waited for us since.
+    """The time from which a job's patience counts, in Unix seconds.
 
-    Else a stage that was down for a day would give
-    up every postponed job at its next failure.
+    It is the job's first attempt, moved later by the time for which the job has waited for
+    the stage since. Otherwise a stage that was down for a day would give up each postponed
+    job at its next failure.
     """
     if not entry.first_attempt_at:
         return now
@@ -70,16 +72,17 @@ _glancer = msgspec.msgpack.Decoder(Glance)
 
 
 def encode_entry(entry: Entry) -> bytes:
+    """The value of the entry's changelog record: a version byte and MessagePack."""
     return with_version(_encoder.encode(entry))
 
 
 def decode_entry(value: bytes) -> Entry:
-    """Raises UnknownVersion."""
+    """The entry of a changelog record. Raises UnknownVersion."""
     return _decoder.decode(body_of(value, "Entry"))
 
 
 def glance(value: bytes) -> Glance:
-    """Raises UnknownVersion."""
+    """The fields of a changelog record that the queue needs. Raises UnknownVersion."""
     return _glancer.decode(body_of(value, "Entry"))
 
 

@@ -1,8 +1,8 @@
 """The gate before a commit, shut when the breaker trips and reopened by a person.
 
-If only one of several tenants has failing records, that tenant is held instead: its
-refused records go to quarantine, whole, and no longer count. The other tenants' records
-pass.
+If only one of several tenants has failing records, that tenant is held instead. Its
+refused records then go to quarantine unchanged, and no longer count for the breaker. The
+other tenants' records pass.
 """
 
 import asyncio
@@ -140,10 +140,10 @@ class Gate:
         self._asking = None
 
     async def _are_other_tenants(self) -> bool:
-        """True if a stop would also affect other tenants.
+        """True if a stop would also affect other tenants, or if Postgres does not answer.
 
-        Assumes so while Postgres does not answer, because quarantined records can be
-        replayed, while a wait cannot be undone.
+        Quarantined records can be replayed later, but the time lost by a stop cannot be
+        recovered.
         """
         try:
             async with asyncio.timeout(TENANTS_SECONDS):
@@ -185,7 +185,8 @@ class Gate:
     async def _answer(self, trouble: str) -> float:
         """Stores the stop and polls until a person has resumed the stage.
 
-        No code awaits this, so any other end of it would shut the gate permanently.
+        It returns in no other case and catches every exception: an exception here would
+        shut the gate permanently, because no code awaits this task.
         """
         stop: object = None
         pauses = BackOff(ASK_SECONDS, ASK_SECONDS_AT_MOST)

@@ -1,8 +1,8 @@
 """The in-flight record of a process, shared with its parent process through memory.
 
-A record that kills the process that reads it would kill every later process too. When
-its child is dead, the parent reads the in-flight record here. A record that was in
-flight three times at such a death is quarantined by the next child without being read.
+A record that kills the process that reads it would kill every later process too. When a
+child process has died, its parent reads here which record was in flight. A record that was
+in flight at three such deaths is quarantined by the next child without being read.
 """
 
 import mmap
@@ -33,7 +33,7 @@ class InFlightRecord:
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
     def share(self, descriptor: int, killers: Killers) -> None:
-        """Uses the parent's memory from now on, and the killers that the parent found."""
+        """Uses the parent's memory from now on, and the killers that it found."""
         self._memory = mmap.mmap(descriptor, BYTES)
         self._killers = killers
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
@@ -51,7 +51,10 @@ class InFlightRecord:
         self.lay_down()
 
     def lay_down(self) -> None:
-        """Notes that no record is in flight. Needed if iteration stops between two records."""
+        """Notes that no record is in flight.
+
+        Needed if iteration stops between two records.
+        """
         _PLACE.pack_into(self._memory, 0, *_NOTHING)
 
 

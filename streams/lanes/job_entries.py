@@ -1,4 +1,4 @@
-"""The unfinished jobs of a partition, as the bytes of their changelog records."""
+"""The unfinished jobs of a partition, kept as the bytes of their changelog records."""
 
 import struct
 from collections import Counter
@@ -11,20 +11,17 @@ from streams.lanes.entries import Entry, Glance, decode_entry, encode_entry, gla
 
 _KEY = struct.Struct(">q")
 ENTRY_BYTES = 320
-"""What an entry takes beside its packed bytes: its
-places in the table and in the schedule (measured).
-"""
+"""The memory of an entry besides its bytes, in table and schedule (measured)."""
 BODIES_PART = 2
-"""Half of a queue may be bodies."""
+"""Bodies may take half of the memory for a queue."""
 
 
 class JobEntries:
-    """Offset → entry of the unfinished jobs of a partition,
-    in order of offsets. The changelog is compacted.
+    """Maps offsets to the unfinished jobs of a partition, in order of offsets.
 
-    An entry is kept as the bytes of its changelog record and unpacked when
-    a worker takes it. `bytes` is what all of them take in memory. Bodies
-    that a load finds beyond `load_bytes` are left to be read again.
+    Each entry is kept as the bytes of its changelog record, which is compacted, and is
+    unpacked when a worker takes it. `bytes` is the memory that all entries take. `load`
+    keeps bodies up to half of `load_bytes`; the others are re-read when they are needed.
     """
 
     def __init__(self, load_bytes: int = 64 * 1024 * 1024) -> None:
@@ -50,28 +47,33 @@ class JobEntries:
         return count
 
     def put(self, offset: int, entry: Entry) -> tuple[bytes, bytes]:
-        """Keeps it; returns its changelog record."""
+        """Stores the entry and returns its changelog record."""
         packed = encode_entry(entry)
         self._keep(offset, packed, glance(packed))
         return _KEY.pack(offset), packed
 
     def remove(self, offset: int) -> tuple[bytes, None]:
+        """Removes the entry and returns its tombstone for the changelog."""
         self._forget(offset)
         return _KEY.pack(offset), None
 
     def entry(self, offset: int) -> Entry:
-        """The entry as it was kept last."""
+        """The entry as it was stored last."""
         return decode_entry(self.packed[offset])
 
     def glance(self, offset: int) -> Glance:
-        """What the queue must know of it."""
+        """The fields of the entry that the queue needs."""
         return glance(self.packed[offset])
 
     def body_bytes_of(self, tenant: str) -> int:
+        """The bytes of the tenant's bodies that are in memory."""
         return self._body_bytes_of[tenant]
 
     def oldest_admitted_at(self) -> float | None:
-        """Of all entries: the smallest offset was read first."""
+        """When the oldest entry was admitted, in Unix seconds, or None if there are none.
+
+        The first entry is the oldest, because records are read in order of offsets.
+        """
         for packed in self.packed.values():
             return glance(packed).admitted_at
         return None

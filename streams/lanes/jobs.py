@@ -34,7 +34,7 @@ from streams.lanes.transactions import Write, headers_of
 log = structlog.get_logger()
 
 LARGEST_KEPT_BYTES = 256 * 1024
-"""Larger bodies are always re-read: key and headers would not fit a changelog record too."""
+"""Larger bodies are always re-read, because they might not fit a changelog record."""
 TENANT_PART = 4
 """One tenant's bodies may take a quarter of the memory for bodies.
 
@@ -93,7 +93,7 @@ class Job:
 
     @property
     def is_lost(self) -> bool:
-        """True if the lane has ended. The next owner of the partition then runs the job."""
+        """True if the lane has ended. The partition's next owner then runs the job."""
         return self.waiting.lane.stopping
 
     def line(self, outcome: str, reason: str = "") -> Line:
@@ -136,7 +136,7 @@ class Job:
         self.postpone(Unavailable("version", HELD_SECONDS))
 
     def give_back(self) -> None:
-        """Frees the worker without a result, because the job's lane has ended or will end."""
+        """Frees the worker without a result, because the job's lane ends."""
         self._settle()
         self._jobs.release(self.waiting)
 
@@ -246,14 +246,14 @@ class Jobs:
         )
 
     def _woken(self) -> None:
-        """Clears the timer, which may fire early: a spent one must not count as pending."""
+        """Clears the timer, because one that fired must not count as pending."""
         self._timer = None
         self.pump()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a record never becomes a job, with the writes to commit together with its offset."""
+    """Why a record never becomes a job, and the writes that commit with its offset."""
 
     reason: str
     writes: list[Write]
@@ -378,7 +378,8 @@ class JobIntake:
             return
         if lines:
             await lane.add(writes, changelog, lines, lines[-1].offset + 1)
-        if not lane.stopping:  # else revoked during the commit: the new owner has the entries
+        # Otherwise the lane was revoked during the commit, and the new owner has the entries.
+        if not lane.stopping:
             self._jobs.admit(admitted)
         if newer is not None:
             lane.park("version_unknown", f"offset {lane.position}: {newer}")

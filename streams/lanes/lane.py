@@ -253,8 +253,10 @@ class Lane:
                 self._end_seen = message.offset() or 0
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise OffsetLost(
-                    f"{self.identity.source}[{self.partition}] does not hold offset {self.position}, where group {self.identity.group} stands: "
-                    "records were deleted before they were read, or the topic is another one. Set the group's offset on purpose to go on"
+                    f"{self.identity.source}[{self.partition}] does not hold offset "
+                    f"{self.position}, where group {self.identity.group} stands: "
+                    "records were deleted before they were read, or the topic is "
+                    "another one. Set the group's offset on purpose to go on"
                 )
             elif not is_passing(error):
                 raise KafkaException(error)

@@ -1,8 +1,8 @@
-"""Whether a worker is a member of its consumer group, asserted and not assumed.
+"""Checks that a worker is really a member of its consumer group.
 
-A worker without partitions looks the same whether it stands
-ready to take over or was forgotten by its group. So what
-counts is a member id and a heartbeat that the broker answered.
+A worker without partitions looks the same whether it is ready to take over or its group
+has forgotten it. So it counts as a member only if it has a member id and a broker has
+answered one of its heartbeats within the session time-out.
 """
 
 import asyncio
@@ -20,21 +20,22 @@ from storage.kafka.client import QUIET, client_config
 
 log = structlog.get_logger()
 POLL_INTERVAL_SECONDS = 300.0
-"""aiokafka leaves the group when nobody fetched for so long.
+"""aiokafka leaves the group if it fetched nothing for this long.
 
-`keep` counts as a fetch: Faust does not fetch without partitions.
+`Membership.keep` counts as a fetch, because Faust does not fetch while it has no partitions.
 """
 JOIN_SECONDS = 120.0
-"""Within them a group gives every worker its partitions,
-or none: rebalances take ten seconds at most.
+"""The longest time that a worker goes without an assignment or an answered heartbeat.
+
+A group needs less to assign partitions, or none, because a rebalance takes 10 s at most.
 """
 ASK_SECONDS = 10.0
 
 
 class Membership:
-    """What aiokafka's coordinator knows of our membership.
+    """Reads from aiokafka's coordinator whether this worker is a member of its group.
 
-    Its private parts are pinned by tests/contract/lanes/test_membership.py.
+    It uses private attributes, which tests/contract/lanes/test_membership.py pins.
     """
 
     def __init__(self, app: faust.App, kafka: Kafka) -> None:
@@ -47,7 +48,7 @@ class Membership:
 
     @property
     def is_current(self) -> bool:
-        """Whether the group has this worker among its members now."""
+        """True if this worker is a member of the group now."""
         coordinator = self._coordinator()
         return (
             self.joined
@@ -58,23 +59,21 @@ class Membership:
         )
 
     def expect(self) -> None:
-        """From now on the group has its time to give this worker something.
+        """Starts the time limit for the first assignment.
 
-        Before, the worker may have waited for Postgres.
+        The time before does not count, because the worker may have waited for Postgres.
         """
         self._alone_since = time.monotonic()
 
     def assigned(self) -> None:
-        """The group gave this worker its partitions,
-        or said that there are none for it.
-        """
+        """Notes that the group sent this worker an assignment, which may be empty."""
         self.joined = True
         self._hear()
 
     def keep(self) -> None:
-        """Listens to the heartbeats and says that this process lives.
+        """Observes the heartbeats, and counts as a fetch so that aiokafka stays in the group.
 
-        Called every second from the event loop.
+        The event loop calls it every second.
         """
         coordinator = self._coordinator()
         if coordinator is None:
@@ -85,9 +84,7 @@ class Membership:
         thread.thread_loop.call_soon_threadsafe(_count_as_fetch, coordinator._subscription)
 
     async def trouble(self) -> str | None:
-        """Why this worker will never be given
-        partitions; None: nothing speaks against it.
-        """
+        """Why this worker would never get partitions again, or None if it may."""
         task = self.coordination_task()
         if task is not None and task.done():
             return "the coordination of the consumer group has ended"
@@ -97,11 +94,11 @@ class Membership:
             return f"the group gave this worker no assignment within {JOIN_SECONDS:g} s"
         if await asyncio.to_thread(self._brokers_answer):
             return f"no heartbeat was answered for {JOIN_SECONDS:g} s although the brokers answer"
-        self._alone_since = time.monotonic()  # an outage: nobody else is given anything either
+        self._alone_since = time.monotonic()  # the brokers are away, for every worker
         return None
 
     def coordination_task(self) -> "asyncio.Task[None] | None":
-        """None: there is none yet."""
+        """aiokafka's task that coordinates the group, or None before it starts."""
         return cast(
             "asyncio.Task[None] | None", getattr(self._coordinator(), "_coordination_task", None)
         )
@@ -132,10 +129,10 @@ class Membership:
         return self._part("_thread", "_consumer", "_coordinator")
 
     def _part(self, *names: str) -> Any:
-        """None: there is none yet.
+        """Follows attribute names from Faust's consumer. None if one of them does not exist yet.
 
-        Asking must not make it: who asks first may be the
-        thread of a probe, whose event loop it would get.
+        It must not create the consumer, as `app.consumer` does: the first caller may be the
+        thread that answers probes, and the consumer would then use that thread's event loop.
         """
         found: Any = self._app._consumer
         for name in names:
@@ -144,6 +141,6 @@ class Membership:
 
 
 def _count_as_fetch(subscription: Any) -> None:
-    """In the consumer's own thread, which counts the fetches under way."""
+    """Begins and ends a fetch. Runs in the consumer's thread, which counts them."""
     with subscription.fetch_context():
         pass

@@ -1,4 +1,4 @@
-"""How often a lane begins a transaction: often if they are fast, rarely if slow.
+"""Decides how often a lane begins a transaction: often if they are fast, rarely if they are slow.
 
 Pure: time is an argument.
 """
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 REST = 3.0
 """A lane rests this many times as long as its transactions take.
 
-So a transaction is open at most a quarter of the time. It costs the brokers the same for
-one record as for a thousand, so more transactions only make a busy broker slower. Until
-it ends, each also hides what other lanes wrote to the same partitions.
+So it has a transaction open at most a quarter of the time. A transaction costs the
+brokers the same for one record as for a thousand, so more of them only slow a busy broker
+down. An open one also hides, from read_committed readers, what other lanes wrote to the
+same partitions after it.
 """
 _LATELY = 8
-"""About how many of the last transactions count for the usual duration."""
+"""The usual duration is an average over about this many of the last transactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,5 @@ class Rhythm:
         self._usual += (min(seconds, self._pace.longest_gap_seconds) - self._usual) / _LATELY
 
     def left(self, now: float) -> float:
-        """The seconds until the next transaction may begin.
-
-        0 for a lane that was idle for that long.
-        """
+        """The seconds until the next transaction may begin. 0 means now."""
         return 0.0 if self._began is None else max(0.0, self._began + self.gap_seconds - now)

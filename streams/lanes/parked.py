@@ -1,6 +1,6 @@
-"""Partitions that are parked for a reason of their own.
+"""The reasons for which a stage parks one partition and continues with the others.
 
-A restart would not help, and the other partitions do not have the same trouble.
+They concern that partition only, and a restart would not help.
 """
 
 import time
@@ -23,9 +23,10 @@ _OF_ONE_PARTITION: dict[type[BaseException], ParkedReason] = {
 
 
 def parked_reason(error: BaseException) -> ParkedReason | None:
-    """The reason to park a partition after this error, or None if it is no such error.
+    """The reason to park a partition after this error, or None for any other error.
 
-    Another process, or this one after a restart, would get the same error again.
+    A partition is parked if another process, or this one after a restart, would get the
+    same error again.
     """
     return _OF_ONE_PARTITION.get(type(error))
 

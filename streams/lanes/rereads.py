@@ -1,6 +1,4 @@
-"""Records of a source partition that were read
-before, for entries that do not carry their body.
-"""
+"""Re-reads records of a source partition for entries that do not contain their body."""
 
 import asyncio
 import threading
@@ -19,11 +17,11 @@ READ_SECONDS = 10.0
 
 
 class RecordsBehind:
-    """One consumer, opened when first needed, that goes
-    on where it stands: stubs come one after another.
+    """Re-reads records of one partition with one consumer, which the first read opens.
 
-    They are read in a thread of their own. In asyncio's, which are few, those
-    of one tenant would keep the files of all others from being looked at.
+    The consumer continues at its position if it can, because stubs are mostly read in
+    order. It has a thread of its own: in asyncio's small pool, the re-reads of one tenant
+    would delay the inspection of all other tenants' files.
     """
 
     def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
@@ -36,14 +34,14 @@ class RecordsBehind:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"behind-{identity.partition}")
 
     async def read(self, offset: int) -> bytes | None:
-        """None: the source does not hold it any more, or this is closed.
+        """The record's value, or None if the source no longer has it or this reader is closed.
 
-        Raises Unavailable when the brokers do not answer in time.
+        Raises Unavailable if the brokers do not answer within READ_SECONDS.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.value_at, offset)
 
     def value_at(self, offset: int) -> bytes | None:
-        """As `read`; blocks."""
+        """Does the same as `read`, but blocks the calling thread."""
         with self._lock:
             if self._closed:
                 return None
@@ -57,8 +55,8 @@ class RecordsBehind:
                         return message.value() if message.offset() == offset else None
                     self._position = -1
                     if _is_end(message):
-                        # It may tell of before: of the end of what
-                        # was stable when the record ahead was read.
+                        # The first such event may be old: it may report the end that was
+                        # stable when the previous record was read. So it asks again.
                         ends += 1
                         self._assign(offset)
                     elif _is_gone(message):
@@ -66,7 +64,8 @@ class RecordsBehind:
             self._position = -1
             if ends > 1:
                 return None
-            self._consumer = None  # one that knows no broker any more would never connect again
+            # If it no longer knows any broker, it never reconnects.
+            self._consumer = None
             raise Unavailable("kafka", 1.0, detail="a record could not be read again")
 
     def close(self) -> None:
@@ -104,9 +103,9 @@ def _is_end(message: Message) -> bool:
 
 
 def _is_gone(message: Message) -> bool:
-    """Whether the error in the record's stead says that it is not there.
+    """True if the error means that the record no longer exists.
 
-    Raises what does not pass by itself.
+    Raises KafkaException for an error that does not end by itself.
     """
     error = message.error()
     assert error is not None

@@ -1,4 +1,4 @@
-"""Decides which job is next. Pure: time and the number of free workers are arguments."""
+"""Decides which job is next. Pure: time and free workers are arguments."""
 
 import heapq
 import itertools

@@ -33,7 +33,7 @@ from streams.lanes.state import PartitionState
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
 SLOW_SECONDS = 5.0
-"""Brokers are slow if a fence takes longer: it takes 0.5 to 2.3 s, even after a broker restart."""
+"""A fence takes 0.5 to 2.3 s, even after a broker restart. Longer means slow brokers."""
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class OffsetMissing(StreamsError):
-    """A table with contents has no source offset: starting at 0 would forward all again."""
+    """A table with contents has no source offset, so 0 would forward all again."""
 
 
 class OffsetLost(StreamsError):
@@ -55,11 +55,11 @@ class PartitionMissing(StreamsError):
 
 
 class UndeclaredOutput(StreamsError):
-    """The stage writes to a topic not declared in schemas/pipeline.py, which is a bug."""
+    """A bug: the stage writes to a topic that schemas/pipeline.py does not declare."""
 
 
 class Abandoned(StreamsError):
-    """The partition was revoked before the fence, which would now hit the rightful owner."""
+    """The partition was revoked before the fence, which would hit the new owner."""
 
 
 class Write(NamedTuple):
@@ -73,7 +73,7 @@ class Write(NamedTuple):
 
 
 _Record = tuple[str, bytes, bytes | None, int, Headers]
-"""A `Write` as a plain tuple: changelog records are many, and a NamedTuple costs a call."""
+"""A `Write` as a plain tuple, which is cheaper for many changelog records."""
 _NO_HEADERS: Headers = []
 
 
@@ -116,7 +116,7 @@ class LaneIdentity:
 
     @property
     def begins_with_claims(self) -> bool:
-        """True for dedupe of a further set of topics, which takes over earlier claims."""
+        """True for dedupe of a further set of topics, which takes over claims."""
         return self.stage == "dedupe" and self.names.is_further_set
 
     @property
@@ -131,7 +131,7 @@ def headers_of(message: Message) -> Headers:
 
 
 class PartitionTransactions:
-    """Fences, loads and commits one transaction after another for a source partition."""
+    """Fences, loads, and commits transactions for a source partition."""
 
     def __init__(self, settings: Kafka, identity: LaneIdentity) -> None:
         self.identity = identity
@@ -173,7 +173,7 @@ class PartitionTransactions:
         return None
 
     def abandon(self) -> None:
-        """Notes that the partition was revoked: if it is still opening, it is not fenced."""
+        """Notes that the partition was revoked, so that opening it does not fence."""
         self._abandoned = True
 
     def source_consumer(self, position: int | None) -> Consumer:
@@ -241,7 +241,7 @@ class PartitionTransactions:
         return time.monotonic() - began
 
     def close(self) -> None:
-        """Closes the clients. An open transaction stays open until the next owner fences it."""
+        """Closes the clients. An open transaction waits for the next owner's fence."""
         if self._group is not None:
             self._group.close()
         # Drops the last reference: otherwise the producer keeps threads and connections
@@ -295,7 +295,7 @@ class PartitionTransactions:
         return found.offset
 
     def _produce(self, records: Iterable[_Record]) -> None:
-        """Queues the records. While librdkafka's queue is full, waits for room in it."""
+        """Queues the records. Waits for room while librdkafka's queue is full."""
         produce: Any = self._producer.produce  # looked up once: called several times per record
         for topic, key, value, partition, headers in records:
             try:
@@ -365,7 +365,7 @@ class PartitionTransactions:
             consumer.close()
 
     def _look_for_changelog(self, consumer: Consumer) -> None:
-        """Raises PartitionMissing, as librdkafka does not report it and loading would wait."""
+        """Raises PartitionMissing, without which loading would wait in vain."""
         name, partition = self.identity.changelog, self.identity.partition
         there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
         if there and partition not in there:

@@ -19,8 +19,9 @@ _WITH_METRICS = ("stream ", "sink")
 
 
 class Figures(NamedTuple):
-    """The backlog of a process. A figure is None if the process does not have it or
-    does not answer.
+    """The backlog of a process.
+
+    A figure is None if the process does not have it or does not answer.
     """
 
     lag_records: int | None = None

@@ -25,8 +25,10 @@ _HEADER = "# Kept by `sensorium up` from its environment. Edit or remove lines a
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The settings. `values` are by full name; `kept` belongs into `settings.env`;
-    `sources` says where they came from.
+    """The settings.
+
+    `values` are by full name; `kept` belongs into `settings.env`; `sources` says where
+    they came from.
     """
 
     values: Mapping[str, str]
@@ -69,8 +71,9 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the defaults, so that a copy of
-    .env.example gives none.
+    """The settings of a file that differ from the defaults.
+
+    A copy of .env.example gives none.
     """
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")

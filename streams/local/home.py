@@ -10,8 +10,10 @@ from cryptography.fernet import Fernet
 
 
 class Home(NamedTuple):
-    """The home folder. `data/` has what must survive, `log/` one file per process,
-    `run/` the secrets and what is known about the processes.
+    """The home folder.
+
+    `data/` has what must survive, `log/` one file per process, `run/` the secrets and
+    what is known about the processes.
     """
 
     folder: Path
@@ -40,12 +42,12 @@ class Home(NamedTuple):
 
     @property
     def declared_file(self) -> Path:
-        """What should run. Written by `up`, read by the supervisor."""
+        """The processes that should run. Written by `up`, read by the supervisor."""
         return self.run / "declared.json"
 
     @property
     def state_file(self) -> Path:
-        """What runs. Written by the supervisor."""
+        """The processes that run. Written by the supervisor."""
         return self.run / "state.json"
 
     @property
@@ -53,8 +55,9 @@ class Home(NamedTuple):
         return self.run / "supervisor.json"
 
     def make(self) -> None:
-        """Creates the folders, closed to other users because they contain raw messages,
-        media and secrets.
+        """Creates the folders, closed to other users.
+
+        They contain raw messages, media and secrets.
 
         If this runs as root, PostgreSQL runs as a user of its own. So two folders may
         be traversed, but not read.
@@ -106,8 +109,9 @@ def write(file: Path, value: Any) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes the file atomically and only readable by its owner, because nearly every
-    file here contains a secret.
+    """Writes the file atomically, readable by its owner only.
+
+    Nearly every file here contains a secret.
     """
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:

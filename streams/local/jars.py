@@ -30,8 +30,9 @@ def copy_jars(folder: Path, lock: Path) -> None:
 
 
 def _project(jars: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and none of their own, so that
-    Maven only copies them.
+    """A Maven project with exactly these dependencies and none of their own.
+
+    So Maven only copies them.
     """
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
@@ -45,8 +46,9 @@ def _project(jars: dict[str, str]) -> str:
 
 
 def check(folder: Path, lock: Path) -> None:
-    """Raises LocalError if a jar is missing, differs from the pinned one, or is not in
-    the lock file.
+    """Raises LocalError unless the folder has exactly the pinned jars of the lock file.
+
+    A jar may be missing, may differ, or may not be in the lock file.
     """
     expected = {
         f"{artifact}-{version}.jar": digest

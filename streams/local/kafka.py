@@ -55,8 +55,9 @@ Configuration:
 
 
 def jars(say: Say) -> Path:
-    """Returns the folder with the jars. Maven fetches them if they are missing, and
-    they are checked against kafka.lock.
+    """Returns the folder with the jars.
+
+    Maven fetches them if they are missing, and they are checked against kafka.lock.
     """
 
     def fetch(folder: Path) -> None:
@@ -86,7 +87,8 @@ def java() -> str:
     version = re.search(r'version "(\d+)', output)
     if version is None or int(version[1]) < _LEAST_JAVA:
         raise LocalError(
-            f"{path} is not Java {_LEAST_JAVA} or later: install one (Debian: `openjdk-17-jre-headless`) or set JAVA_HOME"
+            f"{path} is not Java {_LEAST_JAVA} or later: install one (Debian: "
+            "`openjdk-17-jre-headless`) or set JAVA_HOME"
         )
     return path
 

@@ -105,9 +105,7 @@ class _Bringing:
     def everything(
         self, making: Preparing[Declared], fetching: Preparing[None], declared: list[Declared]
     ) -> None:
-        """Starts what works without the object store first, because building the store can take
-        minutes.
-        """
+        """Starts what works without the object store, which may take minutes to build."""
         early = [role for role in declared if role.name in WITHOUT_OBJECTS]
         servers = [making.take("kafka"), making.take("postgres")]
         at_hand = making.is_at_hand("objects")
@@ -123,8 +121,9 @@ class _Bringing:
         _declare(self.home, self.declared)
 
     def add(self, more: list[Declared]) -> None:
-        """Declares and starts more processes. Processes of an earlier `up` that were not added yet
-        stay as they are.
+        """Declares and starts more processes.
+
+        Processes of an earlier `up` that were not added yet stay as they are.
         """
         self.declared += more
         added = {one.name for one in self.declared}
@@ -145,9 +144,7 @@ def _weights(
 def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
-    """Claims the ports until the processes that listen on them run, so that two `up` at the same
-    time share none.
-    """
+    """Claims the ports until their processes listen, so that two `up` at a time share none."""
     given = {
         name: int(value)
         for name, setting in MUST_STAY.items()
@@ -300,9 +297,7 @@ def sensorium(settings: Settings, *words: str) -> str:
 
 
 def _add_demo_tenant(home: Home, settings: Settings, say: Say) -> None:
-    """Adds, once per database, a tenant `demo` with an endpoint per provider, and remembers them in
-    run/demo.json.
-    """
+    """Adds tenant `demo` with an endpoint per provider, once, and notes them in run/demo.json."""
     where = f"{settings.postgres.dsn.rpartition('@')[2]} {settings.namespace}".strip()
     file = home.run / "demo.json"
     demos: dict[str, Any] = read(file, {})
@@ -361,7 +356,7 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """What runs now: the content of state.json, corrected for processes that have ended since."""
+    """The processes and their present states. A process that has ended since is dead."""
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
         if row.state in ("starting", "running") and not _alive(row)

@@ -1,5 +1,4 @@
-"""The object store: MinIO, built from its last source, or Versity Gateway with
-STACK__OBJECTS=versitygw.
+"""The object store: MinIO, or Versity Gateway with STACK__OBJECTS=versitygw.
 
 MinIO is published as source only. The version is not pinned with a checksum of our own,
 because the Go toolchain checks the module against its checksum database.

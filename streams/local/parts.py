@@ -1,5 +1,6 @@
-"""Programs that are fetched or built once per machine and shared by all clones, under
-${XDG_CACHE_HOME:-~/.cache}/sensorium.
+"""Programs that are fetched or built once per machine, for all clones.
+
+They are in ${XDG_CACHE_HOME:-~/.cache}/sensorium.
 """
 
 import fcntl
@@ -33,7 +34,8 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with locked(cache() / f"{name}.lock"):
         if not folder.exists():
-            for left_behind in cache().glob(f"{name}.unfinished-*"):  # by a killed process
+            # By a killed process.
+            for left_behind in cache().glob(f"{name}.unfinished-*"):
                 shutil.rmtree(left_behind, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache()))
             try:

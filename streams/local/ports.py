@@ -1,5 +1,6 @@
-"""Chooses ports on 127.0.0.1: the preferred ones if they are free, and the same ones at
-the next start.
+"""Chooses ports on 127.0.0.1.
+
+It takes the preferred ones if they are free, and the same ones at the next start.
 """
 
 import random
@@ -25,12 +26,14 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses others know → the setting that chooses the port. They never
-change silently.
+"""Ports whose addresses others know → the setting that chooses the port.
+
+They never change silently.
 """
 _FREE = range(20_000, 32_000)
-"""Below the ports that the kernel gives to outgoing connections, so that none of those
-takes a port before its server listens.
+"""These ports are below those that the kernel gives to outgoing connections.
+
+So none of those takes a port before its server listens.
 """
 
 
@@ -79,8 +82,8 @@ def ports_of(
 
 def must_stay(name: str, taken: PortTaken) -> str:
     return (
-        f"{name}: {taken}. Its address is not changed automatically, because others know it: "
-        f"end what listens there, or set {MUST_STAY[name]} to another port"
+        f"{name}: {taken}. Its address is not changed automatically, because others "
+        f"know it: end what listens there, or set {MUST_STAY[name]} to another port"
     )
 
 
@@ -108,8 +111,9 @@ class Ports:
 
 
 def known_port(home: Home, name: str) -> int:
-    """The port that `up` gave to `name`, for instance to `demo_media`, which serves the
-    demo's sample media.
+    """The port that `up` gave to `name`.
+
+    For instance, `demo_media` serves the demo's sample media.
     """
     return int(read(home.run / "ports.json", {})[name])
 

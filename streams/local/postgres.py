@@ -45,7 +45,8 @@ def programs() -> Path:
         if all(os.access(f"{folder}/{name}", os.X_OK) for name in ("initdb", "postgres")):
             return Path(folder)
     raise LocalError(
-        "there are no PostgreSQL server programs (initdb, postgres): install PostgreSQL (Debian: `apt-get install postgresql`)"
+        "there are no PostgreSQL server programs (initdb, postgres): install "
+        "PostgreSQL (Debian: `apt-get install postgresql`)"
     )
 
 
@@ -80,8 +81,9 @@ def account(data: Path) -> ServerAccount:
     ):
         return ServerAccount(prefix=prefix)
     raise LocalError(
-        f"PostgreSQL does not run as root, and the users postgres and nobody cannot reach {data.parent}: "
-        "run this as another user, or choose a folder that others may pass through (`--home /var/tmp/sensorium`)"
+        "PostgreSQL does not run as root, and the users postgres and nobody cannot "
+        f"reach {data.parent}: run this as another user, or choose a folder that "
+        "others may pass through (`--home /var/tmp/sensorium`)"
     )
 
 
@@ -116,7 +118,8 @@ def _refuse_another_version(binaries: Path, data: Path) -> None:
     programs_are, data_is = re.search(r"(\d+)", output), (data / "PG_VERSION").read_text().strip()
     if programs_are is None or programs_are[1] != data_is:
         raise LocalError(
-            f"{data} was made by PostgreSQL {data_is} and the programs are {output.strip()}: install that version, or remove {data}"
+            f"{data} was made by PostgreSQL {data_is} and the programs are "
+            f"{output.strip()}: install that version, or remove {data}"
         )
 
 
@@ -196,8 +199,7 @@ def become(data: Path, port: int) -> None:
 
 
 def clear_stale_lock(lock: Path, seconds: float = 1.0) -> None:
-    """Removes the lock of a server that was killed, if its process is still a zombie
-    after `seconds`.
+    """Removes the lock of a killed server that is still a zombie after `seconds`.
 
     After SIGKILL a server stays a zombie until its parent reaps it. PostgreSQL takes
     that for a running server and refuses to start.

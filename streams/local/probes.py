@@ -1,5 +1,6 @@
-"""Checks whether a server is ready, by a round trip in its own protocol. An open port
-alone is not enough.
+"""Checks whether a server is ready, by a round trip in its own protocol.
+
+An open port alone is not enough.
 """
 
 import json
@@ -12,8 +13,9 @@ _SECONDS = 2.0
 
 
 def answers(url: str) -> bool:
-    """Returns true if the server at `url` works: `kafka://`, `postgres://`, `s3://` or
-    `http://` (2xx) at host:port.
+    """Returns True if the server at `url` works.
+
+    `url` is `kafka://`, `postgres://`, `s3://` or `http://` (2xx) at host:port.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 0
@@ -34,7 +36,7 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """What one of our model servers reports about its models, one line each.
+    """The models of one of our model servers, as it reports them, one line each.
 
     Empty if it does not answer.
     """

@@ -37,8 +37,9 @@ class Process(NamedTuple):
 
 
 def started_at(pid: int) -> str | None:
-    """The kernel's start time of a running process, in clock ticks since boot, or None
-    if it has ended.
+    """The kernel's start time of a running process, or None if it has ended.
+
+    It is in clock ticks since boot.
 
     A zombie has ended, although `kill(pid, 0)` succeeds until its parent reaps it.
     """
@@ -74,7 +75,8 @@ def start(
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
     started = started_at(child.pid)
-    child.returncode = 0  # it is waited for by pid; Popen must not warn that it still runs
+    # It is waited for by pid; Popen must not warn that it still runs.
+    child.returncode = 0
     return Process(child.pid, started or "ended at once")
 
 
@@ -103,8 +105,9 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, every: float = 0.
 
 
 def end(processes: Mapping[Process, signal.Signals], seconds: float) -> None:
-    """Ends all of them at the same time: each with its own signal, and with SIGKILL
-    after `seconds`.
+    """Ends all of them at the same time.
+
+    Each gets its own signal, and SIGKILL after `seconds`.
     """
     for process, number in processes.items():
         send(process, number)
@@ -119,8 +122,9 @@ def none_alive(processes: Iterable[Process]) -> bool:
 
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
-    """Yields running processes whose mark begins with `prefix`, including children,
-    with the rest of the mark.
+    """Yields running processes whose mark begins with `prefix`, and the rest of their mark.
+
+    Children have the mark too.
     """
     beginning = f"{MARK}={prefix}".encode()
     for folder in Path("/proc").iterdir():
@@ -136,7 +140,7 @@ def marked(prefix: str) -> Iterator[tuple[Process, str]]:
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:
-    """Whether the process is one of the ancestors or a descendant of one."""
+    """True if the process is one of the ancestors or a descendant of one."""
     while pid > 1:
         if pid in ancestors:
             return True

@@ -1,5 +1,6 @@
-"""Sample traffic: bodies as providers send and sign them, with real photographs and
-voice notes behind the links.
+"""Sample traffic: bodies as providers send and sign them.
+
+The links lead to real photographs and voice notes.
 """
 
 import json
@@ -113,7 +114,7 @@ BAD_FILES: dict[str, tuple[int, str, bytes]] = {
 
 
 class Served(NamedTuple):
-    """How a file is served: after some seconds, and perhaps as one of BAD_FILES."""
+    """A file to serve, after some seconds, and perhaps as one of BAD_FILES."""
 
     path: Path
     after_seconds: float = 0.0

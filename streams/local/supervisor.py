@@ -62,8 +62,9 @@ class Running(msgspec.Struct, kw_only=True):
     port: int | None
     url: str | None
     state: str
-    """`starting`, `running`, `dead` (it will be restarted), `stopped` or `elsewhere`
-    (not started here).
+    """`starting`, `running`, `dead` (will be restarted), `stopped` or `elsewhere`.
+
+    A process that is `elsewhere` was not started here.
     """
     starts: int
     fingerprint: str
@@ -143,8 +144,9 @@ class Supervisor:
     _written: list[Running] | None = None
 
     def take_over(self) -> None:
-        """Keeps the processes of an earlier supervisor that are still declared in the
-        same way, and ends all others with this home's mark.
+        """Keeps processes of an earlier supervisor that are still declared in the same way.
+
+        It ends all other processes with this home's mark.
         """
         self._read_at = self._declared_at()
         declared_processes = {
@@ -169,11 +171,10 @@ class Supervisor:
             self._write()
 
     def _end_leftovers(self, *names: str) -> None:
-        """Ends marked processes (with these names, or all) that do not descend from a
-        supervised one.
+        """Ends marked processes that do not descend from a supervised one.
 
-        These are children that outlived their parent, and processes started just before
-        a supervisor was killed.
+        Such processes are children that outlived their parent, or were started just before
+        a supervisor was killed. With `names`, ends only those with one of these names.
         """
         keep = {one.process.pid for one in self.supervised.values() if one.process}
         left = [

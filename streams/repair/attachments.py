@@ -1,5 +1,7 @@
-"""Redoes failed attachments: opens the message again from its row, under a new
-generation, with jobs only for what failed.
+"""Redoes failed attachments.
+
+It opens the message again from its row, under a new generation, with jobs only for what
+failed.
 """
 
 from collections.abc import Callable
@@ -37,8 +39,9 @@ async def item_for(
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
-    """Returns the records that open the message again. Their mark is the number of
-    attachments that are redone.
+    """Returns the records that open the message again.
+
+    Their mark is the number of attachments that are redone.
 
     The item is empty if no attachment has a file or a URL.
     """
@@ -121,11 +124,15 @@ def snapshot(
     )
 
 
-def failed_for(reason: str) -> Redo:
-    """Redoes attachments that failed for this reason and have a file or a URL."""
+def failed_for(reason: str, *, leaves_gone: bool = False) -> Redo:
+    """Redoes attachments that failed for this reason and have a file or a URL.
+
+    With `leaves_gone` only those with a file of ours: the provider no longer has the others.
+    """
 
     def redo(attachment: Attachment) -> Attachment:
-        may_be_redone = attachment.url is not None or attachment.original_url is not None
+        may_be_asked_for = attachment.original_url is not None and not leaves_gone
+        may_be_redone = attachment.url is not None or may_be_asked_for
         if attachment.status == "failed" and attachment.reason == reason and may_be_redone:
             return msgspec.structs.replace(attachment, status="pending", reason=None)
         return attachment

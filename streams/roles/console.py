@@ -134,8 +134,9 @@ def bounded(header_seconds: float) -> "partial[BoundedProtocol]":
 def original_candidates(
     endpoints: Endpoints, settings: Settings, tenant_id: TenantId, announced: Announced, url: str
 ) -> tuple[DownloadCandidate, ...]:
-    """The candidate requests for an original file, with the credentials of the endpoint
-    that received its message.
+    """The candidate requests for an original file.
+
+    They use the credentials of the endpoint that received its message.
     """
     endpoint_authority = authority(endpoints, tenant_id, announced.provider, announced.origin)
     exempt = allowed_hosts(settings.media.allowed_private_hosts)

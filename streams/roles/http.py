@@ -1,4 +1,4 @@
-"""How a role serves HTTP: its listening socket, and how it stops without refusing requests."""
+"""Serves HTTP for a role: its listening socket, and a stop that refuses no request."""
 
 import asyncio
 import ctypes
@@ -25,8 +25,9 @@ log = structlog.get_logger()
 DRAIN_NOTICE_SECONDS = 0.5
 """The time between "not ready" and refusing new connections, for a load balancer to notice."""
 SETTLE_SECONDS = 0.5
-"""The time between refusing new connections and closing the socket, so that handshakes
-in progress complete.
+"""The time between refusing new connections and closing the socket.
+
+Handshakes in progress complete in it.
 """
 MAX_OPEN_FILES = 16_384
 RESERVED_FILES = 128 + MOST_PER_TURN
@@ -85,8 +86,9 @@ class RoleServer(uvicorn.Server):
 
 
 def connections_allowed() -> int:
-    """The number of connections that the limit of open files allows, after raising the
-    limit as far as possible.
+    """The number of connections that the limit of open files allows.
+
+    The limit is first raised as far as possible.
 
     Some files are reserved, because at the limit neither a connection nor Kafka nor
     Postgres could be served.

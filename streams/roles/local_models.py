@@ -1,5 +1,6 @@
-"""Serves the local vision and speech models, or for each the stand-in if its engine or
-weights are missing.
+"""Serves the local vision and speech models.
+
+The stand-in takes the place of a model whose engine or weights are missing.
 
 The engines are imported here and in no other process.
 """
@@ -24,8 +25,9 @@ from streams.roles.stand_in import NAME, SPEECH_DOES, VISION_DOES, listen_to, lo
 log = structlog.get_logger()
 
 MEMORY_BYTES = 4 * 1024**3
-"""Limit of the address space, not of resident memory: the engines map their files and
-reserve more than they use.
+"""The limit of the address space, not of resident memory.
+
+The engines map their files and reserve more than they use.
 """
 DRAIN_SECONDS = 10
 
@@ -88,8 +90,9 @@ def load_speech_model(settings: Local) -> LocalSpeechModel:
 
 
 def bound_this_process(threads: int) -> None:
-    """Limits threads and memory. Must run before the engines are imported, because they
-    read these variables once.
+    """Limits threads and memory.
+
+    Must run before the engines are imported, because they read these variables once.
     """
     os.environ |= {
         "OMP_NUM_THREADS": str(threads),

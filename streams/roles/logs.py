@@ -31,8 +31,10 @@ _NOISY = (
 
 
 def configure_logs(settings: LogSettings, role: str) -> None:
-    """Sends structlog, the standard library's loggers, warnings and uncaught exceptions
-    through one handler.
+    """Sends all logs through one handler.
+
+    These are structlog's, those of the standard library's loggers, warnings and
+    uncaught exceptions.
 
     Message keys are shown only at level debug (streams/roles/redaction.py).
     """

@@ -34,8 +34,9 @@ _BY_STATUS = {"2": "accepted", "4": "refused", "5": "unavailable"}
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a process did since its start, and its current backlog. `took` is a
-    histogram of durations.
+    """The work of a process since its start, and its current backlog.
+
+    `took` is a histogram of durations.
     """
 
     outcomes: Counter[str]
@@ -104,8 +105,9 @@ class MinuteOfProcess:
         self._minute, self._base = math.floor(at / 60), began
 
     def look(self, now: ProcessFigures, at: float) -> StageMinute:
-        """Returns the row at this moment (Unix seconds). What happened since the
-        previous call counts for this minute.
+        """Returns the row at this moment (Unix seconds).
+
+        What happened since the previous call counts for this minute.
         """
         if math.floor(at / 60) != self._minute:
             self._minute, self._base = math.floor(at / 60), self._before

@@ -24,8 +24,9 @@ class _Server(ThreadingHTTPServer):
 
 
 def _bound(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
-    """Binds the port, or one of the next if it is in use, because two processes with
-    one environment on one machine must both run.
+    """Binds the port, or one of the next ones if it is in use.
+
+    Two processes with one environment must both be able to run on one machine.
     """
     for candidate in range(port, port + PORTS_TRIED):
         try:

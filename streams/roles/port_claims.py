@@ -38,8 +38,9 @@ class PortTaken(StreamsError):
 
 
 def installation_of(namespace: str, secrets_key: str) -> Installation:
-    """The digests that all processes of one installation share, even while the secrets
-    key is rotated or the topics are replaced.
+    """The digests that all processes of one installation share.
+
+    They share them even while the secrets key is rotated or the topics are replaced.
     """
     pipeline = Names(namespace).pipeline
     keys = filter(None, (key.strip() for key in secrets_key.split(",")))
@@ -63,8 +64,9 @@ class PortClaim:
 def claim_port(
     port: int, installation: Iterable[str], *, host: str = "127.0.0.1", ours: bool = False
 ) -> PortClaim:
-    """Claims the port for the installation. With `ours` the program that listens there
-    is known to be ours.
+    """Claims the port for the installation.
+
+    With `ours` the program that listens there is known to be ours.
 
     Raises PortTaken if another installation claims the port or another program listens on it.
 
@@ -123,8 +125,9 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def _file_of(port: int) -> Path:
-    """The lock file: one per port and network namespace, in a folder that only this
-    user can write to.
+    """The lock file of a port in this network namespace.
+
+    It is in a folder that only this user can write to.
 
     Another user cannot share our port, because the kernel refuses SO_REUSEPORT across users.
     """

@@ -1,5 +1,6 @@
-"""uvicorn's HTTP protocol with bounds that it does not have: on time, header bytes,
-pipelined requests and connections.
+"""uvicorn's HTTP protocol with limits that it does not have.
+
+They concern time, header bytes, pipelined requests and connections.
 
 A connection is always in one of five states, each of which ends by itself: it waits for
 a request head (`head_seconds`, then 408); a request is being answered (the
@@ -21,8 +22,9 @@ MAX_FIELD_BYTES = 16 * 1024
 The parser itself has none.
 """
 MAX_PIPELINED = 64
-"""Limit of requests sent ahead of an answer on one connection. Each takes some
-kilobytes, and one read may contain thousands.
+"""Limit of requests sent ahead of an answer on one connection.
+
+Each takes some kilobytes, and one read may contain thousands.
 """
 FRESH_SECONDS = 1.0
 """While the server stops: how long a client that has connected but sent nothing may still begin."""
@@ -219,7 +221,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._deadline = None
         if not self._is_answered():
-            self._arm()  # a pipelined request: its time begins when the one before is answered
+            # A pipelined request: its time begins when the one before is answered.
+            self._arm()
         else:
             self._refuse(408)
 
@@ -236,7 +239,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         in_body = self._phase == "body"
         if in_body and self.pipeline and self.pipeline[0][0] is self.cycle:
-            self.pipeline.popleft()  # it stays incomplete; those before it are still answered
+            # It stays incomplete; those before it are still answered.
+            self.pipeline.popleft()
             return
         if not in_body and not self._is_answered():
             return

@@ -28,7 +28,7 @@ from streams.roles.port_claims import installation_of
 
 LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
-"""How long to wait for tenants and Kafka before listening.
+"""The longest wait for tenants and Kafka before listening.
 
 Another receiver may share the port, and listening earlier would take requests from it
 only to answer 503. After this time 503 is the right answer.
@@ -68,7 +68,8 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
             )
             installation = installation_of(settings.namespace, settings.secrets.key)
             listening = listening_socket(receiver.host, receiver.port, installation)
-            collect_rarely(20_000, 20, 100)  # a request allocates some 20 objects, without cycles
+            # A request allocates some 20 objects, without cycles.
+            collect_rarely(20_000, 20, 100)
             await until_told(server, listening, app.drain)
     finally:
         await producer.drain(receiver.ack_seconds)
@@ -78,8 +79,9 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
 
 
 async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
-    """Measures how far behind dedupe is, while enough deliveries arrive that some may
-    have to be slowed down.
+    """Measures how far behind dedupe is.
+
+    It does so only while enough deliveries arrive that some may have to be slowed down.
     """
     if not settings.receiver.bulk_behind_seconds:
         await asyncio.Event().wait()
@@ -90,7 +92,8 @@ async def _watch_bulk(app: Receiver, settings: Settings, names: Names) -> None:
             try:
                 seconds = await asyncio.to_thread(behind.seconds)
             except (KafkaException, TimeoutError):
-                continue  # the producer's check reports that the brokers are unavailable
+                # The producer's check reports that the brokers are unavailable.
+                continue
             app.bulk.look(seconds, time.monotonic())
 
 

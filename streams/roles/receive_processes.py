@@ -1,5 +1,6 @@
-"""Several receivers at one port as one role: a parent that restarts them, and the
-program of a child.
+"""The role of several receivers at one port: its parent, and the program of a child.
+
+The parent restarts children that died.
 
 The kernel gives each new connection to one of the children (SO_REUSEPORT), so they
 share the load of a machine with several cores. A child is a complete receiver with

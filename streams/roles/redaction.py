@@ -93,8 +93,9 @@ def redact(event: MutableMapping[str, Any], *, show_keys: bool = False) -> Mutab
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """Returns a value of any type without customers' data. An object that is not a
-    plain value becomes its cleaned text.
+    """Returns a value of any type without customers' data.
+
+    An object that is not a plain value becomes its cleaned text.
     """
     match value:
         case None | bool():
@@ -147,8 +148,9 @@ def _without_patterns(text: str) -> str:
 
 
 def _encodes_number(token: str) -> bool:
-    """Whether the token, decoded as base64 from one of its first characters on,
-    contains a long number. Both alphabets are tried.
+    """True if the token contains a long number when it is decoded as base64.
+
+    Decoding begins at each of its first characters. Both alphabets are tried.
     """
     plain = token.rstrip("=").translate(_TO_STANDARD)
     for start in range(4):

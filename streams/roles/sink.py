@@ -19,8 +19,10 @@ from streams.roles.minutes import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4
-"""The most connections of a sink: one writes, one is for the check of Postgres, one
-merges the word index, and the rest is for take-overs of partitions.
+"""The most connections of a sink.
+
+One writes, one checks Postgres, one merges the word index, and the rest is for
+take-overs of partitions.
 """
 
 

@@ -1,5 +1,6 @@
-"""The stand-in: speaks OpenAI's API and reports only what it can measure, such as
-sizes, colours and lengths.
+"""The stand-in speaks OpenAI's API and reports only what it can measure.
+
+These are sizes, colours and lengths.
 
 It is not a model and says so. It serves trials without a key, and tests, which can make
 it misbehave (`controls=True`).
@@ -43,8 +44,9 @@ Fault = Literal[
 
 
 class Control(msgspec.Struct, kw_only=True):
-    """A fault for calls whose key begins with `key` (None: all calls), `times` times
-    (None: until deleted).
+    """A fault for calls whose key begins with `key`, or for all calls if that is None.
+
+    It occurs `times` times, or until it is deleted if that is None.
     """
 
     fault: Fault
@@ -56,8 +58,10 @@ class Control(msgspec.Struct, kw_only=True):
 
 @dataclass
 class Call:
-    """One call. Times are Unix seconds. `paid` means that it got a real answer, whether
-    or not the client received it.
+    """One call.
+
+    Times are Unix seconds. `paid` means that it got a real answer, whether or not the
+    client received it.
     """
 
     key: str

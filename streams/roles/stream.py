@@ -33,8 +33,9 @@ from streams.lanes.transactions import fence
 log = structlog.get_logger()
 
 FENCE_WITHIN_SECONDS = 4.0
-"""While the dead child's session lasts, no other process can own its partitions. Later,
-fencing would hit their new owner.
+"""While the dead child's session lasts, no other process can own its partitions.
+
+Later, fencing would hit their new owner.
 """
 FIRST_BACK_OFF_SECONDS = 0.2
 LONGEST_BACK_OFF_SECONDS = 30.0
@@ -45,17 +46,16 @@ CHILD_STOP_SECONDS = 25.0
 FENCE_THREADS = 32
 METRICS_PORT = "SENSORIUM_WORKER__METRICS_PORT"
 WORKER = (sys.executable, "-m", "streams.roles.worker")
-"""The program of a child. Its arguments are the stage, the pipe to write to, the
-parent's process id, the shared memory for the record in flight, and the records that
-must not be read.
+"""The program of a child.
+
+Its arguments are the stage, the pipe to write to, the parent's process id, the shared
+memory for the record in flight, and the records that must not be read.
 """
 
 
 @dataclass
 class Child:
-    """A worker process and what the parent knows about it: its last assignment and its
-    heartbeats since then.
-    """
+    """A worker process, its last assignment, and its heartbeats since then."""
 
     stage: Stage
     process: subprocess.Popen[bytes]
@@ -84,14 +84,14 @@ class Child:
         self.last_beat = report["at"]
 
     def was_steady(self, died: float) -> bool:
-        """Whether the child worked for a while.
+        """True if the child worked for a while.
 
         The time until it was ready does not count, because it grows when the brokers are slow.
         """
         return self.ready_at is not None and died - self.ready_at > STEADY_SECONDS
 
     def surely_owned(self, died: float) -> bool:
-        """Whether no other process can own the child's partitions yet."""
+        """True if no other process can own the child's partitions yet."""
         return not self.missed_beats and died - self.last_beat < FENCE_WITHIN_SECONDS
 
 
@@ -134,8 +134,9 @@ class Parent:
         return 0
 
     def _stop(self, *_: object) -> None:
-        """Only sets a flag, because a signal may arrive between the start of a child
-        and its entry in the list.
+        """Only sets a flag.
+
+        A signal may arrive between the start of a child and its entry in the list.
         """
         self._stopping = True
 
@@ -170,8 +171,10 @@ class Parent:
         log.info("worker_started", stage=stage, pid=process.pid)
 
     def _port_of(self, stage: Stage) -> dict[str, str]:
-        """The port at which the stage answers probes: the configured one for the first
-        stage, the following ones for the others.
+        """The port at which the stage answers probes.
+
+        It is the configured one for the first stage, and the following ones for the
+        others.
         """
         first = self._settings.worker.metrics_port
         return (

@@ -29,8 +29,9 @@ BEAT_SECONDS = 1.0
 
 
 class ToParent:
-    """The pipe to the parent. It carries our transactional ids, and every second a
-    heartbeat with our readiness.
+    """The pipe to the parent.
+
+    It carries our transactional ids, and every second a heartbeat with our readiness.
     """
 
     def __init__(self, pipe: int) -> None:
@@ -43,8 +44,10 @@ class ToParent:
         self._send({"at": time.monotonic(), "transactional_ids": transactional_ids})
 
     def beat(self) -> None:
-        """Sends heartbeats until the process ends. Ends the process if the parent
-        cannot be reached, as the system may have no death signal.
+        """Sends heartbeats until the process ends.
+
+        Ends the process if the parent cannot be reached, as the system may have no
+        death signal.
 
         A parent without heartbeats fences nothing, so a stopped heartbeat must not go unnoticed.
         """
@@ -56,8 +59,10 @@ class ToParent:
             time.sleep(BEAT_SECONDS)
 
     def _is_ready_now(self) -> bool:
-        """Whether we are ready. The state changes in another thread meanwhile, and an
-        error must not end the heartbeat.
+        """True if the worker is ready.
+
+        The state changes in another thread meanwhile, and an error must not end the
+        heartbeat.
         """
         try:
             return self.is_ready()

@@ -50,8 +50,9 @@ class Arrival(Value, frozen=True):
 
 
 def quarantine(arrival: Arrival, stage: str, verdict: Quarantine, now: datetime) -> Quarantined:
-    """Returns the whole record with the reason: what `quarantine replay` needs to
-    process it again after a fix.
+    """Returns the whole record with the reason.
+
+    `quarantine replay` needs both to process it again after a fix.
     """
     return Quarantined(
         tenant_id=arrival.tenant_id,

@@ -1,5 +1,6 @@
-"""Shared by describe and transcribe: answers one job about a stored file by a recorded
-or a new model answer, as one enrichment.
+"""The part that describe and transcribe share: it answers one job about a stored file.
+
+The result is one enrichment with a recorded or a new answer of a model.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,8 +24,10 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be response to a model. With `skipped` nothing is wrong with it
-    (for instance a sound too short to contain words).
+    """The file cannot be response to a model.
+
+    With `skipped` nothing is wrong with it (for instance a sound too short to contain
+    words).
     """
 
     reason: str
@@ -55,8 +58,10 @@ class Results(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a job still waits for a model: `waited_seconds` have passed since its
-    first try, and after `retry_seconds` an unavailable model ends the job.
+    """The time limits of a job that waits for a model.
+
+    `waited_seconds` have passed since its first try. After `retry_seconds` an
+    unavailable model ends the job.
     """
 
     waited_seconds: float
@@ -137,8 +142,9 @@ async def answer(
 def _model_unavailable(
     job: StoredJob, question: Question, trouble: Unavailable, source: Source, at: datetime
 ) -> Forward:
-    """Ends a job whose model stayed unavailable. A rejected key has a reason of its
-    own, because its fix differs.
+    """Ends a job whose model stayed unavailable.
+
+    A rejected key has a reason of its own, because its fix differs.
     """
     log.warning(
         "model_given_up",
@@ -155,8 +161,9 @@ def _model_unavailable(
 async def _recorded(
     job: StoredJob, question: Question, response: Answer, results: Results
 ) -> Answer:
-    """Returns the answer to use: a text is recorded for the file, anything else only
-    has its usage counted.
+    """Returns the answer to use.
+
+    A text is recorded for the file. Of any other answer only the usage is counted.
     """
     if response.failure is None and response.text:
         return await results.record(

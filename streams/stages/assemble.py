@@ -49,8 +49,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the topic has the opening version already. Only dedupe writes it, and
-        only for the first opening of live traffic.
+        """True if the topic already has the version of this opening.
+
+        Only dedupe writes it, and only for the first opening of live traffic.
         """
         return not self.generation and not opening_of(self.snapshot.version)
 
@@ -104,8 +105,9 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
 
 class ClosedMessage(msgspec.Struct, frozen=True):
-    """What is kept of a message that a repair finished, so that no lower version
-    follows in the topic. `day` counts from 1970-01-01.
+    """The rest of a message that a repair finished, kept so that no lower version follows.
+
+    `day` counts from 1970-01-01.
     """
 
     last_version: int
@@ -121,8 +123,9 @@ def kept_message(value: bytes) -> OpenMessage | ClosedMessage:
 
 
 def closed_message(value: bytes) -> ClosedMessage | None:
-    """Returns the closed message, or None if it is open. Does not decode open messages,
-    so it may be called for every entry.
+    """Returns the closed message, or None if it is open.
+
+    Does not decode open messages, so it may be called for every entry.
     """
     body = body_of(value, "OpenMessage")
     return ClosedMessage(*_closed_decoder.decode(body)) if body[:1] == _ARRAY_OF_TWO else None
@@ -186,9 +189,7 @@ def fold(
 
 
 def _opened_again(state: OpenMessage, newer: OpenMessage) -> OpenMessage | Duplicate:
-    """Returns the later opening with the facts already known about the files that both
-    openings have.
-    """
+    """Returns the later opening with the known facts about files that both openings have."""
     if newer.snapshot.version <= state.snapshot.version:
         return Duplicate()
     before = {attachment.index: attachment for attachment in state.snapshot.attachments}
@@ -218,8 +219,9 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 
 
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
-    """Cuts the text so that those of all attachments fit into the table's record beside
-    the snapshot.
+    """Cuts the text so that the texts of all attachments fit into the record of the table.
+
+    The record also contains the snapshot.
 
     The limit depends on the snapshot only, so the order of arrival does not matter.
     """
@@ -277,8 +279,9 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
 
 
 def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
-    """The kind of a message. One that consists of its files has the kind that they
-    turned out to be.
+    """The kind of a message.
+
+    One that consists of its files has the kind that they turned out to be.
     """
     if opened.kind not in _OF_FILES:
         return opened.kind

@@ -1,5 +1,6 @@
-"""dedupe: the first delivery that is forwarded claims its key, and every later one is a
-duplicate, in whatever order they come.
+"""dedupe: the first delivery that is forwarded claims its key.
+
+Every later delivery is a duplicate, in whatever order they arrive.
 
 A later delivery with a file that no earlier one had (the provider sent the message
 before it had the file) opens the message again: docs/decisions/0009.
@@ -26,8 +27,9 @@ _LARGEST_MESSAGE_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 
 
 class Claimed(Protocol):
-    """The digests claimed so far, including those of this batch. Must keep a digest for
-    the whole horizon.
+    """The digests claimed so far, including those of this batch.
+
+    Must keep a digest for the whole horizon.
     """
 
     def __contains__(self, digest: bytes) -> bool: ...
@@ -73,8 +75,9 @@ def _part_digest(arrival: Arrival, part: str) -> bytes:
 
 
 def _claims_of_first(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
-    """The further claims of a first delivery, if the provider sends updates of a
-    message: they tell a later delivery what this one contained.
+    """The further claims of a first delivery, if the provider sends updates of a message.
+
+    They tell a later delivery what this one contained.
     """
     if not traits_of(arrival.provider).sends_updates:
         return []
@@ -97,8 +100,9 @@ def _claims_of_files(arrival: Arrival, chat: ChatMessage) -> list[bytes]:
 def _opened_again(
     arrival: Arrival, raw: RawMessage, chat: ChatMessage, claimed: Claimed, now: datetime
 ) -> Forward | Quarantine | None:
-    """Forwards a later delivery that brings a file no earlier one had, or the text of a
-    message that began empty.
+    """Forwards a later delivery with a file that no earlier one had.
+
+    It also forwards the text of a message that began empty.
 
     Returns None if it brings nothing of the kind, or comes after the deletion.
     """
@@ -156,8 +160,9 @@ def _forward(
 
 
 def _version(message: EnrichedMessage, value: bytes | None = None) -> Output:
-    """The first version of a message of live traffic, which dedupe itself writes to
-    `enriched-messages`.
+    """The first version of a message of live traffic.
+
+    dedupe itself writes it to `enriched-messages`.
 
     `value` is the message in wire format, if it is encoded already.
     """

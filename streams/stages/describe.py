@@ -11,8 +11,7 @@ from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class ImageDescriber(Protocol):
-    """Loads the stored image, converts it to what the model accepts, and asks the first
-    available model.
+    """Loads and converts the stored image, and asks the first available model.
 
     Raises Unavailable if a later try may succeed.
     """
@@ -30,8 +29,9 @@ async def describe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """Turns one image job into one `described`, `failed` or `skipped` enrichment. The
-    answer is recorded before it is forwarded.
+    """Turns one image job into one `described`, `failed` or `skipped` enrichment.
+
+    The answer is recorded before it is forwarded.
     """
     question = Question("describe", "described", recipes, lambda: describer.describe(job, recipes))
     return await answer(job, question, results=results, patience=patience, source=source, now=now)

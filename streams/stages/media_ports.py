@@ -1,4 +1,4 @@
-"""What store_media needs from outside, as protocols, and the errors of a fetch that gives no file."""
+"""The ports of store_media, and the errors of a fetch that returns no file."""
 
 import builtins
 from collections.abc import Sequence
@@ -55,8 +55,9 @@ class CandidateRequest(Protocol):
 
 
 class FileGone(StreamsError):
-    """The file will not become available: `reason` says why, and `cause` is the
-    server's last answer.
+    """The file will not become available.
+
+    `reason` says why, and `cause` is the server's last answer.
 
     With `try_next_candidate` another candidate request may still return it (after 401 or 403).
     """
@@ -75,8 +76,9 @@ class FileNotThere(StreamsError):
 
 
 class MediaPorts(Protocol):
-    """Everything store_media needs from outside. Implementations raise Unavailable if a
-    server or the disk is in trouble.
+    """Everything store_media needs from outside.
+
+    Implementations raise Unavailable if a server or the disk is in trouble.
     """
 
     def candidates(self, job: MediaJob) -> Sequence[CandidateRequest]:
@@ -98,8 +100,9 @@ class MediaPorts(Protocol):
         ...
 
     async def stored_before(self, job: MediaJob) -> Fetched | None:
-        """Returns the file of this attachment if an earlier generation stored it and
-        the store still has it. Must not return another tenant's.
+        """Returns the file of this attachment if an earlier generation stored it.
+
+        The store must still have it. Must not return another tenant's file.
         """
         ...
 
@@ -113,8 +116,9 @@ class MediaPorts(Protocol):
     async def sniff(self, fetched: Fetched, announced: str | None) -> ContentType: ...
 
     async def keep(self, job: MediaJob, fetched: Fetched, content: ContentType) -> str:
-        """Stores the file and returns its object key, which is the same for the same
-        bytes of the same attachment.
+        """Stores the file and returns its object key.
+
+        The key is the same for the same bytes of the same attachment.
         """
         ...
 

@@ -23,14 +23,16 @@ from schemas.records import (
 )
 
 OLD_AFTER = timedelta(days=1)
-"""A message this much older than its arrival is an import: its files are stored, but no
-paid model sees them.
+"""A message this much older than its arrival is an import.
+
+Its files are stored, but no paid model sees them.
 
 Compares two recorded times, so waiting in a backlog does not make a message old.
 """
 AHEAD_AT_MOST = timedelta(days=1)
-"""If the provider's time is further than this after the arrival, its clock is wrong,
-and the time of arrival is used.
+"""A provider's time that is further than this after the arrival is not used.
+
+Its clock is wrong, and the time of arrival is used instead.
 """
 
 _IN_ROW = (
@@ -113,8 +115,10 @@ OPENING_STEPS = GENERATION_STEPS // OPENINGS
 
 
 def opening_version(generation: int, opening: int = 0) -> int:
-    """The first version number of an opening. Opening 0 is the first delivery; each
-    later one brought a file that was missing before.
+    """The first version number of an opening.
+
+    Opening 0 is the first delivery; each later one brought a file that was missing
+    before.
     """
     return generation * GENERATION_STEPS + opening * OPENING_STEPS + 1
 
@@ -125,8 +129,9 @@ def opening_of(version: int) -> int:
 
 
 def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str | None:
-    """The reason why paid models do not see this message's files unless the tenant's
-    settings ask for it, or None if they may.
+    """The reason why paid models do not see the files of this message, or None if they may.
+
+    The tenant's settings can ask for it nevertheless.
     """
     if message.kind == "note":
         return "private"
@@ -146,8 +151,10 @@ def status_of(attachments: Iterable[Attachment]) -> Status:
 
 
 def attributes_json(attachments: Iterable[Attachment], provider: Mapping[str, Any]) -> str:
-    """The `content_attributes` document: the attachments, their joined descriptions and
-    transcripts, and the provider's own fields.
+    """The `content_attributes` document.
+
+    It contains the attachments, their joined descriptions and transcripts, and the
+    provider's own fields.
     """
     document: dict[str, Any] = {}
     shown = [

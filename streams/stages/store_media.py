@@ -50,8 +50,10 @@ _FAMILY_OF: Mapping[AttachmentType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try of a job: `waited_seconds` have passed since its first try, `age_seconds`
-    since the message arrived.
+    """One try of a job.
+
+    `waited_seconds` have passed since its first try, and `age_seconds` since the
+    message arrived.
     """
 
     job: MediaJob
@@ -177,8 +179,9 @@ async def _from_the_store(job: MediaJob, ports: MediaPorts) -> tuple[Fetched, Co
 async def _seen(
     job: MediaJob, ports: MediaPorts, before: Fetched | None
 ) -> tuple[Fetched, ContentType] | None:
-    """Returns a file of an earlier try or generation with its content type, which is
-    determined again.
+    """Returns a file of an earlier try or generation.
+
+    Its content type is determined again.
     """
     content = await _accepted(job, ports, before) if before is not None else None
     return (before, content) if before is not None and content is not None else None
@@ -209,8 +212,9 @@ async def _accepted(job: MediaJob, ports: MediaPorts, fetched: Fetched) -> Conte
 
 
 def _announced(job: MediaJob) -> str | None:
-    """The declared content type, or the attachment's family if the two disagree: voice
-    notes are often declared as video.
+    """The declared content type, or the attachment's family if the two disagree.
+
+    Voice notes are often declared as video.
     """
     family = _FAMILY_OF.get(job.type)
     return (
@@ -221,8 +225,7 @@ def _announced(job: MediaJob) -> str | None:
 
 
 def _is_error_body(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is a web page, a JSON body or a line of text instead of the
-    announced file.
+    """True if the content is a web page, a JSON body or a line of text instead of the file.
 
     Servers answer "expired" and "log in" with status 200. But banks and accounting
     systems send tables as HTML pages.
@@ -268,8 +271,9 @@ async def _fetch(this: _Try) -> Fetched:
 
 
 def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
-    """Returns the exception to raise when no candidate gave the file: Unavailable if
-    waiting can help, else FileGone.
+    """Returns the exception to raise when no candidate gave the file.
+
+    It is Unavailable if waiting can help, else FileGone.
     """
     waited, limits = this.waited_seconds, this.limits
     match last:
@@ -288,8 +292,9 @@ def _no_file(this: _Try, last: Exception, lifetime: float) -> Exception:
 
 
 def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[Next, str | None]:
-    """Returns the model that is to see the file, and the reason if one would have seen
-    it but must not.
+    """Returns the model that is to see the file, or the reason why it must not see it.
+
+    There is a reason only if a model would have seen the file otherwise.
     """
     following: Next = "none"
     if job.type == "audio" or content.family == "audio":
@@ -305,8 +310,10 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is an image. Unrecognised bytes announced as an image are
-    left to the decoder, which knows more formats.
+    """True if the content is an image.
+
+    Unrecognised bytes announced as an image are left to the decoder, which knows more
+    formats.
     """
     announced = _FAMILY_OF.get(job.type) == "image" or plain_type(job.mime_type).startswith(
         "image/"

@@ -11,8 +11,7 @@ from streams.stages.asking import Patience, Question, Results, Unfit, answer
 
 
 class Transcriber(Protocol):
-    """Loads the stored sound, converts it to what the model accepts, and asks the first
-    available model.
+    """Loads and converts the stored sound, and asks the first available model.
 
     Raises Unavailable if a later try may succeed.
     """
@@ -30,8 +29,9 @@ async def transcribe(
     source: Source,
     now: Callable[[], datetime],
 ) -> Forward:
-    """Turns one audio job into one `transcribed`, `failed` or `skipped` enrichment. The
-    answer is recorded before it is forwarded.
+    """Turns one audio job into one `transcribed`, `failed` or `skipped` enrichment.
+
+    The answer is recorded before it is forwarded.
     """
     question = Question(
         "transcribe", "transcribed", recipes, lambda: transcriber.transcribe(job, recipes)

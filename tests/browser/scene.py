@@ -217,7 +217,7 @@ def said(
             steps.append(
                 Step(
                     stage="store_media",
-                    outcome="failed:media_gone",
+                    outcome="failed:media_not_found",
                     topic="media",
                     partition=3,
                     offset=915,
@@ -324,7 +324,7 @@ async def play(console: Console) -> None:
         index=0,
         type="image",
         status="failed",
-        reason="media_gone",
+        reason="media_not_found",
         original_url="https://files.example.com/gone",
     )
     pending = await kept(console, "n3", "coffee.jpg", "image", "image/jpeg", status="pending")

@@ -130,7 +130,7 @@ async def pictures(scene: Scene, browser: Browser, folder: Path) -> None:
             "preferences": "/t/acme/preferences",
             "people": "/t/acme/people",
             "deliveries": "/t/acme/deliveries",
-            "failed": "/t/acme/trouble/files?reason=media_gone",
+            "failed": "/t/acme/trouble/files?reason=media_not_found",
             "records": "/t/acme/trouble/records?stage=dedupe&reason=not_json",
             "everywhere": "/trouble",
             "audit": "/t/acme/audit",

@@ -44,7 +44,7 @@ def main_pages(scene: Scene) -> list[str]:
     assert pages is not None
     message = pages.refs.of("acme", "m", key_of("m2"))  # type: ignore[arg-type]
     return [
-        "conversations", f"m/{message}", "trouble", "trouble/files?reason=media_gone", "pipeline", "tenants",
+        "conversations", f"m/{message}", "trouble", "trouble/files?reason=media_not_found", "pipeline", "tenants",
         f"endpoints/{scene.endpoints['acme']}", "preferences", "people", "audit",
     ]  # fmt: skip
 

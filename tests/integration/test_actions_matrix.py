@@ -26,7 +26,7 @@ NEEDS: dict[str, Role] = {
 KEPT = ("repairs", "repair_tries", "api_keys", "webhook_endpoints", "tenants", "people_roles")
 """What of a tenant the forms change, besides what they note in the audit log."""
 FORM = {
-    "reason": "media_gone", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
+    "reason": "media_not_found", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
     "kind": "attachments", "rate": "50",
 }  # fmt: skip
 
@@ -141,7 +141,12 @@ async def test_no_key_reaches_another_tenant_by_the_api(scene: Scene, scope: str
     before = await state_of(scene, "other")
     asked = await routes_of_the_api(scene)
     assert ("POST", "/api/repairs/{plan}/apply") in asked and len(asked) > 10
-    queries = ("", "?reason=media_gone", "?kind=quarantine", "?url=https://x/recibo-claveother")
+    queries = (
+        "",
+        "?reason=media_not_found",
+        "?kind=quarantine",
+        "?url=https://x/recibo-claveother",
+    )
     for method, path in asked:
         for query in queries:
             where = await filled(scene, path, "other", "other") + query

@@ -15,7 +15,6 @@ from schemas.keys import TenantId
 from schemas.records import Attachment, EnrichedMessage
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
-from storage.kafka.topics import apply_topics
 from storage.postgres.erased import key_digest
 from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
@@ -25,6 +24,7 @@ from tests.integration.console import CONVERSATION, key_of, row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_sweep import left, put
+from tests.topics import make_topics
 
 CAT, DOG = "ca" * 32, "d0" * 32
 BESIDE = "15550109999~15550100002"
@@ -154,7 +154,7 @@ def tombstones(commands: Commands, names: Names | None = None, partitions: int =
 
 def test_a_message_is_buried_in_every_set_of_topics_of_the_pipeline(filled: Commands) -> None:
     further = Names(f"{filled.settings.namespace}.2")
-    apply_topics(msgspec.structs.replace(filled.settings.kafka, partitions=3), further)
+    make_topics(msgspec.structs.replace(filled.settings.kafka, partitions=3), further)
     done = filled.json("erase", "message", key_of("2"), "--yes")["erased"]
     assert (done["messages"], done["tombstones"]) == (1, 2)
     assert tombstones(filled) == tombstones(filled, further, 3) == [key_of("2")]
@@ -315,7 +315,7 @@ def test_a_run_that_is_killed_is_completed_by_the_next_one(filled: Commands, pla
         [sys.executable, "-m", "streams.commands.main", *words],
         env=environment,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     assert killed.returncode == -9
     assert len(keys(filled, "acme")) == 4  # by the rows the next run finds the rest

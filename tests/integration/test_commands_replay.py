@@ -546,8 +546,8 @@ def test_a_replay_has_the_authority_of_who_received_the_message_not_of_the_provi
 ) -> None:
     commands.json("tenants", "add", "acme")
     commands.json("endpoints", "add", "acme", "ycloud", "--api-key", "k")
-    store(commands, row("1", failed(0, "media_gone"), **fields))
-    commands.json("replay", "attachments", "--reason", "media_gone")
+    store(commands, row("1", failed(0, "media_not_found"), **fields))
+    commands.json("replay", "attachments", "--reason", "media_not_found")
     (job,) = outputs(commands, "media", MediaJob)
     assert (job.provider, job.endpoint_id) == ("ycloud", endpoint_id)
 
@@ -566,15 +566,19 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
     store(
         commands,
         *(
-            row(str(number), failed(0, "media_gone"), received_at=NOW + timedelta(seconds=number))
+            row(
+                str(number),
+                failed(0, "media_not_found"),
+                received_at=NOW + timedelta(seconds=number),
+            )
             for number in range(5)
         ),
     )
-    plan = commands.json("replay", "attachments", "--reason", "media_gone", "--dry-run")
+    plan = commands.json("replay", "attachments", "--reason", "media_not_found", "--dry-run")
     assert (plan["messages"], plan["attachments"], plan["tenants"]) == (5, 5, {"acme": 5})
     assert opened_messages(commands) == []
     result = commands.run(
-        "replay", "attachments", "--reason", "media_gone", "--limit", "2", "--json"
+        "replay", "attachments", "--reason", "media_not_found", "--limit", "2", "--json"
     )
     assert (json.loads(result.stdout)["messages"], "there may be more than 2" in result.stderr) == (
         2,
@@ -589,6 +593,22 @@ def test_messages_are_tried_again_up_to_a_limit(commands: Commands) -> None:
         "messages": 0,
         "attachments": 0,
     }
+
+
+def test_files_that_the_provider_no_longer_has_are_tried_only_if_a_person_insists(
+    commands: Commands,
+) -> None:
+    store(commands, row("1", failed(0, "media_gone")))
+    command = ("replay", "attachments", "--reason", "media_gone")
+    plan = commands.run(*command, "--dry-run", "--json")
+    document = json.loads(plan.stdout)
+    assert (document["messages"], document["gone"]) == (0, 1)
+    assert "the provider no longer has them" in plan.stderr
+    result = commands.run(*command, "--json")
+    assert json.loads(result.stdout)["messages"] == 0
+    assert "ask the sender to send it again" in result.stderr and opened_messages(commands) == []
+    assert commands.json(*command, "--with-gone")["messages"] == 1
+    assert len(outputs(commands, "media", MediaJob)) == 1
 
 
 # --- quarantine

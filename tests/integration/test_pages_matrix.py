@@ -68,7 +68,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 index=1,
                 type="image",
                 status="failed",
-                reason="media_gone",
+                reason="media_not_found",
                 original_url=f"https://x/{file}",
             )
             await made.console.write(
@@ -88,7 +88,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         for tenant in ("acme", "other"):
             made.endpoints[tenant] = await endpoint_of(made, tenant)
             made.repairs[tenant] = await pages.work.plan(
-                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_gone"})
+                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_not_found"})
             )
         yield made
 

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.console.pages.repairing import asked_for
@@ -18,8 +19,11 @@ from tests.integration.people import Visitor
 from tests.integration.waiting import until
 
 ACME = TenantId("acme")
+LOST = Attachment(
+    index=0, type="image", status="failed", reason="media_not_found", original_url="https://x/1"
+)
 GONE = Attachment(
-    index=0, type="image", status="failed", reason="media_gone", original_url="https://x/1"
+    index=0, type="image", status="failed", reason="media_gone", original_url="https://x/3"
 )
 LATE = Attachment(
     index=0, type="audio", status="failed", reason="model_timeout", original_url="https://x/2"
@@ -36,10 +40,10 @@ def redo() -> Redone:
 async def scene(stack: Settings, namespace: str, redo: Redone) -> AsyncIterator[Scene]:
     async with staged(stack, Names(namespace), redo) as made:
         for number in range(3):
-            await made.console.write(said(f"g{number}", 60 - number, None, GONE))
+            await made.console.write(said(f"g{number}", 60 - number, None, LOST))
         await made.console.write(said("t", 5, None, LATE), said("b", 4, None, BARE))
         await made.console.write(
-            said("o", 5, None, GONE, tenant_id="other", message_key="other:ycloud:o")
+            said("o", 5, None, LOST, tenant_id="other", message_key="other:ycloud:o")
         )
         yield made
 
@@ -62,9 +66,9 @@ async def state_of(scene: Scene, repair_id: str) -> str:
 
 async def test_trouble_is_counted_by_cause_and_leads_to_its_messages(visitor: Visitor) -> None:
     page = (await visitor.get("/t/acme/trouble")).text
-    for reason in ("media_gone", "model_timeout", "media_unavailable"):
+    for reason in ("media_not_found", "model_timeout", "media_unavailable"):
         assert f"<code>{reason}</code>" in page
-    listed = (await visitor.get("/t/acme/trouble/files?reason=media_gone")).text
+    listed = (await visitor.get("/t/acme/trouble/files?reason=media_not_found")).text
     assert listed.count("/t/acme/m/") == 3
     assert "/t/acme/m/" not in (await visitor.get("/t/acme/trouble/files?reason=nosuch")).text
 
@@ -72,7 +76,9 @@ async def test_trouble_is_counted_by_cause_and_leads_to_its_messages(visitor: Vi
 async def test_a_repair_is_planned_confirmed_and_reported(
     scene: Scene, visitor: Visitor, redo: Redone
 ) -> None:
-    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    planned = await visitor.post(
+        "/t/acme/repairs", {"reason": "media_not_found"}, at="/t/acme/trouble"
+    )
     where = planned.headers["location"]
     assert "Start this repair" in (await visitor.get(where)).text and redo.asked == []
     await visitor.post(f"{where}/apply", {}, at=where)
@@ -83,7 +89,7 @@ async def test_a_repair_is_planned_confirmed_and_reported(
 
     await until(is_done)
     keys = tuple(f"acme:ycloud:g{number}" for number in range(3))
-    assert redo.asked == [("acme", "media_gone", keys, 7)]
+    assert redo.asked == [("acme", "media_not_found", keys, 7)]
     assert "Files being read again: 3" in (await visitor.get(where)).text
     rows = await scene.console.connection.fetch(
         "SELECT actor, action FROM audit_log WHERE action LIKE 'repair%'"
@@ -97,6 +103,44 @@ async def test_what_has_no_file_and_no_address_cannot_be_planned(visitor: Visito
     for reason in ("media_unavailable", "nosuch", ""):
         answer = await visitor.post("/t/acme/repairs", {"reason": reason}, at="/t/acme/trouble")
         assert answer.status_code == 409, reason
+
+
+async def test_files_that_the_provider_no_longer_has_are_counted_and_left_out(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    write, kept = scene.console.write, msgspec.structs.replace(GONE, url="/media/acme/kept.jpg")
+    await write(*(said(f"n{number}", 9, None, GONE) for number in range(2)))
+    form = {"reason": "media_gone"}
+    planned = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
+    where = planned.headers["location"]
+    page = (await visitor.get(where)).text
+    assert "2 files cannot be retried" in page and "Start this repair" not in page
+    assert (await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")).status_code == 409
+    await write(said("n9", 1, None, kept))  # ours is away: it may come back from a backup
+    await until_done(scene, await applied(scene, reason="media_gone"))
+    assert [keys for _, _, keys, _ in redo.asked] == [("acme:ycloud:n9",)]
+    insisted = await visitor.post("/t/acme/repairs", form | {"with_gone": "1"}, at=where)
+    where = insisted.headers["location"]
+    page = (await visitor.get(where)).text
+    assert "cannot be retried" not in page and "Start this repair" in page
+    await visitor.post(f"{where}/apply", {}, at=where)
+    await until_done(scene, where.rpartition("/")[2])
+    tried = {key for _, _, keys, _ in redo.asked for key in keys}
+    assert tried == {"acme:ycloud:n0", "acme:ycloud:n1", "acme:ycloud:n9"}
+
+
+async def test_a_program_learns_that_files_are_gone_and_may_try_them_all_the_same(
+    scene: Scene, redo: Redone
+) -> None:
+    await scene.console.write(said("n", 9, None, GONE))
+    plan, post = "/api/repairs/plan?reason=media_gone", {"scope": "admin", "method": "POST"}
+    document = (await scene.console.get(plan, **post)).json()
+    assert (document["messages"], document["gone_files"]) == (0, 1)
+    assert [line["becomes"] for line in document["lines"]] == ["gone"]
+    refused = await scene.console.get(f"/api/repairs/{document['repair_id']}/apply", **post)
+    assert "Ask the senders" in problem(refused, 409)["detail"]
+    document = (await scene.console.get(f"{plan}&with_gone=true", **post)).json()
+    assert (document["messages"], document["gone_files"]) == (1, 0)
 
 
 async def applied(scene: Scene, kind: str = "attachments", **chosen: str) -> str:
@@ -129,7 +173,7 @@ async def test_a_repair_continues_where_it_stood_when_kafka_comes_back(
 ) -> None:
     monkeypatch.setattr(applying, "MOST_RECORDS", 1)
     redo.away = True
-    repair_id = await applied(scene, reason="media_gone")
+    repair_id = await applied(scene, reason="media_not_found")
 
     async def is_troubled() -> bool:
         return bool((await found_of(scene, repair_id))["trouble"] == "Kafka")
@@ -147,7 +191,7 @@ async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_writ
 ) -> None:
     monkeypatch.setattr(applying, "MOST_RECORDS", 1)
     redo.dies = 2
-    repair_id = await applied(scene, reason="media_gone")
+    repair_id = await applied(scene, reason="media_not_found")
 
     async def is_over() -> bool:
         await scene.console.connection.execute("UPDATE repairs SET held_until = NULL")
@@ -163,7 +207,7 @@ async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_writ
 async def test_whoever_lost_a_repair_to_another_process_settles_nothing(scene: Scene) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_gone"})
+    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
     for task in asyncio.all_tasks():
         if task.get_name() == "repair-loop":
             task.cancel()
@@ -210,7 +254,7 @@ async def test_a_plan_ends_and_only_one_repair_of_a_kind_runs_at_a_tenant(
     redo.away = True
     asked = asked_for(ACME, "x", "attachments", {"reason": "model_timeout"})
     second = await pages.work.plan(asked)
-    first = await applied(scene, reason="media_gone")
+    first = await applied(scene, reason="media_not_found")
     with pytest.raises(RepairError) as refused:
         await pages.work.begin(asked, second)
     assert refused.value.args[:2] == ("repair.cannot_begin", first)
@@ -228,7 +272,7 @@ async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_gone"})
+    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
     plans = [await pages.work.plan(asked) for _ in range(6)]
     begun = await asyncio.gather(
         *(pages.work.begin(asked, plan) for plan in plans), return_exceptions=True
@@ -332,7 +376,9 @@ async def test_a_record_of_another_tenant_cannot_be_named(
 
 
 async def test_a_cancelled_plan_is_not_begun(scene: Scene, visitor: Visitor, redo: Redone) -> None:
-    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    planned = await visitor.post(
+        "/t/acme/repairs", {"reason": "media_not_found"}, at="/t/acme/trouble"
+    )
     where = planned.headers["location"]
     await visitor.post(f"{where}/cancel", {}, at=where)
     assert (await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")).status_code == 409
@@ -340,7 +386,9 @@ async def test_a_cancelled_plan_is_not_begun(scene: Scene, visitor: Visitor, red
 
 
 async def test_a_speed_that_is_none_is_refused(scene: Scene, visitor: Visitor) -> None:
-    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    planned = await visitor.post(
+        "/t/acme/repairs", {"reason": "media_not_found"}, at="/t/acme/trouble"
+    )
     where = planned.headers["location"]
     for rate in ("0", "-1", "nan", "inf", "fast", "1001"):
         answer = await visitor.post(f"{where}/apply", {"rate": rate}, at=where)
@@ -352,7 +400,9 @@ async def test_a_button_that_is_clicked_twice_leads_to_what_runs(
     scene: Scene, visitor: Visitor, redo: Redone
 ) -> None:
     redo.away = True
-    planned = await visitor.post("/t/acme/repairs", {"reason": "media_gone"}, at="/t/acme/trouble")
+    planned = await visitor.post(
+        "/t/acme/repairs", {"reason": "media_not_found"}, at="/t/acme/trouble"
+    )
     where = planned.headers["location"]
     for _ in range(2):
         answer = await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")
@@ -363,7 +413,9 @@ async def test_programs_repair_with_an_admin_key_and_only_their_tenant(
     scene: Scene, redo: Redone
 ) -> None:
     console = scene.console
-    plan = await console.get("/api/repairs/plan?reason=media_gone", scope="admin", method="POST")
+    plan = await console.get(
+        "/api/repairs/plan?reason=media_not_found", scope="admin", method="POST"
+    )
     document = plan.json()
     assert plan.status_code == 200 and (document["messages"], document["files"]) == (
         3,
@@ -381,7 +433,7 @@ async def test_programs_repair_with_an_admin_key_and_only_their_tenant(
         return bool((await console.get(path, scope="admin")).json()["state"] == "done")
 
     await until(is_done)
-    assert [asked[:2] for asked in redo.asked] == [("acme", "media_gone")]
+    assert [asked[:2] for asked in redo.asked] == [("acme", "media_not_found")]
     problem(await console.get(f"{path}/cancel", scope="admin", method="POST"), 409)
 
 
@@ -391,7 +443,7 @@ async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> No
     await scene.person("luz", "reader")
     pages = scene.console.parts.pages
     assert pages is not None
-    await pages.work.plan(asked_for(ACME, "x", "attachments", {"reason": "media_gone"}))
+    await pages.work.plan(asked_for(ACME, "x", "attachments", {"reason": "media_not_found"}))
     await Tenancy(scene.console.connection, scene.console.vault).remove_tenant(
         "acme", keep_data=True
     )

@@ -130,11 +130,11 @@ def test_failed_files_are_redone_from_the_file_or_from_the_download(commands: Co
     )
     store(
         commands,
-        row("1", failed(0, "media_gone")),
+        row("1", failed(0, "media_not_found")),
         row("2", kept),
-        row("3", failed(0, "media_gone", original_url=None)),
+        row("3", failed(0, "media_not_found", original_url=None)),
     )
-    held = finished(commands, begun(commands, "attachments", RepairChoice("media_gone")))
+    held = finished(commands, begun(commands, "attachments", RepairChoice("media_not_found")))
     assert (held.state, held.looked, held.redone) == ("done", 2, 1)
     jobs = outputs(commands, "media", MediaJob)
     assert [(job.message_key, job.generation) for job in jobs] == [(key_of("1"), held.generation)]
@@ -143,8 +143,8 @@ def test_failed_files_are_redone_from_the_file_or_from_the_download(commands: Co
 
 
 def test_while_kafka_is_away_it_says_so_and_continues_later(commands: Commands) -> None:
-    store(commands, row("1", failed(0, "media_gone")))
-    repair_id = begun(commands, "attachments", RepairChoice("media_gone"))
+    store(commands, row("1", failed(0, "media_not_found")))
+    repair_id = begun(commands, "attachments", RepairChoice("media_not_found"))
     with pytest.raises(Unavailable):
         finished(commands, repair_id, bootstrap="127.0.0.1:9")
     trouble = commands.database(
@@ -170,8 +170,10 @@ def test_a_process_that_dies_in_the_middle_has_nothing_written_twice_or_left_out
             produce(commands, 3, partition=1, begin=4)
             choice = RepairChoice(spans=("0:0-3", "1:0-2"))
         case "attachments":
-            store(commands, *(row(str(number), failed(0, "media_gone")) for number in range(7)))
-            choice = RepairChoice("media_gone")
+            store(
+                commands, *(row(str(number), failed(0, "media_not_found")) for number in range(7))
+            )
+            choice = RepairChoice("media_not_found")
     repair_id = begun(commands, kind, choice)
     killed(commands, repair_id, failpoint)
     held = finished(commands, repair_id)

@@ -1,5 +1,6 @@
-"""Forwards each key once, exactly-once: what one would write with Quix Streams instead
-of a lane of `dedupe`.
+"""Forwards each key once, exactly-once, with Quix Streams.
+
+One would write this instead of a lane of `dedupe`.
 
 Arguments: broker, consumer group, source topic, first output, second output, state
 folder. The second output gets the first 64 bytes of the records whose key ends with 0

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from connectors.console.facts import message_data
+from storage.postgres.repair_plans import GONE_REASONS
 
 Refer = Callable[[str], str]
 """The message key → its reference in addresses."""
@@ -34,6 +35,11 @@ class AttachedFile:
     description: str = ""
     transcript: str = ""
     model: str = ""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the provider says that it no longer has the file, and we have no copy."""
+        return self.status == "failed" and self.reason in GONE_REASONS and not self.is_kept
 
 
 @dataclass(frozen=True, slots=True)

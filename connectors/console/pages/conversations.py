@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse
 from connectors.console.contexts import ContextQuery, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
+from connectors.console.pages.previews import preview
 from connectors.console.pages.reading import (
     NOW,
     Filters,
@@ -22,6 +23,7 @@ from connectors.console.pages.reading import (
 )
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from connectors.console.pages.words import Words
 from connectors.console.parts import Parts
 from connectors.console.queries import Window
 from connectors.console.tenant_queue import Busy, TenantQueue
@@ -114,7 +116,9 @@ async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str
     found = await desk.reading.conversations(tenant_id, wanted, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
-        "heads": [_head(row, desk, tenant_id, is_masked=not sees) for row in found.rows],
+        "heads": [
+            _head(row, desk, tenant_id, visit.words, is_masked=not sees) for row in found.rows
+        ],
         "filters": wanted,
         "older": older,
         "is_first": before is NOW,
@@ -124,10 +128,9 @@ async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str
     }
 
 
-def _head(row: Any, desk: Desk, tenant_id: TenantId, *, is_masked: bool) -> Head:
+def _head(row: Any, desk: Desk, tenant_id: TenantId, words: Words, *, is_masked: bool) -> Head:
     ref = desk.pages.refs.of(tenant_id, "c", row["conversation_id"])
     name = "" if is_masked else row["sender_name"] or customer_of(row["conversation_id"])
-    text = "" if is_masked else row["content"] or row["description"] or row["transcript"] or ""
     return Head(
         ref,
         name,
@@ -136,7 +139,7 @@ def _head(row: Any, desk: Desk, tenant_id: TenantId, *, is_masked: bool) -> Head
         row["provider"],
         row["kind"],
         row["role"],
-        text,
+        preview(row, words, is_masked=is_masked),
         row["received_at"],
         row["pending"],
         row["degraded"],

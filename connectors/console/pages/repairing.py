@@ -10,6 +10,7 @@ from connectors.console.pages.repairer import Repairer
 from connectors.console.pages.visits import PageProblem
 from schemas.keys import TenantId
 from storage.postgres.repair_plans import (
+    GONE_REASONS,
     LOWEST_RATE,
     MESSAGES_PER_SECOND,
     Kind,
@@ -28,8 +29,8 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
     """A repair as a form or a program names it.
     Raises RepairError for what names no records.
 
-    `wanted`: reason, stage, place, offsets (several),
-    since and until, each perhaps missing or empty.
+    `wanted`: reason, with_gone, stage, place, offsets (several), since and until, each
+    perhaps missing or empty.
     """
     text = {name: str(wanted.get(name) or "").strip() for name in ("reason", "stage", "place")}
     if "\0" in "".join(text.values()):
@@ -38,7 +39,9 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
         case "attachments":
             if not text["reason"]:
                 raise RepairError("repair.which")
-            choice = RepairChoice(reason=text["reason"][:60])
+            reason = text["reason"][:60]
+            with_gone = reason in GONE_REASONS and bool(wanted.get("with_gone"))
+            choice = RepairChoice(reason=reason, with_gone=with_gone)
         case "quarantine":
             place = _place(text["place"]) if text["place"] else None
             choice = RepairChoice(text["reason"][:60], text["stage"][:60], place)
@@ -107,6 +110,8 @@ async def begin(
         raise PageProblem(404, "problem.404")
     if found["state"] != "planned" or found["is_over"]:
         raise PageProblem(409, "repair.cannot_begin")
+    if not found["messages"]:
+        raise PageProblem(409, "repair.all_gone")
     asked = RepairRequest(tenant_id, found["kind"], found["choice"], who, found["rate"])
     try:
         await work.begin(asked, found["repair_id"], rate)

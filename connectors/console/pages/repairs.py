@@ -69,6 +69,7 @@ def _wanted(visit: Visit) -> dict[str, Any]:
     form = visit.form
     return {
         "reason": form.get("reason"),
+        "with_gone": form.get("with_gone"),
         "stage": form.get("stage"),
         "place": form.get("place"),
         "offsets": spans_of(form.get("offsets", "")),

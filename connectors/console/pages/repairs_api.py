@@ -23,8 +23,9 @@ class RepairLine(BaseModel):
     """A row of a plan. `what`: the type of file, the stage that refused, or `raw`.
 
     `becomes`: `again`; `set_aside` for what was tried three times; `without` for
-    files that have neither a copy nor an address; `refused` for what cannot be sent
-    again; `job` for work that is opened again by repairing its message's files.
+    files that have neither a copy nor an address; `gone` for files that the provider
+    says it no longer has; `refused` for what cannot be sent again; `job` for work that
+    is opened again by repairing its message's files.
     """
 
     tenant: str
@@ -40,6 +41,8 @@ class Repair(BaseModel):
     `seconds`: how long that takes at its rate; what comes of it may take
     longer. `cost_microusd`: for raw records what the recorded answers have
     cost, which are paid for again only where prompt, model or language changed.
+    `gone_files`: files that are left out because the provider no longer has them; ask
+    the sender to send them again. A plan that has nothing else cannot begin.
     """
 
     repair_id: str
@@ -54,6 +57,7 @@ class Repair(BaseModel):
     lines: list[RepairLine]
     files: dict[str, int]
     without_file: int
+    gone_files: int
     cost_microusd: int | None
     rate: float
     seconds: float
@@ -78,6 +82,13 @@ Reason = Annotated[
     Query(
         max_length=60,
         description="Why the attachments failed, such as `media_timeout`, or the records were refused.",
+    ),
+]
+WithGone = Annotated[
+    bool,
+    Query(
+        description="Tries failed files too that the provider says it no longer has (`media_gone`)."
+        " That helps only if something else has changed, such as the endpoint's API key."
     ),
 ]
 StageOf = Annotated[
@@ -131,6 +142,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         key: Caller,
         kind: KindOf = "attachments",
         reason: Reason = "",
+        with_gone: WithGone = False,
         stage: StageOf = "",
         place: PlaceOf = "",
         offsets: Offsets = (),
@@ -140,6 +152,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         tenant_id = _admin(key)
         wanted = {
             "reason": reason,
+            "with_gone": with_gone,
             "stage": stage,
             "place": place,
             "offsets": offsets,
@@ -234,6 +247,7 @@ async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repai
         ],
         files=counted.files,
         without_file=counted.without,
+        gone_files=counted.gone,
         cost_microusd=counted.microusd,
         rate=found["rate"],
         seconds=seconds_of(found["messages"], found["rate"]),

@@ -15,6 +15,7 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
+from storage.postgres.repair_plans import GONE_REASONS
 
 DAYS = 14
 PAGE = 50
@@ -179,6 +180,7 @@ def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
             tenant=tenant_id,
             section="trouble",
             reason=reason,
+            is_gone=reason in GONE_REASONS,
             rows=[_shown(row, pages, tenant_id, sees=sees) for row in rows[:PAGE]],
             older=cursor(older, pages.refs, tenant_id) if older is not None else "",
             is_first=before is NOW,

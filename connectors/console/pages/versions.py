@@ -1,8 +1,8 @@
 """The route of a message's versions: those that the topic still has, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,6 +19,10 @@ from schemas.topics import DAY_MS, HORIZON_MS
 
 KEPT_DAYS = HORIZON_MS // DAY_MS
 """The topic keeps every version for so long, and afterwards the newest of each message."""
+EVERY = timedelta(seconds=60)
+LONGEST_LAG = timedelta(hours=1)
+OPENING_STEPS = VERSIONS // 5
+"""Version numbers of one opening; a test holds it to assemble's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def add_versions(router: APIRouter, pages: PageParts) -> None:
         key, conversation = row["message_key"], row["conversation_id"]
         sees = await may_see(pages, visit, tenant_id, conversation)
         steps = await reading.fetch("steps_of", tenant_id, key)
-        moments = [*(step["at"] for step in steps), row["enriched_at"]]
+        moments = moments_of([step["at"] for step in steps], row["enriched_at"])
         async with pages.kafka.turn(tenant_id):
             found = await pages.other_roles.read_versions(tenant_id, conversation, key, moments)
         shown = [
@@ -67,10 +71,45 @@ def add_versions(router: APIRouter, pages: PageParts) -> None:
             ref=ref,
             versions=shown,
             newest=row["version"],
-            is_whole=found.is_whole and (not shown or row["version"] in {v.version for v in shown}),
+            is_whole=found.is_whole,
+            missing=missing_from({one.version for one in shown}, row["version"]) if shown else "",
             sees=sees,
             days=KEPT_DAYS,
         )
+
+
+def moments_of(steps: Sequence[datetime], written_at: datetime) -> list[datetime]:
+    """When versions may have been written: at each step, and as much later as the newest
+    version was written after the last step, because assemble was behind.
+    """
+    lag = min(written_at - max(steps), LONGEST_LAG) if steps else timedelta(0)
+    minutes = range(1, int(lag / EVERY) + 2) if lag > EVERY else ()
+    return [*steps, *(at + number * EVERY for at in steps for number in minutes), written_at]
+
+
+def missing_from(found: Set[int], newest: int) -> str:
+    """The versions that must exist and were not found, as `2, 5–7`.
+
+    assemble numbers them without gaps within an opening.
+    """
+    last: dict[int, int] = {}
+    for version in (*found, newest):
+        opening = (version - 1) // OPENING_STEPS
+        last[opening] = max(version, last.get(opening, 0))
+    expected = (
+        number
+        for opening, until in sorted(last.items())
+        for number in range(opening * OPENING_STEPS + 1, until + 1)
+    )
+    runs: list[tuple[int, int]] = []
+    for number in expected:
+        if number in found:
+            continue
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in runs)
 
 
 def version_shown(place: str, record: ShownRecord, *, is_masked: bool) -> VersionShown:

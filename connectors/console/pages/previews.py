@@ -1,0 +1,37 @@
+"""The one line that the list of conversations shows of a message. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.console.facts import message_data, short_text
+from connectors.console.pages.words import Words
+
+_OF_WORDS = frozenset({"text", "note", "mixed", "UNKNOWN"})
+"""Kinds that say nothing by their name: where such a message is masked, its text is hidden."""
+
+
+def preview(row: Mapping[str, Any], words: Words, *, is_masked: bool) -> str:
+    """What the message says; empty for a hidden text.
+
+    In this order: that it was deleted, the reaction, the text or caption, what a model
+    saw or heard, the place, card, order or choice, the name of a file, the kind.
+    """
+    provider = json.loads(row["provider_data"] or "{}")
+    if provider.get("deleted"):
+        return words("chat.deleted")
+    kind = words.known(f"kind.{row['kind']}", row["kind"])
+    if is_masked:
+        return "" if row["kind"] in _OF_WORDS else kind
+    data = message_data(provider, row["message_key"])
+    if "reaction" in data:
+        return _reaction(data["reaction"], words)
+    said = row["content"] or row["description"] or row["transcript"]
+    text = said or short_text(data, words.language) or row["filename"] or ""
+    return " ".join(text.split()) or kind
+
+
+def _reaction(reaction: Mapping[str, Any], words: Words) -> str:
+    if reaction.get("removed") or not reaction.get("emoji"):
+        return words("list.reaction_removed")
+    return words("list.reacted", emoji=reaction["emoji"])
