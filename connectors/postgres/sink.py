@@ -165,10 +165,9 @@ class Sink:
     async def _settle_all(self, messages: list[Message]) -> None:
         """Stores batch after batch.
 
-        While Postgres writes one, a thread decodes the next.
-
-        Batches that are dropped because of a stop or a new assignment are read again:
-        their positions have not moved.
+        While Postgres writes one, a thread decodes the next. Batches that are dropped
+        because of a stop or a new assignment are read again: their positions have not
+        moved.
         """
         assignment = self._assignments
         size = max(1, BATCH_RECORDS // self._share)

@@ -76,9 +76,8 @@ Stored = EnrichedMessage | Quarantined | Receipt
 class Placed(msgspec.Struct, frozen=True):
     """A decoded record with its place.
 
-    `headers` returns its Kafka headers.
-
-    They are only needed for a record that is quarantined.
+    `headers` returns its Kafka headers. They are only needed for a record that is
+    quarantined.
     """
 
     source: Source

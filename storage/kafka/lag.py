@@ -18,9 +18,7 @@ _PACES = 4
 class GroupBehind:
     """Measures the lag of one group in one topic.
 
-    Each measurement takes two broker calls.
-
-    Not thread-safe.
+    Each measurement takes two broker calls. Not thread-safe.
     """
 
     def __init__(self, settings: Kafka, group: str, topic: str) -> None:

@@ -111,9 +111,8 @@ class ModelWorld:
     def load(self, job: StoredJob) -> Callable[[], Awaitable[bytes]]:
         """Returns a function that loads the file's bytes, called once a decoder is free.
 
-        That function raises FileUnavailable.
-
-        For a removed tenant no model is asked any more, even if the file still exists.
+        That function raises FileUnavailable. For a removed tenant no model is asked any
+        more, even if the file still exists.
         """
 
         async def stored() -> bytes:

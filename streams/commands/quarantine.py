@@ -246,10 +246,9 @@ def _require_choice(
 def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Processes quarantined records again after a fix.
 
-    They are one PLACE, or those that the options choose.
-
-    Prints the plan, and asks if it runs in a terminal. Records that were tried three
-    times are left out, unless their PLACE is given.
+    They are one PLACE, or those that the options choose. Prints the plan, and asks if
+    it runs in a terminal. Records that were tried three times are left out, unless
+    their PLACE is given.
     """
     tenant, place = chosen["tenant"], chosen["place"]
     _require_choice(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])

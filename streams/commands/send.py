@@ -169,10 +169,8 @@ class _SendOptions:
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
     """Sends a message as PROVIDER would: signed, with its file behind a link.
 
-    `chat` posts to /chat.
-
-    The message key is printed as soon as the message is accepted. A file is then served
-    until it has been fetched.
+    `chat` posts to /chat. The message key is printed as soon as the message is
+    accepted. A file is then served until it has been fetched.
     """
     options_ = _SendOptions(**options)
     options_.check()

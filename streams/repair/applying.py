@@ -1,12 +1,10 @@
 """Repairs by plan: counted, confirmed, and applied in portions.
 
-Pages, API and commands share this implementation.
-
-A portion is recorded in Postgres as an intent, written to Kafka in one transaction
-together with its number, and settled in Postgres. Whoever continues after a crash asks
-Kafka for the number of the last portion committed under the repair's transactional id,
-and thereby fences the former worker. So no portion is written twice, and none is left
-out.
+Pages, API and commands share this implementation. A portion is recorded in Postgres as
+an intent, written to Kafka in one transaction together with its number, and settled in
+Postgres. Whoever continues after a crash asks Kafka for the number of the last portion
+committed under the repair's transactional id, and thereby fences the former worker. So
+no portion is written twice, and none is left out.
 """
 
 import asyncio

@@ -41,9 +41,8 @@ async def item_for(
 ) -> Item[int]:
     """Returns the records that open the message again.
 
-    Their mark is the number of attachments that are redone.
-
-    The item is empty if no attachment has a file or a URL.
+    Their mark is the number of attachments that are redone. The item is empty if no
+    attachment has a file or a URL.
     """
     steps, aliases = await context_of(connection, row)
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)

@@ -233,9 +233,7 @@ async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
 async def in_kafka(call: Callable[[], T]) -> T:
     """Runs the call in a thread and waits for its end.
 
-    So a cancelled task leaves no open transaction.
-
-    Raises Unavailable.
+    So a cancelled task leaves no open transaction. Raises Unavailable.
     """
     running: Awaitable[T] = asyncio.to_thread(call)
     task = asyncio.ensure_future(running)

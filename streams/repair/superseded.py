@@ -15,9 +15,8 @@ async def parted(
 ) -> tuple[list[Any], list[Any]]:
     """Splits quarantined rows into those that may be written again, and the others.
 
-    The message of the others has a newer version as its row.
-
-    At the end of the compacted topic, an old version would be the one that compaction keeps.
+    The message of the others has a newer version as its row. At the end of the
+    compacted topic, an old version would be the one that compaction keeps.
     """
     messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
     overtaken = await connection.fetch(

@@ -62,10 +62,8 @@ def committed_portions(
 ) -> Iterator[Portion[M]]:
     """Writes the items in order, in successive transactions.
 
-    It yields each portion after its commit.
-
-    Raises KafkaException, or what `items` raises. A portion that was not yielded was
-    not committed, or its outcome is unknown.
+    It yields each portion after its commit. Raises KafkaException, or what `items`
+    raises. A portion that was not yielded was not committed, or its outcome is unknown.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
