@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewTopic as _NewTopic
 
@@ -28,6 +28,7 @@ from streams.audit.backlog import Backlogs
 from streams.errors import StreamsError
 from streams.lanes.claims import Copy, copies
 from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
+from streams.repair.topic_sets import members_of
 
 ADMIN_SECONDS = 20.0
 PORTION = 10_000
@@ -166,19 +167,10 @@ class TakeOver:
 
     def _wait_for_no_members(self, group: str) -> None:
         deadline = Deadline(self._kafka.session_timeout_seconds + MEMBERS_SECONDS)
-        while members := self._members(group):
+        while members := members_of(self._admin, group, ADMIN_SECONDS):
             if deadline.has_passed:
                 raise NotYet(f"{group} has {members} members: end all processes of this dedupe")
             time.sleep(0.5)
-
-    def _members(self, group: str) -> int:
-        future = self._admin.describe_consumer_groups([group], request_timeout=ADMIN_SECONDS)[group]
-        try:
-            return len(future.result(ADMIN_SECONDS).members)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
-            raise
 
     def take(self) -> Iterator[Taken]:
         """Each partition of the new set, once dedupe may begin in it."""
