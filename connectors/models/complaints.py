@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 MOST_CHARS = 2_000
 Sort = Literal["parameter", "value", "missing"]
-"""`parameter`: its name is unknown.
+"""The kinds of errors about a parameter.
 
-`value`: its value is not accepted.
-
-`missing`: it has to be sent.
+`parameter` means that its name is unknown, `value` that its value is not accepted, and
+`missing` that it has to be sent.
 """
 
 

@@ -76,9 +76,8 @@ Stored = EnrichedMessage | Quarantined | Receipt
 class Placed(msgspec.Struct, frozen=True):
     """A decoded record with its place.
 
-    `headers` returns its Kafka headers.
-
-    They are only needed for a record that is quarantined.
+    `headers` returns its Kafka headers. They are only needed for a record that is
+    quarantined.
     """
 
     source: Source
@@ -246,7 +245,8 @@ class Writer:
         if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
         raise OutOfStep(
-            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not at {position.after} under {position.epoch}"
+            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not "
+            f"at {position.after} under {position.epoch}"
         )
 
     async def _store(

@@ -1,9 +1,8 @@
 """Counts what waits, by stage and tenant.
 
-It is read from Kafka, so it is right whether or not the stage runs.
-
-Unread records are those of a stage's source topic after its committed offset. Jobs are
-the entries of its changelog: admitted and not finished.
+It is read from Kafka, so it is right whether or not the stage runs. Unread records are
+those of a stage's source topic after its committed offset. Jobs are the entries of its
+changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,9 +27,8 @@ Place = tuple[str, int]
 class TenantBacklog:
     """The waiting jobs and records of one tenant in one stage.
 
-    `tried` counts the jobs whose last try failed.
-
-    Times are Unix seconds; `next_at` is the time of the next try.
+    `tried` counts the jobs whose last try failed. Times are Unix seconds; `next_at` is
+    the time of the next try.
     """
 
     unread: int = 0

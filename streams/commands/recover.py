@@ -1,5 +1,6 @@
-"""`sensorium recover kafka`: for the case that Kafka was lost and PostgreSQL was not
-(docs/operating.md).
+"""`sensorium recover kafka`: continues after a loss of Kafka but not of PostgreSQL.
+
+See docs/operating.md.
 """
 
 from collections.abc import AsyncIterator
@@ -57,7 +58,8 @@ async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
             lost = await recovery.lost()
             if not lost.topics:
                 raise click.ClickException(
-                    "Kafka still has the topics of PostgreSQL's positions: there is nothing to recover"
+                    "Kafka still has the topics of PostgreSQL's positions: there is "
+                    "nothing to recover"
                 )
             document = _kafka_document(lost)
             if not yes:
@@ -73,7 +75,8 @@ async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
             return document
     except KafkaException as error:
         raise click.ClickException(
-            f"{kafka_trouble(settings, error)} If a topic is missing: sensorium topics apply. Then run the same command again"
+            f"{kafka_trouble(settings, error)} If a topic is missing: sensorium topics "
+            "apply. Then run the same command again"
         ) from None
 
 
@@ -113,11 +116,14 @@ def _kafka_lines(document: dict[str, Any]) -> list[str]:
     if document["dry_run"]:
         return [
             f"PostgreSQL has positions that these topics do not have: {topics}",
-            f"would be written to enriched-messages: {document['messages']} rows; opened again: {document['reopened']} unfinished messages",
+            f"would be written to enriched-messages: {document['messages']} rows; "
+            f"opened again: {document['reopened']} unfinished messages",
             "nothing was changed; to recover, the same command with --yes",
         ]
     return [
-        f"{document['messages']} rows written to enriched-messages, {document['reopened']} unfinished messages opened again",
+        f"{document['messages']} rows written to enriched-messages, "
+        f"{document['reopened']} unfinished messages opened again",
         f"the sink begins again in {topics}",
-        "lost with Kafka: raw records that were accepted and not read yet; providers do not send them again by themselves",
+        "lost with Kafka: raw records that were accepted and not read yet; providers "
+        "do not send them again by themselves",
     ]

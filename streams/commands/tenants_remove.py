@@ -23,8 +23,9 @@ from streams.repair.removal import Deleted, Removal
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
-    """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless
-    --keep-data.
+    """Removes a tenant.
+
+    Its keys and webhooks end at once, and its data is deleted unless --keep-data.
 
     If it fails, call it again: it then deletes what was left, for instance because a
     server was unavailable.
@@ -52,12 +53,13 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
 
 
 def holdings_text(holds: dict[str, int]) -> str:
-    """How much is stored for a tenant, as text for a person."""
+    """The amount that is stored for a tenant, as text for a person."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
-        f"{holds['keys']} keys, {holds['endpoints']} endpoints, {holds['messages']} messages "
-        f"({holds['pending']} unfinished), {holds['files']} files of {holds['file_bytes']} bytes, "
-        f"{holds['model_answers']} recorded model answers, {holds['quarantined']} quarantined records, {rows} other rows"
+        f"{holds['keys']} keys, {holds['endpoints']} endpoints, {holds['messages']} "
+        f"messages ({holds['pending']} unfinished), {holds['files']} files of "
+        f"{holds['file_bytes']} bytes, {holds['model_answers']} recorded model "
+        f"answers, {holds['quarantined']} quarantined records, {rows} other rows"
     )
 
 
@@ -99,8 +101,9 @@ async def _remove(
             return ended, deleted
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
-            f"the credentials of {name} have ended, but its data is not completely deleted yet ({error}): "
-            f"run sensorium doctor, then sensorium tenants remove {name} again"
+            f"the credentials of {name} have ended, but its data is not completely "
+            f"deleted yet ({error}): run sensorium doctor, then sensorium tenants "
+            f"remove {name} again"
         ) from None
     finally:
         await store.close()
@@ -120,11 +123,14 @@ def _lines(name: str, document: dict[str, Any]) -> list[str]:
     if deleted is None:
         return [
             *lines,
-            "its rows and files are kept: sensorium tenants remove without --keep-data deletes them",
+            "its rows and files are kept: sensorium tenants remove without "
+            "--keep-data deletes them",
         ]
     lines += [
-        f"deleted: {deleted['messages']} messages, {deleted['rows']} other rows, {deleted['files']} files of {deleted['file_bytes']} bytes",
-        f"{deleted['tombstones']} tombstones on enriched-messages: its compaction removes them after {HORIZON_MS // DAY_MS} days",
+        f"deleted: {deleted['messages']} messages, {deleted['rows']} other rows, "
+        f"{deleted['files']} files of {deleted['file_bytes']} bytes",
+        f"{deleted['tombstones']} tombstones on enriched-messages: its compaction "
+        f"removes them after {HORIZON_MS // DAY_MS} days",
     ]
     lines += [
         f"expires by itself on {one['topic']}: within {one['days']:g} days"

@@ -57,10 +57,8 @@ class Home(NamedTuple):
     def make(self) -> None:
         """Creates the folders, closed to other users.
 
-        They contain raw messages, media and secrets.
-
-        If this runs as root, PostgreSQL runs as a user of its own. So two folders may
-        be traversed, but not read.
+        They contain raw messages, media and secrets. If this runs as root, PostgreSQL
+        runs as a user of its own. So two folders may be traversed, but not read.
         """
         for folder, mode in (
             (self.folder, 0o711),

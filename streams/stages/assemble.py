@@ -221,9 +221,8 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
     """Cuts the text so that the texts of all attachments fit into the record of the table.
 
-    The record also contains the snapshot.
-
-    The limit depends on the snapshot only, so the order of arrival does not matter.
+    The record also contains the snapshot. The limit depends on the snapshot only, so
+    the order of arrival does not matter.
     """
     if enrichment.text is None:
         return enrichment
