@@ -32,7 +32,7 @@ CONVERSATIONS, MESSAGES, FAILED = 10_000, 200_000, 100_000
 ASKED = 40
 START_SECONDS = 30.0
 TROUBLE_MS, LIST_MS = 300.0, 200.0
-"""What p95 is wanted to be at most, at 1,000,000 failed files and at 10,000,000 messages."""
+"""The goals for p95, with 1,000,000 failed files and with 10,000,000 messages."""
 FILL_AT_ONCE = 50_000
 FILL_SECONDS = 600.0
 _WORDS = (

@@ -1,10 +1,9 @@
 """Measures the lanes alone: how fast are records deduplicated if the decision costs nothing?
 
-Keys are looked up, and values passed on undecoded.
-
-Both sides write 1.2 outputs per forwarded record and remember it in a changelog: stock
-by a record each, the lanes by one per batch. The lanes also write their receipts.
-`python -m bench.lanes ours|stock` is a worker.
+Keys are looked up, and values passed on undecoded. Both sides write 1.2 outputs per
+forwarded record and remember it in a changelog: stock by a record each, the lanes by
+one per batch. The lanes also write their receipts. `python -m bench.lanes ours|stock`
+is a worker.
 """
 
 import random
@@ -102,7 +101,7 @@ def _key(number: int) -> bytes:
 
 
 def has_media(key: bytes) -> bool:
-    """Whether the key gets a second output, as one key in five does."""
+    """True if the key gets a second output, as one key in five does."""
     return key[-1:] in (b"0", b"5")
 
 

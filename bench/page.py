@@ -1,9 +1,8 @@
 """`make figures`: writes the last runs of the benches into docs/benchmarks.md.
 
-They go between the marks that name them. It also draws the picture.
-
-The place of a bench without a run in var/bench is not changed. `python -m bench.page
-print` only prints the text.
+They go between the marks that name them. It also draws the picture. The place of a
+bench without a run in var/bench is not changed. `python -m bench.page print` only
+prints the text.
 """
 
 import re

@@ -1,10 +1,9 @@
 """Measures the receiver with signatures and acks=all, and the same server without them.
 
-The difference is what they cost.
-
-The product's side is the role itself, `sensorium receive`. `python -m bench.receiver`
-is the other side: the same server and application with an unsigned endpoint and a log
-that stores nothing. Both parse the body for its ids and encode the record.
+The difference is what they cost. The product's side is the role itself, `sensorium
+receive`. `python -m bench.receiver` is the other side: the same server and application
+with an unsigned endpoint and a log that stores nothing. Both parse the body for its ids
+and encode the record.
 """
 
 import asyncio

@@ -1,10 +1,8 @@
 """Measures whether a message costs the same with many ids and tenants as with few.
 
-It measures the CPU of dedupe and of the sink, and of two workers.
-
-On a machine of two cores, which the broker and the database also need, a second worker
-cannot double the rate. There the CPU per record of both workers shows whether two do
-the work of two.
+It measures the CPU of dedupe and of the sink, and of two workers. On a machine of two
+cores, which the broker and the database also need, a second worker cannot double the
+rate. There the CPU per record of both workers shows whether two do the work of two.
 """
 
 import os

@@ -1,9 +1,8 @@
 """Measures the sink, from Kafka to Postgres with positions in the same transaction.
 
-Beside it are a simple implementation and the limit.
-
-The product's side is the role itself, `sensorium sink`, on loaded topics: new messages
-with the receipts that make their arrivals, then a second version of each.
+Beside it are a simple implementation and the limit. The product's side is the role
+itself, `sensorium sink`, on loaded topics: new messages with the receipts that make
+their arrivals, then a second version of each.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """Measures the resident memory of each role over MINUTES of paced mixed load.
 
-The load passes through the whole pipeline, after a warm-up.
-
-The load has real photographs and voice notes, each with unique trailing bytes so that
-none is in a cache, and a bot that asks the console for contexts.
+The load passes through the whole pipeline, after a warm-up. The load has real
+photographs and voice notes, each with unique trailing bytes so that none is in a cache,
+and a bot that asks the console for contexts.
 """
 
 import os

@@ -1,10 +1,9 @@
 """Measures the whole way from a webhook to its row, and where the time goes.
 
-Every role is a process, and the model takes 300 ms.
-
-The roles run as `sensorium up` runs them, one process each. Webhooks are sent at an
-even pace, whether or not earlier ones are answered. Each picture has unique trailing
-bytes, so that neither the store nor the model has seen it before.
+Every role is a process, and the model takes 300 ms. The roles run as `sensorium up`
+runs them, one process each. Webhooks are sent at an even pace, whether or not earlier
+ones are answered. Each picture has unique trailing bytes, so that neither the store nor
+the model has seen it before.
 """
 
 import json

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model is asked. `id` is a hash of everything that decides the answer.
+    """The definition of a question to a model.
+
+    `id` is a hash of everything that decides the answer. So an answer under one recipe
+    is never used for another.
 
     So an answer under one recipe is never used for another.
     """

@@ -187,7 +187,7 @@ def _check_retention(settings: Settings) -> None:
 
 
 def _is_base_address(text: str) -> bool:
-    """Whether a path can be appended to the address."""
+    """True if a path can be appended to the address."""
     try:
         address = web_address(text)
     except NotAnAddress:

@@ -3,7 +3,7 @@
 import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from schemas.settings import Settings
 from streams.local.home import LocalSecrets, environment_in
 from streams.local.topology import PORTS, local_settings
 from tests.depth import THOROUGH, load_profile
+from tests.failure_logs import logs_of
 from tests.servers import temporary_stack
+from tests.topics import delete_topics
 
 if "SENSORIUM_TEST_STACK" in os.environ:
     os.environ["TESTS_STACK"] = os.environ.pop("SENSORIUM_TEST_STACK")
@@ -44,9 +46,11 @@ def stack() -> Iterator[Settings]:
 
 
 @pytest.fixture
-def namespace() -> str:
-    """A NAMESPACE that no other test uses."""
-    return f"t{secrets.token_hex(3)}"
+def namespace() -> Iterator[str]:
+    """A NAMESPACE that no other test uses. Its topics are deleted afterwards."""
+    name = f"t{secrets.token_hex(3)}"
+    yield name
+    delete_topics(name)
 
 
 class _Skips:
@@ -84,6 +88,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows the ends of the logs of its processes."""
+    report = yield
+    if report.failed:
+        report.sections += logs_of(getattr(item, "funcargs", {}), call.start)
+    return report
 
 
 class _Collector:

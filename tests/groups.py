@@ -2,7 +2,8 @@
 
 Unit tests use every core, so they run first, beside the tests of processes, which wait for their children. The groups that
 wait for servers run beside each other, and most of them in several processes, because a test there waits three quarters of its
-time. Chaos has the machine to itself, and in each of its processes servers of its own to kill.
+time. The acceptance tests are two groups, each with a pipeline of its own, which the tests with the marker `last` judge in both.
+Chaos has the machine to itself, and in each of its processes servers of its own to kill.
 `unit` alone is quick: it leaves out tests with the marker `thorough` and most examples of properties (tests/depth.py).
 """
 
@@ -16,6 +17,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streams.local.home import home_at
+from tests.failure_logs import tail_of
 from tests.servers import temporary_stack
 
 ROOT = Path(__file__).parents[1]
@@ -23,10 +26,10 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Group:
-    """Test folders that one pytest session runs."""
+    """Test folders, or files, that one pytest session runs."""
 
     name: str
-    folders: tuple[str, ...]
+    paths: tuple[str, ...]
     options: tuple[str, ...] = ()
 
 
@@ -38,9 +41,19 @@ INTEGRATION = Group(
     "integration", ("tests/integration",), ("-n", str(CORES + 1), "--dist", "loadfile")
 )
 """A file's tests share fixtures, so they stay in one process."""
-ACCEPTANCE = Group("acceptance", ("tests/acceptance",))
+BREAKING = tuple(
+    f"tests/acceptance/test_{name}.py" for name in ("kills", "partitions", "disasters")
+)
+"""The acceptance tests that take longest: they kill, move or lose parts of a pipeline, and wait until it is whole again."""
+JUDGING = tuple(f"tests/acceptance/test_{name}.py" for name in ("run_balances", "run_logs"))
+"""These judge what all others of their session did."""
+ACCEPTANCE = Group(
+    "acceptance", ("tests/acceptance",), tuple(f"--ignore={file}" for file in BREAKING)
+)
+KILLS = Group("kills", (*BREAKING, *JUDGING))
 CHAOS = Group("chaos", ("tests/chaos",), ("-n", "2", "--dist", "worksteal"))
-GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, CHAOS)
+GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, KILLS, CHAOS)
+DURATIONS = ("--durations=40", "--durations-min=1")
 PYTEST_INTERRUPTED = 2
 ENDING_SECONDS = 60
 POLL_SECONDS = 0.5
@@ -60,7 +73,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.log = self.logs / f"{self.group.name}.log"
-        command = [sys.executable, "-m", "pytest", *self.group.options, *self.group.folders]
+        options = (*DURATIONS, *self.group.options)
+        command = [sys.executable, "-m", "pytest", *options, *self.group.paths]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
@@ -109,6 +123,12 @@ def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -
             session.interrupt()
 
 
+def print_ends_of_logs(folder: Path) -> None:
+    """Of the servers, whose folder is removed: a test may have failed because one of them was slow."""
+    for log in sorted(folder.glob("*.log")):
+        print(f"--- End of {log}\n{tail_of(log)}", flush=True)
+
+
 def main() -> int:
     """Runs every step, also after one that failed, so that one run shows all failures."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -119,7 +139,10 @@ def main() -> int:
     try:
         passed = [run_step((UNIT, PROCESSES), logs)]
         with temporary_stack() as (_, environment_file):
-            passed.append(run_step((LANES, INTEGRATION, ACCEPTANCE), logs, environment_file))
+            # what takes longest begins first
+            passed.append(run_step((INTEGRATION, KILLS, ACCEPTANCE, LANES), logs, environment_file))
+            if not passed[-1]:
+                print_ends_of_logs(home_at(environment_file.parent).logs)
         passed.append(run_step((CHAOS,), logs))
     except KeyboardInterrupt:
         return PYTEST_INTERRUPTED

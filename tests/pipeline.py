@@ -24,8 +24,11 @@ from streams.local.ports import free_port
 from streams.local.samples import Sample, deliver
 from streams.roles.needs import environment_of
 from streams.settings import to_environment
+from tests.quick_commands import run_quickly
+from tests.topics import wait_until_seen
 
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
+COMMAND_SECONDS = 90.0
 PROGRAM = ("streams.commands.main",)
 MODEL_RETRY_SECONDS = 3.0
 ROLES: dict[str, tuple[str, ...]] = {
@@ -57,8 +60,11 @@ class Pipeline:
         *,
         model_retry_seconds: float = MODEL_RETRY_SECONDS,
         media_retry_seconds: float = 2.0,
+        run: Callable[..., "subprocess.CompletedProcess[str]"] = run_quickly,
     ) -> None:
+        """`run` runs a command: words, environment, seconds."""
         self.folder = folder
+        self._run = run
         self._forking = ThreadPoolExecutor(1, thread_name_prefix="forking")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int] = {}
@@ -149,18 +155,16 @@ class Pipeline:
 
     def command(self, *words: str) -> Any:
         """Runs a command with --json and gives its document."""
-        done = subprocess.run(
-            [sys.executable, "-m", "streams.commands.main", *words, "--json"],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = self._run([*words, "--json"], self.environment(), COMMAND_SECONDS)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def start_all(self) -> None:
+    def make_topics(self) -> None:
         self.command("topics", "apply")
+        wait_until_seen(self.settings.kafka, self.names.topics)
+
+    def start_all(self) -> None:
+        self.make_topics()
         self.command("migrate")
         for name in ["stand-in", *ROLES]:
             self.start(name)
@@ -207,7 +211,7 @@ class Pipeline:
     def is_ready(self, name: str) -> bool:
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=2
+                f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=10
             ) as answer:
                 return bool(answer.status == 200)
         except OSError:
@@ -233,13 +237,13 @@ class Pipeline:
             json.dumps(fault).encode() if fault else None,
             method="POST" if fault else "DELETE",
         )
-        urllib.request.urlopen(request, timeout=5).close()
+        urllib.request.urlopen(request, timeout=30).close()
 
     def get(self, path: str, key: str) -> Any:
         request = urllib.request.Request(
             f"{self.console}{path}", headers={"authorization": f"Bearer {key}"}
         )
-        with urllib.request.urlopen(request, timeout=40) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             return json.load(answer)
 
 
@@ -256,7 +260,7 @@ class Tenant:
         }
         self.key: str = pipeline.command("keys", "add", name, "--scope", "read")["key"]
 
-    def post(self, sample: Sample, *, seconds: float = 30.0) -> int:
+    def post(self, sample: Sample, *, seconds: float = 90.0) -> int:
         """Delivers as a provider does: again until it is answered 2xx."""
         endpoint = self.endpoints[sample.provider]
         url = f"{self._pipeline.receiver}/webhooks/{sample.provider}/{endpoint['token']}"
@@ -278,7 +282,7 @@ class Tenant:
 
 
 async def wait_for(
-    condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 60.0
+    condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 90.0
 ) -> Any:
     """What the condition gives once it is true. Fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds

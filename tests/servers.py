@@ -1,5 +1,6 @@
 """Kafka, Postgres and an object store for tests, in a folder of their own that is removed at the end."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.settings import Settings
+from storage.objects.store import ObjectStore
 from streams.local import kafka
 from streams.local.home import home_at
 from streams.local.lifecycle import down, up
@@ -38,7 +40,17 @@ def temporary_stack() -> Iterator[tuple[Settings, Path]]:
             running = up(
                 home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
             )
+        asyncio.run(_make_bucket(running.settings))
         yield running.settings, home.environment_file
     finally:
         down(home, say=print)
         shutil.rmtree(folder)
+
+
+async def _make_bucket(settings: Settings) -> None:
+    """Creates the bucket before the first test: two that find none at the same time would each create it, and one would fail."""
+    store = ObjectStore(settings.objects, threads=1)
+    try:
+        await store.ensure_bucket()
+    finally:
+        await store.close()

@@ -1,9 +1,8 @@
 """Measures the sink beside Kafka Connect with Debezium's JDBC sink, and beside COPY.
 
-All of them write the same new messages and second versions.
-
-The rivals write one table with the columns, indexes and defaults of chat_messages. The
-sink writes that one, the arrivals, the steps and its position.
+All of them write the same new messages and second versions. The rivals write one table
+with the columns, indexes and defaults of chat_messages. The sink writes that one, the
+arrivals, the steps and its position.
 """
 
 import asyncio

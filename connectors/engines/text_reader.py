@@ -33,10 +33,8 @@ class _Piece(NamedTuple):
 class _BoundedReader(RapidOCR):
     """Recognises regions one by one from the top, within limits.
 
-    The rest stays empty.
-
-    The library recognises six at once, padded to the widest of them. With that a page
-    of fine print took 1.8 GB.
+    The rest stays empty. The library recognises six at once, padded to the widest of
+    them. With that a page of fine print took 1.8 GB.
     """
 
     def recognize_txt(self, img: list[Any]) -> TextRecOutput:

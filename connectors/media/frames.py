@@ -40,7 +40,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How the child for one file ended.
+    """The way in which the child for one file ended.
 
     `signal` is the one that killed it, or 0; `answer` is what it wrote.
     """

@@ -66,7 +66,7 @@ def leave_the_system() -> bool:
 
 
 def give_up_the_rest(answer: int, cpu_seconds: int) -> None:
-    """In the child for one file: keeps only memory, some CPU time and one descriptor."""
+    """Keeps only memory, some CPU time and one descriptor. Runs in the child for one file."""
     if _LINUX:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -17,7 +17,7 @@ Pillow reads the upper half of that scale as negative.
 """
 _MOST_FRAMES = 50
 _GROUNDS = (255, 0, 128, 64, 192)
-"""Of black, white and any third ink, one of these greys differs from all three."""
+"""One of these greys differs from black, white and any third ink."""
 _TOO_ALIKE = 48
 _MAY_VANISH = 0.005
 _PIXELS_MAY_VANISH = 24

@@ -59,7 +59,7 @@ about 150 s.
 
 
 class Isolation(NamedTuple):
-    """What a decoding process is prevented from doing, as found by trying."""
+    """The actions of which a decoding process is prevented, as found by trying."""
 
     holds: tuple[str, ...]
     missing: tuple[str, ...]

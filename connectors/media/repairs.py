@@ -25,7 +25,7 @@ _LEAST_OF_PIXELS = 8
 """A truncated chunk of pixels is padded if at least an eighth of it is present."""
 _WEBP_HAS_ALPHA = 0x10
 _EXIF_ITEM = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
-"""Where a HEIF or AVIF declares one of its items as metadata.
+"""The place where a HEIF or AVIF declares one of its items as metadata.
 
 The item's number has 2 or 4 bytes.
 """

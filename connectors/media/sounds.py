@@ -60,7 +60,7 @@ class _Writer(Protocol):
 
 @dataclass(slots=True)
 class _Heard:
-    """What is known about a sound once it has been decoded from beginning to end."""
+    """The facts about a sound that was decoded from beginning to end."""
 
     seconds: float = 0.0
     silent: bool = True
@@ -122,7 +122,7 @@ def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
 
 _SEARCHED_BYTES = 65_536
 _DEMUXERS = {"audio/mpeg": "mp3", "audio/aac": "aac", None: None}
-"""For frames after junk, or of a recording that was cut at its beginning.
+"""The demuxers for frames after junk, or of a recording that was cut at its beginning.
 
 Players find these too.
 """

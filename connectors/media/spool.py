@@ -32,9 +32,8 @@ DISK_RETRY_SECONDS = 5.0
 class Downloaded:
     """A file in the spool, and its first bytes (`head`).
 
-    The caller discards it.
-
-    `file` is open for reading at any position, so a reader seeks first.
+    The caller discards it. `file` is open for reading at any position, so a reader
+    seeks first.
     """
 
     file: BinaryIO = field(repr=False)

@@ -66,9 +66,8 @@ class Worker:
     async def ask(self, request: Request) -> Reply:
         """Sends a request and returns the reply.
 
-        Raises WorkerLost.
-
-        After any exception, including cancellation, the worker must be ended.
+        Raises WorkerLost. After any exception, including cancellation, the worker must
+        be ended.
         """
         assert self.process.stdin is not None
         encoded = msgspec.msgpack.encode(request)

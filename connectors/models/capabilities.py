@@ -1,12 +1,10 @@
 """The known model families: how each is asked, its limits, and when it ends.
 
-Data only.
-
-Sources, read on 2026-11-27: OpenAI's deprecations page and its guide for moving from
-whisper-1 to gpt-transcribe (developers.openai.com/api/docs/deprecations, cookbook), the
-reference of POST /audio/transcriptions, and the API's own errors as reported in public
-issues (1,400 seconds for gpt-4o-transcribe, max_completion_tokens for reasoning
-models).
+Data only. Sources, read on 2026-11-27: OpenAI's deprecations page and its guide for
+moving from whisper-1 to gpt-transcribe (developers.openai.com/api/docs/deprecations,
+cookbook), the reference of POST /audio/transcriptions, and the API's own errors as
+reported in public issues (1,400 seconds for gpt-4o-transcribe, max_completion_tokens
+for reasoning models).
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +24,6 @@ class Traits:
     """One family.
 
     The defaults describe the current API, for models that are not listed.
-
     `answer_tokens` is the token limit of a description, including reasoning that cannot
     be turned off. A parameter whose trait is None is not sent. `system_role`:
     instructions are sent as a system message. `temperature`, `language_hint`,

@@ -48,7 +48,10 @@ NOT_TAKEN_IN_A_ROW = 10
 T = TypeVar("T")
 Sent = Mapping[str, Any]
 Ask = Callable[[openai.AsyncOpenAI, Traits], tuple[Sent, Callable[[], Awaitable[T]]]]
-"""From a client and the model's traits: the parameters, and the function that sends them."""
+"""Returns the parameters of a request and the function that sends it.
+
+It gets a client and the model's traits.
+"""
 
 
 class ModelServer:

@@ -14,11 +14,10 @@ from typing import Any, Literal
 
 MOST_CHARS = 2_000
 Sort = Literal["parameter", "value", "missing"]
-"""`parameter`: its name is unknown.
+"""The kinds of errors about a parameter.
 
-`value`: its value is not accepted.
-
-`missing`: it has to be sent.
+`parameter` means that its name is unknown, `value` that its value is not accepted, and
+`missing` that it has to be sent.
 """
 
 
@@ -46,11 +45,11 @@ class Complaint:
 
     @property
     def summary(self) -> str:
-        """For a log or an operator: status, codes and parameter, without any text of the API."""
+        """The status, codes and parameter, for logs and operators, without any text of the API."""
         return " ".join([str(self.status), *sorted(self.codes), self.parameter]).strip()
 
     def sort(self) -> Sort:
-        """Whether the parameter is unknown, has a wrong value, or is missing."""
+        """The kind of error: the parameter is unknown, has a wrong value, or is missing."""
         if self.codes & _MISSING_CODES or _MISSING.search(self.message):
             return "missing"
         if self.codes & _UNKNOWN_CODES:

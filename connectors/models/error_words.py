@@ -1,8 +1,7 @@
 """The codes and texts by which the errors of APIs are classified.
 
-Data only.
-
-A text decides only if there is no code, because servers word their errors freely.
+Data only. A text decides only if there is no code, because servers word their errors
+freely.
 """
 
 import re

@@ -15,11 +15,11 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from connectors.postgres.aside import SinkStopped
+from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.writer import Position
 from schemas.pipeline import TopicName
 from schemas.topics import TOPICS, Names
-from storage.kafka.contact import Renewed
+from storage.kafka.reconnection import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
@@ -133,12 +133,15 @@ class Positions:
         topic, partition, next_offset = row["topic"], row["partition"], row["next_offset"]
         if row["topic_id"] != topic_id:
             raise SinkStopped(
-                f"{topic} on the cluster has id {topic_id}, Postgres has a position in the one with id {row['topic_id']}: the topic was deleted and "
-                f"made again, or this is another cluster. If Kafka was lost: sensorium recover kafka"
+                f"{topic} on the cluster has id {topic_id}, Postgres has a position in "
+                f"the one with id {row['topic_id']}: the topic was deleted and made "
+                "again, or this is another cluster. If Kafka was lost: "
+                "sensorium recover kafka"
             )
         if next_offset > high:
             raise SinkStopped(
-                f"{topic}[{partition}] ends at {high}, Postgres stands at {next_offset}: the topic lost records, or this is another cluster. "
+                f"{topic}[{partition}] ends at {high}, Postgres stands at "
+                f"{next_offset}: the topic lost records, or this is another cluster. "
                 "If Kafka was lost: sensorium recover kafka"
             )
         if 0 <= next_offset < low and self._names.logical(topic) == "quarantine":
@@ -185,8 +188,10 @@ class Positions:
             count = counts.get(topic, self._partitions)
             if count != self._partitions:
                 raise SinkStopped(
-                    f"{topic} has {count} partitions and SENSORIUM_KAFKA__PARTITIONS is {self._partitions}: it was given partitions in place or made "
-                    "again, or this sink has another setting than the other roles. See 'Another number of partitions' in docs/operating.md"
+                    f"{topic} has {count} partitions and SENSORIUM_KAFKA__PARTITIONS "
+                    f"is {self._partitions}: it was given partitions in place or made "
+                    "again, or this sink has another setting than the other roles. See "
+                    "'Another number of partitions' in docs/operating.md"
                 )
 
     def check_ids(self, ids: Mapping[str, str]) -> None:
@@ -198,16 +203,18 @@ class Positions:
             there = ids.get(self._names.logical(topic), known)
             if there != known:
                 raise SinkStopped(
-                    f"{topic} had id {known} and has id {there} now: it was deleted and made again while the sink ran. "
-                    "If Kafka was lost: sensorium recover kafka"
+                    f"{topic} had id {known} and has id {there} now: it was deleted "
+                    "and made again while the sink ran. If Kafka was lost: "
+                    "sensorium recover kafka"
                 )
 
     def _check_known(self, beyond: "list[asyncpg.Record]") -> None:
         if beyond:
             places = ", ".join(f"{row['topic']}[{row['partition']}]" for row in beyond)
             raise SinkStopped(
-                f"Postgres has positions in {places}, and SENSORIUM_KAFKA__PARTITIONS is {self._partitions}: the topics had more partitions before. "
-                "See 'Another number of partitions' in docs/operating.md"
+                f"Postgres has positions in {places}, and SENSORIUM_KAFKA__PARTITIONS "
+                f"is {self._partitions}: the topics had more partitions before. See "
+                "'Another number of partitions' in docs/operating.md"
             )
 
 

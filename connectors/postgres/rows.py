@@ -97,7 +97,7 @@ def replaces(new: EnrichedMessage, old: EnrichedMessage) -> bool:
 
 @dataclass(slots=True)
 class MessageRows:
-    """What a batch of messages writes.
+    """The rows that a batch of messages writes.
 
     These are rows of `chat_messages` to be staged, and columns for other statements by
     their name.

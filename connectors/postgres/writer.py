@@ -49,7 +49,7 @@ class OutOfStep(ConnectorsError):
 
 
 class Refusing(ConnectorsError):
-    """So many records are refused that the program is at fault, not the records.
+    """Nearly all records are refused, so the program is at fault and not the records.
 
     A person has to look.
     """
@@ -76,9 +76,8 @@ Stored = EnrichedMessage | Quarantined | Receipt
 class Placed(msgspec.Struct, frozen=True):
     """A decoded record with its place.
 
-    `headers` returns its Kafka headers.
-
-    They are only needed for a record that is quarantined.
+    `headers` returns its Kafka headers. They are only needed for a record that is
+    quarantined.
     """
 
     source: Source
@@ -99,7 +98,7 @@ class Work:
 
 @dataclass(slots=True)
 class Written:
-    """What the transaction did."""
+    """The result of the transaction."""
 
     rows: int = 0
     unchanged: int = 0
@@ -246,7 +245,8 @@ class Writer:
         if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
         raise OutOfStep(
-            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not at {position.after} under {position.epoch}"
+            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not "
+            f"at {position.after} under {position.epoch}"
         )
 
     async def _store(

@@ -278,7 +278,7 @@ def instance_in_key(raw: RawMessage, found: str) -> str | None:
 def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
     """The kind of a message by its attachments: `mixed` if they have several types.
 
-    It is `without` for a message without attachments.
+    It is `without` if there are no attachments, or if their type is not a kind.
     """
     types = {attachment.type for attachment in attachments}
     if len(types) > 1:

@@ -17,7 +17,7 @@ START_PER_SECOND = 100.0
 It rises while it is used.
 """
 WATCH_PER_SECOND = 50.0
-"""The lag of dedupe is only measured if all tenants together send at least this much."""
+"""The lag of dedupe is measured if all tenants together send this much, or one has a limit."""
 BURST = 200.0
 """The records that a tenant may send at once, unless it was slowed down.
 

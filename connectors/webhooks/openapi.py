@@ -111,8 +111,10 @@ def _webhook() -> dict[str, Any]:
                 "Kafka has it.", {"accepted": {"type": "integer", "description": "Records stored"}}
             ),
             "401": _problem(
-                "Refused. It is the same for an unknown or removed token, the token of another provider, a missing or wrong signature, and "
-                "a time outside the window. `sensorium endpoints deliveries` tells the operator which it was."
+                "Refused. It is the same for an unknown or removed token, the token of "
+                "another provider, a missing or wrong signature, and a time outside "
+                "the window. `sensorium endpoints deliveries` tells the "
+                "operator which it was."
             ),
             **_limits(),
         },
@@ -174,8 +176,9 @@ def _chat_message() -> dict[str, Any]:
 def _who_and_where() -> dict[str, Any]:
     return {
         "provider": _text(
-            "Names your source. With the name of a built-in provider (ycloud, chatwoot) the id in the key is `direct/<id>`: your message "
-            "and the provider's own delivery of it are two messages",
+            "Names your source. With the name of a built-in provider (ycloud, "
+            "chatwoot) the id in the key is `direct/<id>`: your message and the "
+            "provider's own delivery of it are two messages",
             pattern="^[a-z0-9_]+$",
             maxLength=32,
         ),
@@ -187,8 +190,9 @@ def _who_and_where() -> dict[str, Any]:
             ),
         },
         "conversation_id": _text(
-            "The context is asked for by this id. What a bot answers (`outbound`) goes into the conversation that has this id, "
-            "also if that came through YCloud or Chatwoot; what a customer wrote never does",
+            "The context is asked for by this id. What a bot answers (`outbound`) goes "
+            "into the conversation that has this id, also if that came through YCloud "
+            "or Chatwoot; what a customer wrote never does",
             minLength=1,
             maxLength=CONVERSATION_CHARS,
         ),
@@ -234,7 +238,8 @@ def _media() -> dict[str, Any]:
         "properties": {
             "type": {"type": "string", "enum": list(_MEDIA_TYPES)},
             "url": _text(
-                "A public https address. It is fetched soon after the answer, and again for about ten minutes if that fails",
+                "A public https address. It is fetched soon after the answer, and "
+                "again for about ten minutes if that fails",
                 maxLength=8192,
             ),
             "mime_type": _text("What the file is; it is looked at anyway", nullable=True),

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
-from storage.kafka.contact import Renewed, renewed_admin
+from storage.kafka.reconnection import Renewed, renewed_admin
 
 _SECONDS = 5.0
 _PACES = 4
@@ -18,9 +18,7 @@ _PACES = 4
 class GroupBehind:
     """Measures the lag of one group in one topic.
 
-    Each measurement takes two broker calls.
-
-    Not thread-safe.
+    Each measurement takes two broker calls. Not thread-safe.
     """
 
     def __init__(self, settings: Kafka, group: str, topic: str) -> None:

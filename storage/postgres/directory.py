@@ -24,14 +24,17 @@ from storage.postgres.vault import Vault
 log = structlog.get_logger()
 
 CHECK_SECONDS = 30.0
-"""The time without a notification after which the role queries for changes."""
+"""The time without a notification after which changes are queried.
+
+A notification may have been missed.
+"""
 REFUSED_SECONDS = 5.0
 """A role is not ready once Postgres has refused the copy for this long.
 
 A refusal may be temporary.
 """
 ROWS_AT_ONCE = 200
-"""The rows, or later tenants, that are read per turn of the event loop."""
+"""Rows of the first reading, or tenants of a later one, per turn of the event loop."""
 
 
 def key_id(key: str) -> str:

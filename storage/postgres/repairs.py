@@ -187,10 +187,7 @@ class Repairs:
                 await self._record(connection, "repair_applied", begun[0], who)
 
     async def cancel(self, tenant_id: TenantId, repair_id: str, who: str) -> None:
-        """Cancels a repair and records that in the audit log.
-
-        Raises RepairError if it has ended.
-        """
+        """Cancels a repair and notes that in the audit log. Raises RepairError if it has ended."""
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 ended = await connection.fetch(self._sql["cancel_repair"], tenant_id, repair_id)
@@ -208,10 +205,7 @@ class Repairs:
         )
 
     async def hold(self, holder: str, repair_id: str | None = None) -> HeldRepair | None:
-        """Takes hold of a running repair that no other process holds.
-
-        `repair_id` selects it; without one, any repair may be returned.
-        """
+        """Takes hold of a running repair that nobody holds: `repair_id`, or any repair without it."""
         rows = await self._fetch("hold_repair", HOLD_SECONDS, holder, repair_id)
         if not rows:
             return None

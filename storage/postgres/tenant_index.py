@@ -1,9 +1,8 @@
 """An in-memory index of tenants, endpoints and keys.
 
-Pure: rows are arguments.
-
-Secrets are decrypted on first use, not on reading, and the result is kept until the row
-changes. So a role with 20,000 endpoints pays only for those that it serves.
+Pure: rows are arguments. Secrets are decrypted on first use, not on reading, and the
+result is kept until the row changes. So a role with 20,000 endpoints pays only for
+those that it serves.
 """
 
 import hashlib

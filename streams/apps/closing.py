@@ -1,4 +1,7 @@
-"""What assemble keeps of messages that repairs finished, and when it forgets them."""
+"""Closed messages: what assemble keeps of them, and when it forgets them.
+
+A repair has finished these messages.
+"""
 
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary

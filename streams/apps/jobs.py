@@ -127,9 +127,7 @@ class _Calls(Generic[J]):
     def refuse(self, message: Message, is_killer: bool) -> Refusal | None:
         """Returns what is written for a record that cannot become a job.
 
-        Such a record never enters the queue.
-
-        Raises UnknownVersion.
+        Such a record never enters the queue. Raises UnknownVersion.
         """
         try:
             if is_killer:

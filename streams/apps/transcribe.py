@@ -16,11 +16,11 @@ from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Patience, Unfit
+from streams.stages.model_jobs import Patience, Unfit
 from streams.stages.transcribe import transcribe
 
 MARGIN_SECONDS = 10.0
-"""How far a part stays below the model's limit, because codecs add a little silence."""
+"""A part stays this far below the model's limit, because codecs add a little silence."""
 WAV_SECONDS = 700.0
 """The longest sound at 16 kHz and 16 bits that stays below the 25 MB of an upload."""
 MOST_CUTS = 4
@@ -31,7 +31,7 @@ SAFER: dict[AudioFormat, tuple[AudioFormat, ...]] = {
     "mp3": ("wav",),
     "wav": (),
 }
-"""By format, the formats to try next, in order, if the server did not take the sound."""
+"""Format → the formats to try next, in order, if the server did not accept the sound."""
 
 
 class StoredAudioTranscriber:

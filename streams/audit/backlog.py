@@ -1,9 +1,8 @@
 """Counts what waits, by stage and tenant.
 
-It is read from Kafka, so it is right whether or not the stage runs.
-
-Unread records are those of a stage's source topic after its committed offset. Jobs are
-the entries of its changelog: admitted and not finished.
+It is read from Kafka, so it is right whether or not the stage runs. Unread records are
+those of a stage's source topic after its committed offset. Jobs are the entries of its
+changelog: admitted and not finished.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,9 +25,10 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class TenantBacklog:
-    """What waits of one tenant in one stage. `tried` counts the jobs whose last try failed.
+    """The waiting jobs and records of one tenant in one stage.
 
-    Times are Unix seconds; `next_at` is the time of the next try.
+    `tried` counts the jobs whose last try failed. Times are Unix seconds; `next_at` is
+    the time of the next try.
     """
 
     unread: int = 0
@@ -43,7 +43,7 @@ class TenantBacklog:
 
 @dataclass(slots=True)
 class StageBacklog:
-    """What waits in one stage.
+    """The waiting jobs and records of one stage.
 
     `first` has the offset and time of the first unread record of each partition.
     """

@@ -317,7 +317,7 @@ class Audit:
                 )
 
     def _is_erased(self, key: bytes) -> bool:
-        """Whether the message was erased and therefore has no row."""
+        """True if the message was erased and therefore has no row."""
         return self._facts.erased.has(tenant_of(key), key)
 
     def _is_without_row(self, refused: QuarantinePlace) -> bool:
@@ -346,7 +346,7 @@ class Audit:
         return self._facts.positions.get((topic, partition), -1) > offset
 
     def _is_sink_behind(self, partition: int) -> bool:
-        """Whether receipts that the audit read are not counted by the sink yet."""
+        """True if the sink has not counted yet all receipts that the audit read."""
         return self._facts.positions.get(
             ("receipts", partition), -1
         ) < self._facts.receipt_ends.get(partition, 0)

@@ -45,7 +45,7 @@ It was measured: 662 bytes of it are for dedupe alone.
 
 @dataclass(frozen=True, slots=True)
 class AuditScope:
-    """What is audited.
+    """The scope of an audit.
 
     With `tenant` None these are all tenants but the `removed` ones, whose rows and
     files are deleted on purpose.
@@ -61,7 +61,7 @@ class AuditScope:
 
     @property
     def is_everybody(self) -> bool:
-        """Whether everything is audited at once."""
+        """True if everything is audited at once."""
         return self.tenant is None and self.parts == 1
 
     def includes(self, tenant: str) -> bool:

@@ -10,7 +10,7 @@ Kind = Literal["lost", "twice", "stuck", "unexplained"]
 KINDS: tuple[Kind, ...] = ("lost", "twice", "stuck", "unexplained")
 HOUR_MS = 3_600_000
 _OF_ALL = ("receipts", "quarantined")
-"""What each part of an audit reads of all tenants, so that its counts must not be added."""
+"""Each part of an audit reads these of all tenants, so their counts must not be added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def tenant_of_object(key: str) -> str:
 
 @dataclass(slots=True)
 class Hour:
-    """What one tenant sent in one hour, and its outcomes."""
+    """The records of one tenant in one hour, by outcome."""
 
     received: int = 0
     redone: int = 0

@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Book:
-    """What the receipts say about one source partition.
+    """The contents of the receipts about one source partition.
 
     `settled` has the line with which a record ended; `open` has the records that still wait.
     """

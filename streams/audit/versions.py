@@ -89,7 +89,7 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
 
 
 def _is_overtaken(message: EnrichedMessage, newest: Newest) -> bool:
-    """Whether a repair wrote a higher version before.
+    """True if a repair wrote a higher version before.
 
     A first delivery after the horizon begins with the lowest version again.
     """

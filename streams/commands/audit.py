@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
+from schemas.topics import UNNAMED
 from storage.objects.store import ObjectStore
 from storage.postgres.sql import queries
 from streams.audit.balance import Audit
@@ -19,7 +20,8 @@ from streams.audit.facts import RECORD_BYTES, AuditScope, Facts, Gathering
 from streams.audit.findings import KINDS, Report
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
-from streams.commands.output import as_json_option, emit
+from streams.commands.output import as_json_option, emit, note
+from streams.repair.topic_sets import sets_of_topics
 
 DAY = timedelta(days=1)
 SHOWN = 20
@@ -75,6 +77,8 @@ def audit(
     """Compares receiver, raw topic, receipts, enriched topic, rows and objects.
 
     Works on a live system. Exit code 1 if a message is lost, duplicated, stuck or unexplained.
+    Of several sets of topics it looks at the one that SENSORIUM_NAMESPACE names, and
+    names the others.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -83,19 +87,29 @@ def audit(
     work = _Parts(settings, scope, stuck_seconds, memory_mib, parts)
     try:
         report = run_command(lambda: work.all(keys, from_part))
+        others = sets_of_topics(settings)[1:]
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
-            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
-            f"{work.how_to_continue()}"
+            f"{error}: the audit needs Kafka, Postgres and the object store; sensorium "
+            f"doctor says which does not answer{work.how_to_continue()}"
         ) from None
     document = {"since": scope.since.isoformat(), "tenant": tenant, **report.document()}
+    document["other_sets"] = [one.title for one in others]
     emit(document, as_json, _lines(document))
+    for one in others:
+        note(
+            f"this was the set of topics {settings.namespace or UNNAMED} only: rows of messages"
+            f" that came in by {one.title} may be findings here, and are compared with their topics"
+            f" by {one.environment} sensorium audit"
+        )
     context.exit(0 if report.balanced else 1)
 
 
 def _keys(accepted: Path) -> list[str]:
-    """The message keys in the file. A key may contain spaces and characters that
-    `splitlines` splits at. Invalid UTF-8 is replaced, as it is in the keys of the log.
+    """The message keys in the file.
+
+    A key may contain spaces and characters that `splitlines` splits at. Invalid UTF-8
+    is replaced, as it is in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -103,8 +117,9 @@ def _keys(accepted: Path) -> list[str]:
 
 
 class _Parts:
-    """An audit in as many parts as its memory requires. A part covers some of the
-    tenants completely.
+    """An audit in as many parts as its memory requires.
+
+    A part covers some of the tenants completely.
     """
 
     def __init__(
@@ -143,8 +158,9 @@ class _Parts:
         return report
 
     async def _parts_for(self, scope: AuditScope) -> int:
-        """The number of parts. A single tenant cannot be divided: if it is too large,
-        choose a later --since.
+        """The number of parts.
+
+        A single tenant cannot be divided: if it is too large, choose a later --since.
         """
         if scope.tenant is not None:
             return 1
@@ -158,8 +174,9 @@ class _Parts:
             return ""
         since = self._scope.since.strftime("%Y-%m-%dT%H:%M:%SZ")
         return (
-            f". The parts before had {len(self._report.findings)} findings; continue with: sensorium audit "
-            f"--since {since} --parts {self._parts} --from-part {self._part}"
+            f". The parts before had {len(self._report.findings)} findings; continue "
+            f"with: sensorium audit --since {since} --parts {self._parts} "
+            f"--from-part {self._part}"
         )
 
 
@@ -194,7 +211,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
     for finding in document["findings"][:SHOWN]:
         age = f", {finding['age_seconds']:g} s" if finding["age_seconds"] is not None else ""
         lines.append(
-            f"{finding['kind'].upper():12} {finding['stage']:12} {finding['message_key'] or finding['tenant']}: {finding['what']}{age}"
+            f"{finding['kind'].upper():12} {finding['stage']:12} "
+            f"{finding['message_key'] or finding['tenant']}: {finding['what']}{age}"
         )
     more = sum(document["totals"][kind] for kind in KINDS) - SHOWN
     if more > 0:

@@ -6,7 +6,7 @@ from streams.errors import StreamsError
 
 
 class CheckResult(NamedTuple):
-    """What doctor reports about one part.
+    """The report of doctor about one part.
 
     With `warns` it works today, but needs attention soon.
     """
@@ -22,8 +22,9 @@ class CheckResult(NamedTuple):
 
 
 class Wrong(StreamsError):
-    """Raised by a check of something that does not work. The text says what is wrong
-    and what to do.
+    """Raised by a check of something that does not work.
+
+    The text says what is wrong and what to do.
     """
 
 

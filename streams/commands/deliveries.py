@@ -44,7 +44,7 @@ _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
 
 
 class _Sought(NamedTuple):
-    """What the rows are looked up by, and the endpoint if it exists or existed."""
+    """The value by which rows are looked up, and the endpoint if it exists or existed."""
 
     name: str | None = None
     endpoint: dict[str, Any] | None = None
@@ -135,8 +135,9 @@ def _lines(row: dict[str, Any]) -> list[str]:
     )
     times = "time" if row["deliveries"] == 1 else "times"
     first = (
-        f"{row['last_at']:%Y-%m-%d %H:%M:%S}Z  {whose}  {row['endpoint_id']}  {row['reason']}  "
-        f"{row['deliveries']} {times} since {row['first_at']:%Y-%m-%d %H:%M:%S}Z, last answered {row['last_status']}"
+        f"{row['last_at']:%Y-%m-%d %H:%M:%S}Z  {whose}  {row['endpoint_id']}  "
+        f"{row['reason']}  {row['deliveries']} {times} since "
+        f"{row['first_at']:%Y-%m-%d %H:%M:%S}Z, last answered {row['last_status']}"
     )
     last = row["last"]
     shown = [
@@ -167,7 +168,8 @@ def _nothing(settings: Settings, sought: _Sought, after: datetime | None) -> str
     if sought.endpoint is None:
         return f"nothing was delivered{when}: does {base} lead to the receiver?"
     text = (
-        f"nothing was delivered to {sought.endpoint['endpoint_id']}{when}: is its URL pasted at the provider, "
-        f"and does {base} lead to the receiver? Without an id, this command shows deliveries to unknown tokens too"
+        f"nothing was delivered to {sought.endpoint['endpoint_id']}{when}: is its URL "
+        f"pasted at the provider, and does {base} lead to the receiver? Without an id, "
+        "this command shows deliveries to unknown tokens too"
     )
     return "this endpoint was removed; " + text if sought.endpoint["ended"] else text

@@ -1,5 +1,6 @@
-"""`sensorium demo`: sends signed sample traffic through what `sensorium up` started,
-and shows what became of each message.
+"""`sensorium demo`: sends signed sample traffic and shows the outcome of each message.
+
+It goes through what `sensorium up` started.
 """
 
 import asyncio
@@ -56,8 +57,9 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """The files to serve: photographs and voice notes, one that is slow, and a web page
-    instead of a photograph.
+    """The files to serve: photographs and voice notes.
+
+    One of them is slow, and one is a web page instead of a photograph.
     """
     photo = MEDIA_DIR / "cat.jpg"
     return {
@@ -133,8 +135,8 @@ def demo(context: click.Context, home: Path, as_json: bool) -> None:
     emit(result, as_json, _lines(result, at, settings))
     if result["unfinished"]:
         note(
-            f"{result['unfinished']} messages are not finished after {WAIT_SECONDS:.0f} s; "
-            "none is lost, they continue by themselves:"
+            f"{result['unfinished']} messages are not finished after "
+            f"{WAIT_SECONDS:.0f} s; none is lost, they continue by themselves:"
         )
         for line in waits(at, settings):
             note(f"  {line}")
@@ -206,8 +208,8 @@ async def _watch(
                 text = text or ", ".join(summary["reasons"])
                 sample, age = expected[key], time.monotonic() - began
                 note(
-                    f"  {age:5.1f} s  {sample.provider:9} {sample.what:34} {row['status']:9}"
-                    f" {text[:MAX_SHOWN_CHARS]}"
+                    f"  {age:5.1f} s  {sample.provider:9} {sample.what:34} "
+                    f"{row['status']:9} {text[:MAX_SHOWN_CHARS]}"
                 )
         await asyncio.sleep(_LOOK_SECONDS)
     return rows
@@ -216,8 +218,10 @@ async def _watch(
 async def _settled_quarantine(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, began: Any
 ) -> list[Any]:
-    """Waits for the quarantined records. Both deliveries of the body that is not JSON
-    end there, because neither claims its key.
+    """Waits for the quarantined records.
+
+    Both deliveries of the body that is not JSON end there, because neither claims its
+    key.
     """
     deadline = Deadline(10)
     while True:
@@ -265,8 +269,11 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
     sensorium_ = ".venv/bin/sensorium"
     return [
         "",
-        f"{result['deliveries']} deliveries, {result['rows']} rows, {result['duplicates_dropped']} duplicates dropped, "
-        f"{len(result['quarantined'])} quarantined ({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the unknown event skipped",
+        f"{result['deliveries']} deliveries, {result['rows']} rows, "
+        f"{result['duplicates_dropped']} duplicates dropped, "
+        f"{len(result['quarantined'])} quarantined "
+        f"({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the "
+        "unknown event skipped",
         "",
         f"webhooks   {environment['SENSORIUM_RECEIVER__URL']}/webhooks/<provider>/<token>",
         f"console    {demo_link(settings)}",
@@ -275,7 +282,9 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
         f"Kafka      {settings.kafka.bootstrap_servers}",
         "",
         "three commands to try next:",
-        f"  curl -s -H 'Authorization: Bearer {key}' '{console}/api/conversations/{conversation}/context' | python3 -m json.tool",
-        f"  {sensorium_} send ycloud --tenant demo --image {os.path.relpath(MEDIA_DIR / 'receipt-es.jpg')}",
+        f"  curl -s -H 'Authorization: Bearer {key}' "
+        f"'{console}/api/conversations/{conversation}/context' | python3 -m json.tool",
+        f"  {sensorium_} send ycloud --tenant demo --image "
+        f"{os.path.relpath(MEDIA_DIR / 'receipt-es.jpg')}",
         f"  {sensorium_} trace '{image['message_key'] if image else '<message key>'}'",
     ]

@@ -102,7 +102,8 @@ async def _kafka(settings: Settings) -> str:
         )
     except KafkaException:
         raise Wrong(
-            f"no broker answers at {settings.kafka.bootstrap_servers}: is it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
+            f"no broker answers at {settings.kafka.bootstrap_servers}: is it up, is "
+            "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?"
         ) from None
     missing = [names.topic(name) for name in TOPICS if names.topic(name) not in there]
     if missing:
@@ -114,7 +115,8 @@ async def _kafka(settings: Settings) -> str:
     ]
     if wrong:
         raise Wrong(
-            f"{', '.join(wrong)} should have {settings.kafka.partitions} partitions: set SENSORIUM_KAFKA__PARTITIONS to the number that exists"
+            f"{', '.join(wrong)} should have {settings.kafka.partitions} partitions: "
+            "set SENSORIUM_KAFKA__PARTITIONS to the number that exists"
         )
     return f"{len(TOPICS)} topics of {settings.kafka.partitions} partitions"
 
@@ -128,7 +130,8 @@ async def _reached(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
         raise Wrong("the database was never migrated: sensorium migrate") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Wrong(
-            f"cannot be reached ({type(error).__name__}): is it up, is SENSORIUM_POSTGRES__DSN right?"
+            f"cannot be reached ({type(error).__name__}): is it up, is "
+            "SENSORIUM_POSTGRES__DSN right?"
         ) from None
 
 
@@ -145,7 +148,8 @@ async def _postgres(settings: Settings) -> str:
         raise Wrong(f"{len(missing)} migrations are missing: sensorium migrate")
     if stops:
         stopped = (
-            f"{stop['stage']} stopped itself ({stop['detail']}): fix the cause, then sensorium resume {stop['stage']}"
+            f"{stop['stage']} stopped itself ({stop['detail']}): fix the cause, then "
+            f"sensorium resume {stop['stage']}"
             for stop in stops
         )
         raise Wrong("; ".join(stopped))
@@ -163,7 +167,8 @@ async def _objects(settings: Settings) -> str:
         raise Wrong(str(error)) from None
     except Unavailable as error:
         raise Wrong(
-            f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, is SENSORIUM_OBJECTS__ENDPOINT right?"
+            f"{settings.objects.endpoint} does not answer ({error.detail}): is it up, "
+            "is SENSORIUM_OBJECTS__ENDPOINT right?"
         ) from None
     finally:
         await store.close()
@@ -171,8 +176,9 @@ async def _objects(settings: Settings) -> str:
 
 
 async def _secrets(settings: Settings) -> str:
-    """Opens every sealed value. After a rotation some may still be sealed with a key
-    that was removed.
+    """Opens every sealed value.
+
+    After a rotation some may still be sealed with a key that was removed.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -183,19 +189,22 @@ async def _secrets(settings: Settings) -> str:
             result = await reseal(connection, vault, dry=True)
     except Wrong as wrong:
         raise Wrong(
-            f"SENSORIUM_SECRETS__KEY is a valid key, but checking that it opens the sealed values needs the database: {wrong}"
+            "SENSORIUM_SECRETS__KEY is a valid key, but checking that it opens the "
+            f"sealed values needs the database: {wrong}"
         ) from None
     total = result.current + result.resealed + len(result.unreadable)
     if result.unreadable:
         names = ", ".join(f"{table} {name}" for table, _, name in result.unreadable[:5])
         raise Wrong(
-            f"{len(result.unreadable)} of {total} secrets were sealed with another key ({names}), and their owners are out of service: "
-            "add the old key after the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
+            f"{len(result.unreadable)} of {total} secrets were sealed with another key "
+            f"({names}), and their owners are out of service: add the old key after "
+            "the new one in SENSORIUM_SECRETS__KEY, or set these secrets again"
         )
     if result.resealed:
         return (
-            f"the keys open all {total} sealed values; {result.resealed} are still sealed with an older key: "
-            "sensorium secrets reseal, and only then remove the older key"
+            f"the keys open all {total} sealed values; {result.resealed} are still "
+            "sealed with an older key: sensorium secrets reseal, and only then "
+            "remove the older key"
         )
     return f"the key opens all {total} sealed values"
 
@@ -245,16 +254,17 @@ async def _decoder(settings: Settings) -> str:
         ) from None
     if isolation.missing:
         raise Wrong(
-            f"{', '.join(isolation.missing)} cannot isolate hostile files: this kernel or container"
-            " does not allow it, see docs/security.md"
+            f"{', '.join(isolation.missing)} cannot isolate hostile files: this kernel "
+            "or container does not allow it, see docs/security.md"
         )
     network = "network namespace" if isolation.network_namespace else "network blocked by a filter"
     return f"decodes without access to files, network, programs or privileges ({network})"
 
 
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
-    """Returns the check of a role that serves HTTP. Only `up` and whoever set the URL
-    know where it is.
+    """Returns the check of a role that serves HTTP.
+
+    Only `up` and whoever set the URL know where it is.
     """
 
     async def check(settings: Settings) -> str:

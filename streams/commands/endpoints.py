@@ -25,8 +25,9 @@ _SAME_SERVER = (
     "If it is for another server, add it with --instance NAME: otherwise its messages, which have the same numbers, are dropped as duplicates."
 )
 _NOT_PUBLIC = (
-    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one that leads to the receiver; the URL then begins with it, and "
-    "the token does not change."
+    "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one "
+    "that leads to the receiver; the URL then begins with it, and the "
+    "token does not change."
 )
 UNTIL_KNOWN = "every role knows within two seconds"
 
@@ -39,18 +40,23 @@ def endpoints() -> None:
 endpoints.add_command(deliveries)
 
 
-def next_steps(endpoint: Endpoint) -> list[str]:
-    """The next steps for a person, at the provider and here."""
+def next_steps(endpoint: Endpoint, *, has_its_secret: bool) -> list[str]:
+    """The next steps for a person, at the provider and here.
+
+    `has_its_secret`: no secret of the provider has to be copied.
+    """
     name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
     steps = [provider.webhook_page]
-    if not endpoint.unsigned:
+    if not has_its_secret:
+        replaces = ", which replaces the one made here" if endpoint.secrets else ""
         steps.append(
             f"{provider.title} creates the secret itself: copy it from there, then:"
-            f" sensorium endpoints secret {name} --set SECRET"
+            f" sensorium endpoints secret {name} --set SECRET{replaces}"
         )
     if provider.files_need_key and endpoint.api_key is None:
         steps.append(
-            f"give it {provider.title}'s API key, else files can be fetched for a few minutes only: sensorium endpoints api-key {name} --set KEY"
+            f"give it {provider.title}'s API key, else files can be fetched for a few "
+            f"minutes only: sensorium endpoints api-key {name} --set KEY"
         )
     return [
         *steps,
@@ -82,7 +88,10 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @endpoints.command()
 @click.argument("tenant")
 @click.argument("provider", type=click.Choice(list(PROVIDERS)))
-@click.option("--secret", help="The secret the provider signs with; default: a new one.")
+@click.option(
+    "--secret",
+    help="The secret the provider signs with. Without it one is made here and printed once.",
+)
 @click.option(
     "--secret-later",
     is_flag=True,
@@ -145,17 +154,25 @@ def add(
         "url": url,
         "secret": live,
     }
-    steps = next_steps(endpoint)
-    emit(document | {"next": steps}, as_json, _lines(document, steps, unsigned=unsigned))
+    steps = next_steps(endpoint, has_its_secret=unsigned or secret is not None)
+    lines = _lines(document, steps, unsigned=unsigned, is_made_here=secret is None)
+    emit(document | {"next": steps}, as_json, lines)
     if not settings.receiver.url.startswith("https://"):
         note(_NOT_PUBLIC)
 
 
-def _lines(document: dict[str, Any], steps: list[str], *, unsigned: bool) -> list[str]:
+_MADE_HERE = "made here and shown only now: give it to a sender that lets you enter a secret, or that you write"
+
+
+def _lines(
+    document: dict[str, Any], steps: list[str], *, unsigned: bool, is_made_here: bool
+) -> list[str]:
     secret = document["secret"] or "(none yet: the endpoint answers 503)"
+    is_made_here = is_made_here and document["secret"] is not None
     return [
         f"url     {document['url']}",
         f"secret  {'(unsigned)' if unsigned else secret}",
+        *([f"{'':8}{_MADE_HERE}"] if is_made_here else []),
         f"id      {document['endpoint_id']}",
         *(
             f"{'next' if index == 1 else '':8}{index}. {step}"
@@ -175,7 +192,8 @@ def rotate(which: str, drop: str | None, as_json: bool) -> None:
     """
     endpoint, new = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
     document = {"token": endpoint.token, "secret": new or endpoint.secrets[0]}
-    emit(document, as_json, [f"secret  {new}" if new else "dropped"])
+    lines = [f"secret  {new}", f"{'':8}{_MADE_HERE}"] if new else ["dropped"]
+    emit(document, as_json, lines)
 
 
 @endpoints.command()
@@ -209,8 +227,8 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
         traits = traits_of(endpoint.provider)
         if not endpoint.secrets[0].startswith(traits.secret_prefix):
             note(
-                f"{traits.title}'s secrets begin with {traits.secret_prefix}, and this one does not:"
-                " is it the right one?"
+                f"{traits.title}'s secrets begin with {traits.secret_prefix}, and this "
+                "one does not: is it the right one?"
             )
     live = ", ".join(endpoint.secret_ids())
     emit(
@@ -221,8 +239,9 @@ def secret(which: str, secret: str | None, keep_old: bool, drop: str | None, as_
 
 
 def _argument(text: str) -> str:
-    """Returns the argument, or for `-` the first line of standard input, which appears
-    in no shell history and no process list.
+    """Returns the argument, or for `-` the first line of standard input.
+
+    That line appears in no shell history and no process list.
     """
     return click.get_text_stream("stdin").readline().strip() if text == "-" else text
 
@@ -291,9 +310,12 @@ def remove(which: str, as_json: bool) -> None:
         {**removed, "removed": True},
         as_json,
         [
-            f"{removed['endpoint_id']} ({removed['provider']}) of {removed['tenant_id']} is removed",
-            "later deliveries to its URL are answered 401: remove the webhook at the provider too, or it may report or suspend it",
-            "messages that were accepted are finished; files not yet fetched that need this endpoint's API key will fail",
+            f"{removed['endpoint_id']} ({removed['provider']}) of "
+            f"{removed['tenant_id']} is removed",
+            "later deliveries to its URL are answered 401: remove the webhook at the "
+            "provider too, or it may report or suspend it",
+            "messages that were accepted are finished; files not yet fetched that need "
+            "this endpoint's API key will fail",
         ],
     )
 
@@ -325,8 +347,8 @@ def _line(row: dict[str, Any]) -> str:
     until = row["former_token_until"]
     grace = f"  old URL until {until.isoformat(timespec='seconds')}" if until else ""
     return (
-        f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  {signed}{grace}  "
-        f"{row['url']}  {_last(row)}"
+        f"{row['tenant_id']}  {row['provider']}  {row['endpoint_id']}  "
+        f"{signed}{grace}  {row['url']}  {_last(row)}"
     )
 
 

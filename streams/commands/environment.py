@@ -49,8 +49,9 @@ def command_environment() -> dict[str, str]:
 
 
 def home_folder() -> Path:
-    """The folder of the local installation: from `sensorium --home` or SENSORIUM_HOME,
-    else `var` here.
+    """The folder of the local installation.
+
+    It comes from `sensorium --home` or SENSORIUM_HOME, and is `var` here otherwise.
     """
     return Path(_named_home() or DEFAULT_HOME)
 
@@ -66,8 +67,8 @@ def where_settings_are() -> str:
     if "SENSORIUM_POSTGRES__DSN" in os.environ or home_at(home_folder()).environment_file.exists():
         return ""
     return (
-        f". No settings were found, as there is no {DEFAULT_HOME}/sensorium.env here: give the folder"
-        f" of `sensorium up` in {HOME_VARIABLE} or with sensorium --home"
+        f". No settings were found, as there is no {DEFAULT_HOME}/sensorium.env here: "
+        f"give the folder of `sensorium up` in {HOME_VARIABLE} or with sensorium --home"
     )
 
 
@@ -84,8 +85,9 @@ def command_settings() -> Settings:
 
 @asynccontextmanager
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Opens a connection to the namespace's schema. Its changes are logged under the
-    name of whoever runs the command.
+    """Opens a connection to the namespace's schema.
+
+    Its changes are logged under the name of whoever runs the command.
     """
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
@@ -96,7 +98,10 @@ async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
 
 
 def actor() -> str:
-    """Who runs this, as `user@host`. Behind sudo it is the user who called it."""
+    """The person who runs this, as `user@host`.
+
+    Behind sudo it is the user who called it.
+    """
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a user of a container often has no name
@@ -105,8 +110,10 @@ def actor() -> str:
 
 
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs `work`. Trouble that a person can fix becomes a message with exit code 1,
-    anything else a traceback.
+    """Runs `work`.
+
+    Trouble that a person can fix becomes a message with exit code 1, anything else a
+    traceback.
     """
 
     async def to_the_end() -> T:
@@ -169,8 +176,8 @@ def kafka_trouble(settings: Settings, error: KafkaException) -> str:
     """One line that explains a Kafka error to a person."""
     detail = error.args[0].str()
     return (
-        f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({detail}): is it up, is"
-        f" SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?{where_settings_are()}"
+        f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({detail}): is "
+        f"it up, is SENSORIUM_KAFKA__BOOTSTRAP_SERVERS right?{where_settings_are()}"
     )
 
 

@@ -40,8 +40,10 @@ _yes = click.option(
 
 @dataclass(frozen=True, slots=True)
 class _ErasureRequest:
-    """What to erase. `what` describes it to people; `logged` describes it in the audit
-    log and names no person.
+    """The choice of messages to erase.
+
+    `what` describes it to people; `logged` describes it in the audit log and names no
+    person.
     """
 
     tenant: TenantId
@@ -155,8 +157,9 @@ def _erase(request: _ErasureRequest, yes: bool, as_json: bool) -> None:
 
 
 def _anything(held: Account, choice: ErasureScope) -> bool:
-    """Whether there is anything to erase. Keys count even without a row, because their
-    messages may be on their way.
+    """True if there is anything to erase.
+
+    Keys count even without a row, because their messages may be on their way.
     """
     return bool(choice.keys) or held.messages > 0
 
@@ -164,8 +167,9 @@ def _anything(held: Account, choice: ErasureScope) -> bool:
 async def _look(
     settings: Settings, request: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """The chosen messages, what is stored of them, and since when a single message is
-    erased already.
+    """The chosen messages, and what is stored of them.
+
+    For a single message, also the time since which it is erased already.
     """
     async with database(settings) as connection:
         choice = await request.choose(connection)
@@ -189,7 +193,8 @@ async def _run(settings: Settings, request: _ErasureRequest, choice: ErasureScop
             return done
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
-            f"{request.what} is not completely erased yet ({error}): run sensorium doctor, then the same command again"
+            f"{request.what} is not completely erased yet ({error}): run sensorium "
+            "doctor, then the same command again"
         ) from None
     finally:
         await store.close()
@@ -215,10 +220,13 @@ def _document(
 def _counts(account: dict[str, int]) -> str:
     rows = account["arrivals"] + account["steps"] + account["aliases"]
     return (
-        f"{counted(account['messages'], 'message')} of {counted(account['conversations'], 'conversation')}, "
-        f"{counted(account['files'], 'file')} of {counted(account['file_bytes'], 'byte')}, "
+        f"{counted(account['messages'], 'message')} of "
+        f"{counted(account['conversations'], 'conversation')}, "
+        f"{counted(account['files'], 'file')} of "
+        f"{counted(account['file_bytes'], 'byte')}, "
         f"{counted(account['model_answers'], 'recorded model answer')}, "
-        f"{counted(account['quarantined'], 'quarantined record')}, {counted(rows, 'other row')}"
+        f"{counted(account['quarantined'], 'quarantined record')}, "
+        f"{counted(rows, 'other row')}"
     )
 
 
@@ -262,8 +270,9 @@ def _remarks(document: dict[str, Any]) -> list[str]:
     account, lines = document["erased"], []
     if account["unfinished"]:
         lines.append(
-            f"{account['unfinished']} of the messages are unfinished: results of their jobs are not stored, "
-            "and a file that a job still stores is deleted by `sensorium sweep` after a day"
+            f"{account['unfinished']} of the messages are unfinished: results of their "
+            "jobs are not stored, and a file that a job still stores is deleted by "
+            "`sensorium sweep` after a day"
         )
     if account["shared_answers"]:
         lines.append(
@@ -271,7 +280,7 @@ def _remarks(document: dict[str, Any]) -> list[str]:
         )
     if document["shared_conversations"]:
         lines.append(
-            "in these conversations with other customers, only this customer's messages are erased: "
-            + ", ".join(document["shared_conversations"][:10])
+            "in these conversations with other customers, only this customer's "
+            "messages are erased: " + ", ".join(document["shared_conversations"][:10])
         )
     return lines

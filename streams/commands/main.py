@@ -56,8 +56,9 @@ COMMANDS: dict[str, str] = {
 
 
 class LazyCommands(click.Group):
-    """Imports a command's module when it is called, so that a role starts without the
-    libraries of others.
+    """Imports a command's module when it is called.
+
+    So a role starts without the libraries of others.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -75,9 +76,7 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Prints the one JSON document of --json even if a command fails before it has
-        printed anything.
-        """
+        """Prints the JSON document of --json even if a command fails before printing anything."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:

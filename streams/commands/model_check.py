@@ -1,5 +1,6 @@
-"""Asks each configured model about a tiny picture or a second of sound, and says which
-setting is wrong.
+"""Asks each configured model about a tiny picture or a second of sound.
+
+It says which setting is wrong.
 """
 
 import io
@@ -30,8 +31,9 @@ RATE = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of a check. With `warns` the model works, but a person has to act
-    before it is shut down.
+    """The result of a check.
+
+    With `warns` the model works, but a person has to act before it is shut down.
     """
 
     ok: bool
@@ -49,8 +51,8 @@ async def check_model(
     if key == "none" and server.is_openai:
         return Checked(
             False,
-            f"{server.names['key']} is not set: images and voice notes of tenants without a key of"
-            " their own will fail",
+            f"{server.names['key']} is not set: images and voice notes of tenants "
+            "without a key of their own will fail",
         )
     recipes = (vision_recipes if sense == "vision" else speech_recipes)(tenant, servers)
     probe = _Vision(settings, servers) if sense == "vision" else _Speech(settings, servers)
@@ -100,8 +102,9 @@ async def _assess(
 
 
 async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
-    """The date on which the model that answered is shut down: from the API, else from
-    the table of capabilities.
+    """The date on which the model that answered is shut down.
+
+    It comes from the API, else from the table of capabilities.
     """
     from_table = traits_of(answer.asked).ends
     if traits_of(answer.model).family != traits_of(answer.asked).family:

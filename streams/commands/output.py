@@ -1,5 +1,7 @@
-"""What commands print: with --json one JSON document on stdout, else lines; everything
-else goes to stderr.
+"""The output of commands.
+
+With --json it is one JSON document on stdout, otherwise lines. Everything else goes to
+stderr.
 """
 
 import json
@@ -18,8 +20,9 @@ The text that is shown comes from customers.
 
 
 class Failure(click.ClickException):
-    """An error message for a person. With --json it is the `error` of the document,
-    which may contain more.
+    """An error message for a person.
+
+    With --json it is the `error` of the document, which may contain more.
     """
 
     def __init__(self, message: str, document: dict[str, Any] | None = None) -> None:

@@ -89,7 +89,8 @@ def log(tenant: str | None, since: str | None, limit: int, as_json: bool) -> Non
         {"log": shown},
         as_json,
         [
-            f"{row['at'].isoformat()[:19]}  {row['actor'] or '-':20} {row['tenant_id']:20} {row['action']:20} {row['detail']}"
+            f"{row['at'].isoformat()[:19]}  {row['actor'] or '-':20} "
+            f"{row['tenant_id']:20} {row['action']:20} {row['detail']}"
             for row in shown
         ],
     )
@@ -141,8 +142,8 @@ def list_(
 
 def _attachment_line(one: dict[str, Any]) -> str:
     line = (
-        f"{one['received_at']:%Y-%m-%d %H:%M:%S}  {one['type']:9} {one['reason'] or '-':22} "
-        f"{one['message_key']} [{one['index']}]"
+        f"{one['received_at']:%Y-%m-%d %H:%M:%S}  {one['type']:9} "
+        f"{one['reason'] or '-':22} {one['message_key']} [{one['index']}]"
     )
     if one["cause"] is None:
         return line

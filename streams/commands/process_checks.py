@@ -8,8 +8,9 @@ from streams.local.lifecycle import status, supervisor_of
 
 
 def process_findings() -> list[CheckResult]:
-    """Returns one result, or none if nothing was started here, because other programs
-    then run the roles.
+    """Returns one result, or none if nothing was started here.
+
+    Other programs run the roles then.
     """
     home = home_at(home_folder())
     return [finding_of(home)] if home.state_file.exists() else []

@@ -94,8 +94,9 @@ async def _found(settings: Settings, chosen: _RecordFilter, limit: int | None) -
 
 
 async def _whole(settings: Settings, rows: list[Any]) -> list[Any]:
-    """Reads the rows with their bytes, which `_found` leaves out because there may be
-    many and large ones.
+    """Reads the rows with their bytes.
+
+    `_found` leaves the bytes out, because there may be many and large ones.
     """
     columns = [[row[name] for row in rows] for name in PLACE_COLUMNS]
     async with database(settings) as connection:
@@ -170,8 +171,9 @@ def show(place: str, as_json: bool) -> None:
 
 
 def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The lines of a document for a person: nested fields are indented, and the bytes are left to
-    --json.
+    """The lines of a document for a person.
+
+    Nested fields are indented. The bytes are only in --json.
     """
     for name, value in document.items():
         if isinstance(value, dict):
@@ -243,11 +245,11 @@ def _require_choice(
 @yes_option
 @as_json_option
 def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Processes quarantined records again, after a fix: one PLACE, or those that the
-    options choose.
+    """Processes quarantined records again after a fix.
 
-    Prints the plan, and asks if it runs in a terminal. Records that were tried three
-    times are left out, unless their PLACE is given.
+    They are one PLACE, or those that the options choose. Prints the plan, and asks if
+    it runs in a terminal. Records that were tried three times are left out, unless
+    their PLACE is given.
     """
     tenant, place = chosen["tenant"], chosen["place"]
     _require_choice(place, tenant, chosen["stage"], chosen["reason"], chosen["everything"])
@@ -288,11 +290,13 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         note(_refusal(counted))
     if stays["set_aside"]:
         note(
-            f"{stays['set_aside']} were tried three times and are set aside: give the PLACE of one to try it again"
+            f"{stays['set_aside']} were tried three times and are set aside: give the "
+            "PLACE of one to try it again"
         )
     if stays["job"]:
         note(
-            f"{stays['job']} are jobs whose message is closed: sensorium replay attachments --reason quarantined"
+            f"{stays['job']} are jobs whose message is closed: sensorium replay "
+            "attachments --reason quarantined"
         )
 
 
@@ -310,7 +314,7 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
 
 
 def _outcome_lines(done: dict[str, Any]) -> Iterator[str]:
-    """What became of the records, and where to look for the rest."""
+    """The outcome for the records, and where to look for the rest."""
     meaning = {
         "written": "are rows now",
         "quarantined": "were refused again: sensorium quarantine list",
@@ -350,8 +354,10 @@ async def _outcomes(
 
 
 def _refusal(counted: Counted) -> str:
-    """The message about records that cannot be replayed. The sink also reads receipts,
-    and a refused receipt must not be written among messages.
+    """The message about records that cannot be replayed.
+
+    The sink also reads receipts, and a refused receipt must not be written among
+    messages.
     """
     refused = [line for line in counted.lines if line.becomes == "refused"]
     others = sum(line.records for line in refused) - 1

@@ -1,5 +1,6 @@
-"""`sensorium recover kafka`: for the case that Kafka was lost and PostgreSQL was not
-(docs/operating.md).
+"""`sensorium recover kafka`: continues after a loss of Kafka but not of PostgreSQL.
+
+See docs/operating.md.
 """
 
 from collections.abc import AsyncIterator
@@ -58,7 +59,8 @@ async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
             lost = await recovery.lost()
             if not lost.topics:
                 raise click.ClickException(
-                    "Kafka still has the topics of PostgreSQL's positions: there is nothing to recover"
+                    "Kafka still has the topics of PostgreSQL's positions: there is "
+                    "nothing to recover"
                 )
             document = _kafka_document(lost)
             if not yes:
@@ -74,7 +76,8 @@ async def _kafka(settings: Settings, yes: bool) -> dict[str, Any]:
             return document
     except KafkaException as error:
         raise click.ClickException(
-            f"{kafka_trouble(settings, error)} If a topic is missing: sensorium topics apply. Then run the same command again"
+            f"{kafka_trouble(settings, error)} If a topic is missing: sensorium topics "
+            "apply. Then run the same command again"
         ) from None
 
 
@@ -124,5 +127,6 @@ def _kafka_lines(document: dict[str, Any]) -> list[str]:
     return [
         f"{rows} written to enriched-messages, {opened} opened again",
         f"the sink begins again in {topics}",
-        "lost with Kafka: raw records that were accepted and not read yet; providers do not send them again by themselves",
+        "lost with Kafka: raw records that were accepted and not read yet; providers "
+        "do not send them again by themselves",
     ]

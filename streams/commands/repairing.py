@@ -1,5 +1,6 @@
-"""Runs a repair from the command line: prints the plan, asks, applies it here with
-progress, and reports.
+"""Runs a repair from the command line.
+
+It prints the plan, asks, applies the plan here with progress, and reports.
 
 It is the same kind of plan as in the console: others see it there and may stop it, and
 a console finishes what a killed command began.
@@ -80,7 +81,7 @@ class AppliedRepair:
 
 
 def _is_terminal() -> bool:
-    """Whether a person can answer."""
+    """True if a person can answer."""
     return sys.stdin.isatty()
 
 
@@ -151,9 +152,10 @@ class RepairCommand:
             other, may_continue = error.args[1:]
             if not may_continue:
                 raise click.ClickException(
-                    f"{other} is under way for these records: wait for it, or end it by"
-                    f" sensorium repairs cancel {other}. If its command was killed, a console"
-                    " continues it within a minute, and so does this command when it is repeated"
+                    f"{other} is under way for these records: wait for it, or end it "
+                    f"by sensorium repairs cancel {other}. If its command was killed, "
+                    "a console continues it within a minute, and so does this command "
+                    "when it is repeated"
                 ) from None
             note(f"continues {other}, which was interrupted")
             repair_id = other

@@ -1,5 +1,6 @@
-"""`sensorium repairs list | cancel`: plans and repairs, including those that were begun
-in the console.
+"""`sensorium repairs list | cancel`: plans and repairs.
+
+They include those that were begun in the console.
 """
 
 from typing import Any

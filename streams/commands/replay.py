@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from schemas.keys import TenantId
 from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import UNNAMED, Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
 from storage.postgres.sql import queries
@@ -19,6 +19,7 @@ from streams.commands.environment import (
     command_settings,
     database,
     kafka_answers,
+    kafka_trouble,
     moment,
     run_command,
 )
@@ -32,6 +33,7 @@ from streams.commands.repairing import (
     yes_option,
 )
 from streams.repair.raw import OffsetRange, RawReader, left_of, position_of, span_of
+from streams.repair.topic_sets import set_in_use_instead
 
 _WHOLE_RANGE_SECONDS = float("inf")
 
@@ -72,7 +74,8 @@ def _spans(arguments: tuple[str, ...], partitions: int) -> list[OffsetRange]:
 def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Processes raw records again, for instance after a new prompt, a new model or a fixed bug.
 
-    Prints the plan, and asks if it runs in a terminal.
+    Prints the plan, and asks if it runs in a terminal. Of several sets of topics it reads
+    and writes the one that SENSORIUM_NAMESPACE names.
     """
     offsets, tenant = chosen["offsets"], chosen["tenant"]
     if bool(offsets) == bool(chosen["since"]) or (offsets and chosen["until"]):
@@ -82,6 +85,8 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
     kafka_answers(settings)
+    if not dry_run:
+        _refuse_a_set_that_nobody_reads(settings)
     spans = _held_by_the_log(settings, requested) if begin is None else []
     choice = RepairChoice(spans=tuple(map(str, spans)), since=begin, until=end)
     request = request_of("raw", tenant, choice, rate)
@@ -107,6 +112,21 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
             f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
         ],
     )
+
+
+def _refuse_a_set_that_nobody_reads(settings: Settings) -> None:
+    """After a change of the partitions, dedupe of the earlier set has ended for good."""
+    try:
+        instead = set_in_use_instead(settings)
+    except KafkaException as error:
+        raise click.ClickException(kafka_trouble(settings, error)) from None
+    if instead is not None:
+        own = settings.namespace or UNNAMED
+        raise click.ClickException(
+            f"dedupe of the set of topics {own} does not run, and that of {instead.title} does: what"
+            f" is written to {own} would be read by nobody. Raw records can be replayed only in the"
+            f" set that is in use: {instead.environment}"
+        )
 
 
 def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[OffsetRange]:
@@ -136,8 +156,9 @@ def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[O
 
 
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
-    """Prints how many records of which tenants a replay would write, and what the
-    models' answers about them have cost.
+    """Prints how many records of each tenant a replay would write.
+
+    It also prints what the models' answers about them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -262,8 +283,8 @@ def _note_what_stays(
         note(f"{stays['set_aside']} were tried three times and are set aside")
     if stays["gone"]:
         note(
-            f"{stays['gone']} cannot be retried: the provider no longer has the file; ask the"
-            " sender to send it again (--with-gone tries all the same)"
+            f"{stays['gone']} cannot be retried: the provider no longer has the file; "
+            "ask the sender to send it again (--with-gone tries all the same)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")

@@ -28,8 +28,9 @@ def _settings(role: str) -> Settings:
 
 
 def _run(role: str, module: str) -> None:
-    """Runs the role on uvloop. An error that it raises ends the process with one line
-    that says why.
+    """Runs the role on uvloop.
+
+    An error that it raises ends the process with one line that says why.
     """
     import uvloop
 

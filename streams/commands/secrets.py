@@ -43,8 +43,9 @@ def reseal_(dry_run: bool, as_json: bool) -> None:
     if done.unreadable:
         names = ", ".join(f"{table} {name}" for table, _, name in done.unreadable[:10])
         raise Failure(
-            f"{done.resealed} resealed, {len(done.unreadable)} cannot be opened with any key of "
-            f"SENSORIUM_SECRETS__KEY and stay as they are ({names}): add the key they were sealed with after the others, and repeat",
+            f"{done.resealed} resealed, {len(done.unreadable)} cannot be opened with "
+            f"any key of SENSORIUM_SECRETS__KEY and stay as they are ({names}): add "
+            "the key they were sealed with after the others, and repeat",
             document,
         )
     verb = "would be resealed" if dry_run else "resealed"

@@ -94,7 +94,8 @@ class _SendOptions:
         traits = traits_of(self.provider)
         if traits.conversation_is_customer and self.customer and self.conversation:
             raise click.UsageError(
-                f"{traits.title} has one conversation per customer: give either --from or --conversation"
+                f"{traits.title} has one conversation per customer: give either --from "
+                "or --conversation"
             )
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
@@ -166,11 +167,10 @@ class _SendOptions:
 @as_json_option
 @click.pass_context
 def send(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Sends a message as PROVIDER would: signed, with its file behind a link. `chat`
-    posts to /chat.
+    """Sends a message as PROVIDER would: signed, with its file behind a link.
 
-    The message key is printed as soon as the message is accepted. A file is then served
-    until it has been fetched.
+    `chat` posts to /chat. The message key is printed as soon as the message is
+    accepted. A file is then served until it has been fetched.
     """
     options_ = _SendOptions(**options)
     options_.check()
@@ -218,8 +218,9 @@ def _not_of(kind: str, path: Path) -> str | None:
 
 @contextmanager
 def _served(options: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable[[], bool]]]:
-    """Serves the file while the block runs. Yields its link and a function that waits
-    until it was fetched.
+    """Serves the file while the block runs.
+
+    Yields its link and a function that waits until it was fetched.
     """
     path = options.file
     if path is None:
@@ -234,7 +235,8 @@ def _served(options: _SendOptions) -> Iterator[tuple[SampleFile | None, Callable
             yield file, lambda: fetched.wait(options.serve_seconds + options.slow)
     except OSError as error:
         raise click.ClickException(
-            f"the file cannot be served from port {port} ({error}): is a demo or another send running?"
+            f"the file cannot be served from port {port} ({error}): is a demo or "
+            "another send running?"
         ) from None
 
 
@@ -252,7 +254,8 @@ def _deliver(sample: Sample, options: _SendOptions) -> tuple[str, list[int]]:
     receiver = command_settings().receiver.url.rstrip("/")
     if not receiver:
         raise click.ClickException(
-            "SENSORIUM_RECEIVER__URL must be the receiver's URL; `sensorium up` writes it to var/sensorium.env"
+            "SENSORIUM_RECEIVER__URL must be the receiver's URL; `sensorium up` writes "
+            "it to var/sensorium.env"
         )
     settings = command_settings()
     if sample.provider == "chat":
@@ -260,8 +263,9 @@ def _deliver(sample: Sample, options: _SendOptions) -> tuple[str, list[int]]:
     endpoint = run_command(lambda: _endpoint(settings, options.tenant, sample.provider))
     if endpoint.awaits_secret:
         raise click.ClickException(
-            f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for it: sensorium endpoints secret "
-            f"{endpoint.endpoint_id} --set SECRET (any secret will do for a test)"
+            f"{endpoint.endpoint_id} has no secret yet, so nothing can be signed for "
+            f"it: sensorium endpoints secret {endpoint.endpoint_id} --set SECRET (any "
+            "secret will do for a test)"
         )
     url = f"{receiver}/webhooks/{sample.provider}/{endpoint.token}"
     secret = endpoint.secrets[0] if endpoint.secrets else None
@@ -286,8 +290,9 @@ def _delivered(receiver: str, times: int, once: Callable[[], int]) -> list[int]:
 async def _with_key(
     settings: Settings, sample: Sample, options: _SendOptions, receiver: str
 ) -> tuple[str, list[int]]:
-    """Sends with a new key for this one call, because existing keys of the tenant
-    cannot be read back.
+    """Sends with a new key for this one call.
+
+    Existing keys of the tenant cannot be read back.
     """
     async with _tenancy(settings) as tenancy:
         key = await tenancy.add_key(options.tenant, "chat", KEY_NAME)

@@ -24,8 +24,9 @@ LOOK_SECONDS = 2.0
 """The time between two readings, in which a healthy worker makes progress."""
 SLOW_SECONDS = 5.0
 MOST_READ = 50
-"""Offsets to read of a partition: enough to find its first unread record after
-transaction markers.
+"""The offsets to read of a partition.
+
+They are enough to find its first unread record after transaction markers.
 """
 MOST_NAMED = 3
 _SECONDS = 8.0
@@ -74,8 +75,10 @@ def finding_of(
     waiting_seconds: float,
     now: float,
 ) -> CheckResult:
-    """Judges one stage. `before` is its backlog a moment ago: a record that was unread
-    then and still is shows that the stage does not progress.
+    """Judges one stage.
+
+    `before` is its backlog a moment ago: a record that was unread then and still is
+    shows that the stage does not progress.
     """
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
@@ -94,8 +97,9 @@ def finding_of(
         return CheckResult(
             stage,
             False,
-            f"it makes no progress: {counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s."
-            " Is its process frozen or stopped (sensorium status)? See its log",
+            f"it makes no progress: {counted(backlog.unread, 'unread record')}, the "
+            f"oldest for {age:.0f} s. Is its process frozen or stopped (sensorium "
+            "status)? See its log",
         )
     text = f"{counted(workers, 'worker')}, {_amount(backlog)}"
     age = 0.0 if backlog.oldest_at is None else now - backlog.oldest_at

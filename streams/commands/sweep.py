@@ -47,11 +47,13 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         swept = run_command(work)
     except Behind as error:
         raise click.ClickException(
-            f"nothing was deleted: {error}. Rows that refer to a file may still come: start it, or wait, and try again"
+            f"nothing was deleted: {error}. Rows that refer to a file may still come: "
+            "start it, or wait, and try again"
         ) from None
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
-            f"{error}: sweep needs Kafka, Postgres and the object store; sensorium doctor says which does not answer"
+            f"{error}: sweep needs Kafka, Postgres and the object store; sensorium "
+            "doctor says which does not answer"
         ) from None
     undecided = sorted(swept.undecided)
     document = {
@@ -65,7 +67,8 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
     ]
     lines += (
         [
-            f"kept, because a quarantined record or an unfinished job may refer to a file: {', '.join(undecided)}"
+            "kept, because a quarantined record or an unfinished job may refer to a "
+            f"file: {', '.join(undecided)}"
         ]
         if undecided
         else []

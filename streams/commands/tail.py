@@ -100,7 +100,8 @@ def _messages(settings: Settings, from_beginning: bool, until_end: bool) -> Iter
             ]
         )
         note(
-            f"reading {topic}, {len(ends)} partitions; {'to their end' if until_end else 'Ctrl-C ends'}"
+            f"reading {topic}, {len(ends)} partitions; "
+            f"{'to their end' if until_end else 'Ctrl-C ends'}"
         )
         unread = {partition for partition, end in ends.items() if end > 0} if until_end else {-1}
         while unread:

@@ -24,8 +24,9 @@ from streams.repair.removal import Deleted, Removal
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_option
 def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
-    """Removes a tenant: its keys and webhooks end at once, and its data is deleted unless
-    --keep-data.
+    """Removes a tenant.
+
+    Its keys and webhooks end at once, and its data is deleted unless --keep-data.
 
     If it fails, call it again: it then deletes what was left, for instance because a
     server was unavailable.
@@ -53,7 +54,7 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
 
 
 def holdings_text(holds: dict[str, int]) -> str:
-    """How much is stored for a tenant, as text for a person."""
+    """The amount that is stored for a tenant, as text for a person."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
         f"{counted(holds['keys'], 'key')}, {counted(holds['endpoints'], 'endpoint')}, "
@@ -102,8 +103,9 @@ async def _remove(
             return ended, deleted
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
-            f"the credentials of {name} have ended, but its data is not completely deleted yet ({error}): "
-            f"run sensorium doctor, then sensorium tenants remove {name} again"
+            f"the credentials of {name} have ended, but its data is not completely "
+            f"deleted yet ({error}): run sensorium doctor, then sensorium tenants "
+            f"remove {name} again"
         ) from None
     finally:
         await store.close()
@@ -125,7 +127,8 @@ def _lines(name: str, document: dict[str, Any]) -> list[str]:
     if deleted is None:
         return [
             *lines,
-            "its rows and files are kept: sensorium tenants remove without --keep-data deletes them",
+            "its rows and files are kept: sensorium tenants remove without "
+            "--keep-data deletes them",
         ]
     lines += [
         f"deleted: {counted(deleted['messages'], 'message')}, {counted(deleted['rows'], 'other row')}, "

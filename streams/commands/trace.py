@@ -59,7 +59,8 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
     if traced["message"] is None:
         require_tenant(settings, owner)
         raise click.ClickException(
-            "there is no row for this message: is the sink behind (sensorium status), or is it in quarantine (sensorium quarantine list)?"
+            "there is no row for this message: is the sink behind (sensorium status), "
+            "or is it in quarantine (sensorium quarantine list)?"
         )
     emit(traced, as_json, _lines(traced))
 
@@ -82,11 +83,13 @@ async def _found(
 def _lines(traced: dict[str, Any]) -> list[str]:
     message = traced["message"]
     lines = [
-        f"{message['kind']} in {message['conversation_id']}: {message['status']}, version {message['version']}",
+        f"{message['kind']} in {message['conversation_id']}: {message['status']}, "
+        f"version {message['version']}",
         f"  {message['message_key']}, in logs {log_digest(message['message_key'])}",
     ]
     lines += [
-        f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} {s['topic']}[{s['partition']}]@{s['offset']}"
+        f"  {s['at'].isoformat()}  {s['stage']:12} {s['outcome']:28} "
+        f"{s['topic']}[{s['partition']}]@{s['offset']}"
         for s in traced["steps"]
     ]
     lines += [
@@ -95,14 +98,16 @@ def _lines(traced: dict[str, Any]) -> list[str]:
     if traced["redoing_version"] is not None:
         generation = traced["redoing_version"] // 1000
         lines.append(
-            f"  is being redone (generation {generation}); the row does not change until that is finished"
+            f"  is being redone (generation {generation}); the row does not change "
+            "until that is finished"
         )
     return lines + [f"  {line_of(wait)}" for wait in traced["jobs"]]
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:
-    """What became of the attachment, and which model answered. A model of this machine
-    is marked, because its answers are worth less.
+    """The outcome of the attachment, and the model that answered.
+
+    A model of this machine is marked, because its answers are worth less.
     """
     reason = f": {attachment['reason']}" if attachment.get("reason") else ""
     model = attachment.get("model")
@@ -126,8 +131,9 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this digest. The database cannot compute
-    digests, so all keys are read.
+    """The key of the tenant's message with this digest.
+
+    The database cannot compute digests, so all keys are read.
     """
     after = ""
     while rows := await pool.fetch(

@@ -166,7 +166,8 @@ async def portal_token(people: People, tenant: str) -> str:
     await people.set_role(tenant, person_id, "reader")
     if await people.roles(person_id) != {tenant: "reader"}:
         raise PeopleError(
-            f"{name} has roles beyond this tenant, and a portal is for it only: sensorium users remove {name}"
+            f"{name} has roles beyond this tenant, and a portal is for it only: "
+            f"sensorium users remove {name}"
         )
     await people.note(tenant, "", "portal_link_made", name)
     return await people.add_link(person_id, PORTAL_SECONDS)

@@ -58,7 +58,10 @@ def _untried(index: int, stage: str, held: Sequence[Any]) -> dict[str, Any]:
 
 
 def holds(cause: str) -> bool:
-    """Whether such trouble may hold all jobs of a tenant, because it concerns their model or key."""
+    """True if such trouble may hold all jobs of a tenant.
+
+    It concerns their model or key then.
+    """
     return cause.startswith("model_")
 
 

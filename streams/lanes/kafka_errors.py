@@ -1,4 +1,4 @@
-"""What an error of a Kafka client means for a lane."""
+"""Classifies the errors of Kafka clients for lanes."""
 
 from confluent_kafka import KafkaError, KafkaException
 

@@ -42,12 +42,12 @@ class Home(NamedTuple):
 
     @property
     def declared_file(self) -> Path:
-        """What should run. Written by `up`, read by the supervisor."""
+        """The processes that should run. Written by `up`, read by the supervisor."""
         return self.run / "declared.json"
 
     @property
     def state_file(self) -> Path:
-        """What runs. Written by the supervisor."""
+        """The processes that run. Written by the supervisor."""
         return self.run / "state.json"
 
     @property
@@ -57,10 +57,8 @@ class Home(NamedTuple):
     def make(self) -> None:
         """Creates the folders, closed to other users.
 
-        They contain raw messages, media and secrets.
-
-        If this runs as root, PostgreSQL runs as a user of its own. So two folders may
-        be traversed, but not read.
+        They contain raw messages, media and secrets. If this runs as root, PostgreSQL
+        runs as a user of its own. So two folders may be traversed, but not read.
         """
         for folder, mode in (
             (self.folder, 0o711),

@@ -356,7 +356,7 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """What runs now: the content of state.json, corrected for processes that have ended since."""
+    """The processes and their present states. A process that has ended since is dead."""
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
         if row.state in ("starting", "running") and not _alive(row)

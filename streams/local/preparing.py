@@ -41,7 +41,7 @@ class Preparing(Generic[Made]):
         self._threads.shutdown(wait=kind is not KeyboardInterrupt)
 
     def is_at_hand(self, name: str) -> bool:
-        """Whether it is made now or within half a second."""
+        """True if it is ready now or within half a second."""
         return bool(wait([self._made[name]], timeout=_AT_ONCE_SECONDS).done)
 
     def take(self, name: str) -> Made:

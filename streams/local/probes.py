@@ -36,7 +36,7 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """What one of our model servers reports about its models, one line each.
+    """The models of one of our model servers, as it reports them, one line each.
 
     Empty if it does not answer.
     """

@@ -39,9 +39,8 @@ class Process(NamedTuple):
 def started_at(pid: int) -> str | None:
     """The kernel's start time of a running process, or None if it has ended.
 
-    It is in clock ticks since boot.
-
-    A zombie has ended, although `kill(pid, 0)` succeeds until its parent reaps it.
+    It is in clock ticks since boot. A zombie has ended, although `kill(pid, 0)`
+    succeeds until its parent reaps it.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -140,7 +139,7 @@ def marked(prefix: str) -> Iterator[tuple[Process, str]]:
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:
-    """Whether the process is one of the ancestors or a descendant of one."""
+    """True if the process is one of the ancestors or a descendant of one."""
     while pid > 1:
         if pid in ancestors:
             return True

@@ -114,7 +114,7 @@ BAD_FILES: dict[str, tuple[int, str, bytes]] = {
 
 
 class Served(NamedTuple):
-    """How a file is served: after some seconds, and perhaps as one of BAD_FILES."""
+    """A file to serve, after some seconds, and perhaps as one of BAD_FILES."""
 
     path: Path
     after_seconds: float = 0.0

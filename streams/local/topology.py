@@ -1,4 +1,4 @@
-"""What `sensorium up` runs: the servers, the roles, and the settings that they share."""
+"""The servers and roles that `sensorium up` runs, and their common settings."""
 
 import hashlib
 import sys
@@ -128,9 +128,8 @@ def servers(
 ) -> dict[str, Callable[[], Declared]]:
     """Returns, by name, the function that makes each server ready to start.
 
-    It fetches parts and creates folders.
-
-    That may take minutes. A server that the settings place elsewhere is not run here.
+    It fetches parts and creates folders. That may take minutes. A server that the
+    settings place elsewhere is not run here.
     """
     return {
         "kafka": lambda: _kafka(home, settings, ports, say),

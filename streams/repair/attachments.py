@@ -1,5 +1,7 @@
-"""Redoes failed attachments: opens the message again from its row, under a new
-generation, with jobs only for what failed.
+"""Redoes failed attachments.
+
+It opens the message again from its row, under a new generation, with jobs only for what
+failed.
 """
 
 from collections.abc import Callable
@@ -37,10 +39,10 @@ async def item_for(
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
-    """Returns the records that open the message again. Their mark is the number of
-    attachments that are redone.
+    """Returns the records that open the message again.
 
-    The item is empty if no attachment has a file or a URL.
+    Their mark is the number of attachments that are redone. The item is empty if no
+    attachment has a file or a URL.
     """
     steps, aliases = await context_of(connection, row)
     message = snapshot(row, encoding.names.object_prefix, steps, aliases, redo, generation)

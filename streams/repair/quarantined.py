@@ -14,8 +14,9 @@ from streams.lanes.transactions import Write
 from streams.repair.superseded import parted
 
 PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
-"""Identifies a quarantined record. A topic that was created again has the same offsets
-under another id.
+"""Identifies a quarantined record.
+
+A topic that was created again has the same offsets under another id.
 """
 REPLAYABLE: dict[str, TopicName] = {
     "dedupe": "raw-messages",
@@ -33,10 +34,10 @@ not be written among messages.
 async def read_whole(
     connection: "asyncpg.Connection[asyncpg.Record]", places: Sequence[Sequence[str | int]]
 ) -> tuple[list[Any], list[Any]]:
-    """Reads the rows with their bytes, and separately those whose message has a newer
-    version as its row.
+    """Reads the rows with their bytes.
 
-    The latter are not written again.
+    Rows whose message has a newer version as its row are returned separately, because
+    they are not written again.
     """
     columns = [list(column) for column in zip(*places, strict=True)]
     rows = await connection.fetch(queries("repair")["quarantined_whole"], *columns)

@@ -41,8 +41,9 @@ class OffsetRange:
 
 
 def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """Returns the ranges in order, without empty ones and overlaps, so that no record
-    is sent twice.
+    """Returns the ranges in order, without empty ones and overlaps.
+
+    So no record is sent twice.
     """
     merged_spans: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
@@ -109,8 +110,9 @@ class RawReader:
         return self._partitions
 
     def held(self) -> dict[int, OffsetRange]:
-        """Returns, by partition, the range that the topic still has. Asks the brokers
-        once per partition.
+        """Returns, by partition, the range that the topic still has.
+
+        Asks the brokers once per partition.
         """
         bounds = self._reader.bounds(self._topic)
         return {partition: OffsetRange(partition, *pair) for partition, pair in bounds.items()}

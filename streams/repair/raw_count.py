@@ -1,5 +1,6 @@
-"""Counts raw records for a plan: how many per tenant, and what the models' answers
-about them have cost.
+"""Counts the raw records of each tenant for a plan.
+
+It also adds up what the models' answers about them have cost.
 """
 
 import contextlib
@@ -26,8 +27,9 @@ from storage.waiting import Deadline
 from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 
 COUNTING_SECONDS = 20.0
-"""The limit of the reading before the plan is shown. Of a longer range the offsets give
-the largest possible number of records.
+"""The limit of the reading before the plan is shown.
+
+Of a longer range the offsets give the largest possible number of records.
 """
 KEYS_AT_ONCE = 5_000
 
@@ -64,8 +66,9 @@ async def count_raw(
 
 
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
-    """The parts of the chosen ranges that the topic still has, each record once. Raises
-    RepairError.
+    """The parts of the chosen ranges that the topic still has, each record once.
+
+    Raises RepairError.
     """
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)

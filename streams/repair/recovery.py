@@ -27,8 +27,9 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Topics in which the sink's position is impossible: the topic was created again,
-    or ends before it.
+    """Topics in which the sink's position is impossible.
+
+    Such a topic was created again, or ends before the position.
     """
 
     topics: tuple[str, ...]
@@ -86,8 +87,9 @@ class Recovery:
             yield Item([self._written(again)], count)
 
     async def reopened(self, generation: int) -> AsyncIterator[Item[int]]:
-        """Yields records that open every unfinished message again, with jobs for its
-        pending attachments.
+        """Yields records that open every unfinished message again.
+
+        They have jobs for its pending attachments.
         """
         count = 0
         async for row in self._rows("pending"):

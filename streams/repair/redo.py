@@ -128,8 +128,9 @@ class KafkaOpened:
     async def _files(
         self, connection: "asyncpg.Connection[asyncpg.Record]", intent: Intent
     ) -> Prepared:
-        """Prepares the messages. One without a file or a URL to try is passed over and
-        does not count as tried.
+        """Prepares the messages.
+
+        One without a file or a URL to try is passed over and does not count as tried.
         """
         tenants, keys = [one[0] for one in intent.items], [one[1] for one in intent.items]
         rows = await connection.fetch(
@@ -167,8 +168,9 @@ class KafkaOpened:
 
 
 class _RawSource:
-    """Reads the ranges of a repair from its position, in portions bounded in records,
-    bytes and time. Blocks.
+    """Reads the ranges of a repair from its position, in portions. Blocks.
+
+    A portion is bounded in records, bytes and time.
     """
 
     def __init__(self, settings: Settings, held: HeldRepair, erased: Erased) -> None:
@@ -191,8 +193,9 @@ class _RawSource:
         return Intent(held.portion + 1, (), count, held.done_at, after, redone=count)
 
     def writes_up_to(self, intent: Intent) -> list[Write]:
-        """The writes of the portion that was just read, or reads the portion that
-        another process left.
+        """Returns the writes of the portion that was just read.
+
+        Otherwise it reads the portion that another process left.
         """
         if not self._collected:
             done, last = position_of(self._held.done_key), position_of(intent.after_key)
@@ -228,10 +231,9 @@ async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
 
 
 async def in_kafka(call: Callable[[], T]) -> T:
-    """Runs the call in a thread and waits for its end, so that a cancelled task leaves
-    no open transaction.
+    """Runs the call in a thread and waits for its end.
 
-    Raises Unavailable.
+    So a cancelled task leaves no open transaction. Raises Unavailable.
     """
     running: Awaitable[T] = asyncio.to_thread(call)
     task = asyncio.ensure_future(running)

@@ -13,10 +13,10 @@ from storage.postgres.sql import queries
 async def parted(
     connection: "asyncpg.Connection[asyncpg.Record]", rows: list[Any]
 ) -> tuple[list[Any], list[Any]]:
-    """Splits quarantined rows into those that may be written again, and those whose
-    message has a newer version as its row.
+    """Splits quarantined rows into those that may be written again, and the others.
 
-    At the end of the compacted topic, an old version would be the one that compaction keeps.
+    The message of the others has a newer version as its row. At the end of the
+    compacted topic, an old version would be the one that compaction keeps.
     """
     messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
     overtaken = await connection.fetch(

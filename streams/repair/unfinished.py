@@ -1,8 +1,8 @@
-"""Finds unfinished jobs of store_media, each of which may have stored a file that no
-record refers to yet.
+"""Finds unfinished jobs of store_media.
 
-A job may wait at the gate of a stopped stage, be in flight, or wait for a retry. Its
-entry is in the stage's changelog even if no worker runs.
+Each may have stored a file that no record refers to yet. A job may wait at the gate of
+a stopped stage, be in flight, or wait for a retry. Its entry is in the stage's
+changelog even if no worker runs.
 """
 
 from datetime import datetime
@@ -14,10 +14,10 @@ from streams.lanes.entries import changelog_of, decode_entry
 
 
 def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
-    """The tenants with an unfinished job that was admitted before the moment. A later
-    job has stored no file before it. Blocks.
+    """The tenants with an unfinished job that was admitted before the moment.
 
-    Raises UnknownVersion if a newer program admitted one.
+    A later job has stored no file before it. Blocks. Raises UnknownVersion if a newer
+    program admitted one.
     """
     topic = changelog_of(names, "store_media")
     reader = TopicReader(settings, names.group("sweep"))

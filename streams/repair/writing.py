@@ -51,7 +51,7 @@ LIMITS = PortionLimits()
 
 @dataclass(slots=True)
 class Portion(Generic[M]):
-    """What one transaction committed: everything up to the item with this mark."""
+    """The part that one transaction committed: everything up to the item with this mark."""
 
     records: int
     mark: M
@@ -60,11 +60,10 @@ class Portion(Generic[M]):
 def committed_portions(
     settings: Kafka, names: Names, items: Iterable[Item[M]], limits: PortionLimits = LIMITS
 ) -> Iterator[Portion[M]]:
-    """Writes the items in order, in one transaction after another, and yields each
-    portion after its commit.
+    """Writes the items in order, in successive transactions.
 
-    Raises KafkaException, or what `items` raises. A portion that was not yielded was
-    not committed, or its outcome is unknown.
+    It yields each portion after its commit. Raises KafkaException, or what `items`
+    raises. A portion that was not yielded was not committed, or its outcome is unknown.
     """
     waiting = iter(items)
     collected = collect(waiting, limits)
@@ -82,8 +81,10 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair. Each is committed together with its number, as the
-    offset of a consumer group of the repair's own.
+    """The portions of one repair.
+
+    Each is committed together with its number, as the offset of a consumer group of the
+    repair's own.
 
     Opening it fences whoever wrote the repair's portions before, and aborts their open
     transaction. Every call blocks, and raises KafkaException.

@@ -88,10 +88,8 @@ class RoleServer(uvicorn.Server):
 def connections_allowed() -> int:
     """The number of connections that the limit of open files allows.
 
-    The limit is first raised as far as possible.
-
-    Some files are reserved, because at the limit neither a connection nor Kafka nor
-    Postgres could be served.
+    The limit is first raised as far as possible. Some files are reserved, because at
+    the limit neither a connection nor Kafka nor Postgres could be served.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)

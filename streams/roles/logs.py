@@ -31,12 +31,10 @@ _NOISY = (
 
 
 def configure_logs(settings: LogSettings, role: str) -> None:
-    """Sends all logs through one handler.
+    """Sends all logs through one handler: structlog's, the standard library's, and warnings.
 
-    These are structlog's, those of the standard library's loggers, warnings and
-    uncaught exceptions.
-
-    Message keys are shown only at level debug (streams/roles/redaction.py).
+    Uncaught exceptions are sent there too. Message keys are shown only at level debug
+    (streams/roles/redaction.py).
     """
     show_keys = settings.level.lower() == "debug"
 

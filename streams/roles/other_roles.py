@@ -1,4 +1,7 @@
-"""What the console's pages know of the other roles, and a sample through the real receiver."""
+"""Connects the console's pages with the other roles.
+
+The pages can also send a sample through the real receiver.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +37,7 @@ TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
 """A version is written within this of the moment of its last step, unless assemble is behind."""
 MOST_LOOKED = 50_000
-"""So many records of a partition are looked at for the versions of one message."""
+"""At most this many records of a partition are searched for the versions of a message."""
 
 
 def other_roles_of(settings: Settings) -> OtherRoles:
@@ -80,7 +83,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
 
 
 async def _read(reading: Callable[..., T], *arguments: object) -> T:
-    """What `reading` returns, in a thread.
+    """Calls `reading` in a thread and returns its result.
 
     Raises Unavailable if Kafka does not answer.
     """

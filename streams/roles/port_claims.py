@@ -66,9 +66,8 @@ def claim_port(
 ) -> PortClaim:
     """Claims the port for the installation.
 
-    With `ours` the program that listens there is known to be ours.
-
-    Raises PortTaken if another installation claims the port or another program listens on it.
+    With `ours` the program that listens there is known to be ours. Raises PortTaken if
+    another installation claims the port or another program listens on it.
 
     1. Try to take the lock exclusively. If that works, no process has a claim: write our
        installation to the file, and check for programs that do not use claims.
@@ -127,9 +126,8 @@ def _locked(descriptor: int, how: int) -> bool:
 def _file_of(port: int) -> Path:
     """The lock file of a port in this network namespace.
 
-    It is in a folder that only this user can write to.
-
-    Another user cannot share our port, because the kernel refuses SO_REUSEPORT across users.
+    It is in a folder that only this user can write to. Another user cannot share our
+    port, because the kernel refuses SO_REUSEPORT across users.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     parent = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())

@@ -1,12 +1,13 @@
 """uvicorn's HTTP protocol with limits that it does not have.
 
-They concern time, header bytes, pipelined requests and connections.
+They concern time, header bytes, pipelined requests and connections. A connection is
+always in one of five states, each with a time limit:
 
-A connection is always in one of five states, each of which ends by itself: it waits for
-a request head (`head_seconds`, then 408); a request is being answered (the
-application's deadlines); the client does not read the answer (`head_seconds`); the rest
-of a body that was answered early is discarded (`head_seconds`); it is idle (uvicorn's
-keep-alive).
+- It waits for a request head (`head_seconds`, then the answer 408).
+- A request is being answered (the application's deadlines).
+- The client does not read the answer (`head_seconds`).
+- The rest of a body that was answered early is discarded (`head_seconds`).
+- The connection is idle (uvicorn's keep-alive).
 """
 
 import asyncio

@@ -23,12 +23,12 @@ from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.collector import collect_rarely
 from streams.roles.http import connections_allowed, listening_socket, until_told
-from streams.roles.minutes import start_minutes
+from streams.roles.minute_writer import start_minutes
 from streams.roles.port_claims import installation_of
 
 LOOK_SECONDS = 0.25
 START_SECONDS = 3.0
-"""How long to wait for tenants and Kafka before listening.
+"""The longest wait for tenants and Kafka before listening.
 
 Another receiver may share the port, and listening earlier would take requests from it
 only to answer 503. After this time 503 is the right answer.

@@ -1,11 +1,10 @@
 """The role of several receivers at one port: its parent, and the program of a child.
 
-The parent restarts children that died.
-
-The kernel gives each new connection to one of the children (SO_REUSEPORT), so they
-share the load of a machine with several cores. A child is a complete receiver with
-bounds, tenants and a producer of its own. A child that dies is started again. Meanwhile
-the others serve, and report that they are not ready.
+The parent restarts children that died. The kernel gives each new connection to one of
+the children (SO_REUSEPORT), so they share the load of a machine with several cores. A
+child is a complete receiver with bounds, tenants and a producer of its own. A child
+that dies is started again. Meanwhile the others serve, and report that they are not
+ready.
 
 The program of a child is `python -m streams.roles.receive_processes FOLDER INDEX PARENT_PID`.
 """

@@ -1,9 +1,7 @@
 """The stand-in speaks OpenAI's API and reports only what it can measure.
 
-These are sizes, colours and lengths.
-
-It is not a model and says so. It serves trials without a key, and tests, which can make
-it misbehave (`controls=True`).
+These are sizes, colours and lengths. It is not a model and says so. It serves trials
+without a key, and tests, which can make it misbehave (`controls=True`).
 """
 
 import asyncio

@@ -84,14 +84,14 @@ class Child:
         self.last_beat = report["at"]
 
     def was_steady(self, died: float) -> bool:
-        """Whether the child worked for a while.
+        """True if the child worked for a while.
 
         The time until it was ready does not count, because it grows when the brokers are slow.
         """
         return self.ready_at is not None and died - self.ready_at > STEADY_SECONDS
 
     def surely_owned(self, died: float) -> bool:
-        """Whether no other process can own the child's partitions yet."""
+        """True if no other process can own the child's partitions yet."""
         return not self.missed_beats and died - self.last_beat < FENCE_WITHIN_SECONDS
 
 

@@ -49,7 +49,7 @@ class OpenMessage(msgspec.Struct, kw_only=True):
 
     @property
     def is_first_written(self) -> bool:
-        """Whether the topic has the opening version already.
+        """True if the topic already has the version of this opening.
 
         Only dedupe writes it, and only for the first opening of live traffic.
         """
@@ -221,9 +221,8 @@ def _is_same_file(before: Attachment, after: Attachment) -> bool:
 def _fitting(enrichment: Enrichment, state: OpenMessage) -> Enrichment:
     """Cuts the text so that the texts of all attachments fit into the record of the table.
 
-    The record also contains the snapshot.
-
-    The limit depends on the snapshot only, so the order of arrival does not matter.
+    The record also contains the snapshot. The limit depends on the snapshot only, so
+    the order of arrival does not matter.
     """
     if enrichment.text is None:
         return enrichment

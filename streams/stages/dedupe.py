@@ -1,9 +1,8 @@
 """dedupe: the first delivery that is forwarded claims its key.
 
-Every later delivery is a duplicate, in whatever order they arrive.
-
-A later delivery with a file that no earlier one had (the provider sent the message
-before it had the file) opens the message again: docs/decisions/0009.
+Every later delivery is a duplicate, in whatever order they arrive. A later delivery
+with a file that no earlier one had (the provider sent the message before it had the
+file) opens the message again: docs/decisions/0009.
 """
 
 from collections.abc import Callable
@@ -102,9 +101,8 @@ def _opened_again(
 ) -> Forward | Quarantine | None:
     """Forwards a later delivery with a file that no earlier one had.
 
-    It also forwards the text of a message that began empty.
-
-    Returns None if it brings nothing of the kind, or comes after the deletion.
+    It also forwards the text of a message that began empty. Returns None if it brings
+    nothing of the kind, or comes after the deletion.
     """
     if chat.is_deleted or _part_digest(arrival, "deleted") in claimed:
         return None
@@ -162,9 +160,8 @@ def _forward(
 def _version(message: EnrichedMessage, value: bytes | None = None) -> Output:
     """The first version of a message of live traffic.
 
-    dedupe itself writes it to `enriched-messages`.
-
-    `value` is the message in wire format, if it is encoded already.
+    dedupe itself writes it to `enriched-messages`. `value` is the message in wire
+    format, if it is encoded already.
     """
     return Output(
         "enriched-messages", message.message_key, message, 0, message.conversation_id, value

@@ -57,9 +57,9 @@ class CandidateRequest(Protocol):
 class FileGone(StreamsError):
     """The file will not become available.
 
-    `reason` says why, and `cause` is the server's last answer.
-
-    With `try_next_candidate` another candidate request may still return it (after 401 or 403).
+    `reason` says why, and `cause` is the server's last answer. With
+    `try_next_candidate` another candidate request may still return it (after 401 or
+    403).
     """
 
     def __init__(

@@ -25,9 +25,8 @@ from schemas.records import (
 OLD_AFTER = timedelta(days=1)
 """A message this much older than its arrival is an import.
 
-Its files are stored, but no paid model sees them.
-
-Compares two recorded times, so waiting in a backlog does not make a message old.
+Its files are stored, but no paid model sees them. Compares two recorded times, so
+waiting in a backlog does not make a message old.
 """
 AHEAD_AT_MOST = timedelta(days=1)
 """A provider's time that is further than this after the arrival is not used.

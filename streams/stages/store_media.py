@@ -310,7 +310,7 @@ def _next(job: MediaJob, content: ContentType, tenant: TenantSettings) -> tuple[
 
 
 def _is_image(job: MediaJob, content: ContentType) -> bool:
-    """Whether the content is an image.
+    """True if the content is an image.
 
     Unrecognised bytes announced as an image are left to the decoder, which knows more
     formats.

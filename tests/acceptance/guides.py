@@ -134,7 +134,7 @@ class Provider:
             error.close()
             return error.code
 
-    def send_until(self, status: int, body: bytes, seconds: float = 20.0, **more: str) -> None:
+    def send_until(self, status: int, body: bytes, seconds: float = 60.0, **more: str) -> None:
         """Again, as providers do, until the answer is this one: roles know of a change within two seconds."""
         deadline = time.monotonic() + seconds
         while (found := self.send(body, **more)) != status:

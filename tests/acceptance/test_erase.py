@@ -77,7 +77,7 @@ async def test_what_was_erased_stays_away(
     before = await rows_of(connection, "keeps")
     # One more picture, whose model does not answer yet, is on its way while the contact is erased.
     # It answers late: of one that fails, the stage would soon have enough.
-    pipeline.control({"fault": "slow", "seconds": 30})
+    pipeline.control({"fault": "slow", "seconds": 20})
     try:
         late = sent("tarde", picture("erase-late.jpg"))
         assert tenant.post(late) == 200

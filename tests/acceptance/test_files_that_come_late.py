@@ -99,7 +99,7 @@ async def test_a_file_that_comes_with_an_update_is_fetched_and_heard_and_all_bal
         document = await asyncio.to_thread(pipeline.command, *words)
         return bool(document["balanced"])
 
-    await wait_for(balanced, "a balanced audit", 30)
+    await wait_for(balanced, "a balanced audit")
 
 
 async def test_an_answer_to_a_form_is_a_message_of_the_customer(

@@ -49,7 +49,7 @@ async def test_confluents_deserializer_reads_with_the_consoles_registry(
             }
         )
         consumer.subscribe([pipeline.names.topic("enriched-messages")])
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         try:
             while time.monotonic() < deadline:
                 message = consumer.poll(0.5)
@@ -88,7 +88,7 @@ async def test_aiokafka_reads_with_the_schema_files(pipeline: Pipeline, connecti
     )
     await consumer.start()
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             async for message in consumer:
                 if message.key != key.encode():
                     continue

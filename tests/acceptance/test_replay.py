@@ -126,15 +126,26 @@ async def test_a_replay_leaves_a_finished_row_as_it_is_until_its_new_version_is_
         """SELECT partition, "offset" FROM arrivals WHERE tenant_id = 'dead-link'"""
     )
     span = f"{place['partition']}:{place['offset']}-{place['offset']}"
-    done = await asyncio.to_thread(pipeline.command, "replay", "raw", "--offsets", span)
     seen: list[Any] = []
 
-    async def is_redone() -> bool:
+    async def is_redone(version: int) -> bool:
         (row,) = (await tenant.rows(connection)).values()
         seen.append((row["status"], row["version"], row["redoing_version"] is not None))
-        return bool(row["version"] > 1000 * done["generation"])
+        return seen[-1] == ("degraded", before["version"], True) or row["version"] > version
 
-    await wait_for(is_redone, "the replayed message")
-    assert ("degraded", before["version"], True) in seen
+    assert await asyncio.to_thread(pipeline.stop, "store_media") == 0  # it would soon be redone
+    try:
+        done = await asyncio.to_thread(pipeline.command, "replay", "raw", "--offsets", span)
+        await wait_for(lambda: is_redone(before["version"]), "the message is being redone")
+        assert seen[-1] == ("degraded", before["version"], True)
+    finally:
+        pipeline.start("store_media")
+
+    async def is_done() -> bool:
+        await is_redone(0)
+        return bool(seen[-1][1] > 1000 * done["generation"])
+
+    await wait_for(is_done, "the replayed message")
+    await asyncio.to_thread(pipeline.wait_ready, "store_media")
     assert {status for status, _, _ in seen} == {"degraded"}
     assert seen[-1][2] is False

@@ -2,35 +2,20 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from streams.local.samples import ycloud
 from tests.pipeline import Pipeline, Tenant, wait_for
+from tests.quick_commands import run_quickly
 
 pytestmark = pytest.mark.last(1)
 
 
 def audit(pipeline: Pipeline, *words: str) -> Any:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "streams.commands.main",
-            "audit",
-            "--json",
-            "--stuck-seconds",
-            "1",
-            *words,
-        ],
-        env=pipeline.environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    audit = ["audit", "--json", "--stuck-seconds", "1", *words]
+    done = run_quickly(audit, pipeline.environment(), 120)
     assert done.returncode in (0, 1), done.stderr
     document = json.loads(done.stdout)
     assert document["balanced"] == (done.returncode == 0)
@@ -56,7 +41,7 @@ async def test_after_all_kills_and_replays_everything_balances(
         return bool(seen[0]["balanced"])
 
     try:
-        await wait_for(balanced, "a balanced audit", 30)
+        await wait_for(balanced, "a balanced audit")
     except AssertionError:
         raise AssertionError(json.dumps(seen[0]["findings"][:20], indent=1)) from None
     totals = seen[0]["totals"]

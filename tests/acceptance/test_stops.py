@@ -37,7 +37,7 @@ async def test_a_body_that_kills_its_reader_is_set_aside_unread_and_its_neighbou
                 await quarantined(connection, tenant.name)
             )
 
-        await wait_for(all_settled, "the neighbours' rows and the killer in quarantine", 90)
+        await wait_for(all_settled, "the neighbours' rows and the killer in quarantine", 120)
         assert await quarantined(connection, tenant.name) == [("dedupe", "process_killer")]
         assert set(await tenant.rows(connection)) == {sample.key(tenant.name) for sample in sent}
         deaths = [
@@ -52,7 +52,7 @@ async def test_a_body_that_kills_its_reader_is_set_aside_unread_and_its_neighbou
 
 def metric(pipeline: Pipeline, role: str, name: str) -> float:
     with urllib.request.urlopen(
-        f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=5
+        f"http://127.0.0.1:{pipeline.ports[role]}/metrics", timeout=60
     ) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
@@ -91,7 +91,7 @@ async def test_bodies_that_are_no_messages_stop_nobody_however_many_one_tenant_s
         return set(await quiet.rows(connection)) == {good.key(quiet.name)}
 
     await wait_for(arrived, "the quiet tenant's row")
-    assert pipeline.is_ready("dedupe")
+    await wait_for(lambda: _ready(pipeline), "dedupe is ready")
     assert metric(pipeline, "dedupe", "sensorium_stage_stopped") == 0
     assert metric(pipeline, "dedupe", "sensorium_stage_tenants_held") == 0
 
@@ -109,7 +109,7 @@ async def test_what_the_program_refuses_of_one_tenant_holds_it_and_of_two_stops_
         return metric(pipeline, "dedupe", "sensorium_stage_tenants_held") == 1
 
     await wait_for(is_held, "a tenant that is held")
-    assert pipeline.is_ready("dedupe")
+    await wait_for(lambda: _ready(pipeline), "dedupe is ready")
     refused_by_the_program(pipeline, second, limit)
 
     async def stopped() -> bool:

@@ -5,7 +5,6 @@ import json
 import random
 import re
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +34,7 @@ from tests.chaos.traffic import Sender, Traffic
 from tests.chaos.watch import Watcher, read_all
 from tests.chaos.world import Crew, World
 from tests.pipeline import ROLES, Pipeline, role_of
+from tests.quick_commands import run_quickly
 
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
@@ -238,25 +238,9 @@ class Chaos:
         keys = self.pipeline.folder / "keys"
         keys.write_text("\n".join(book.accepted))
         moment = datetime.fromtimestamp(since, UTC).isoformat()
-        told = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "streams.commands.main",
-                "audit",
-                "--json",
-                "--since",
-                moment,
-                "--accepted",
-                str(keys),
-                "--stuck-seconds",
-                "1",
-            ],
-            env=self.pipeline.environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        words = ["audit", "--json", "--since", moment, "--accepted", str(keys)]
+        told = run_quickly(
+            [*words, "--stuck-seconds", "1"], self.pipeline.environment(), seconds=120
         )
         if told.returncode not in (0, 1):
             return {f"audit failed: {told.stderr[-500:]}": 1}
@@ -373,7 +357,7 @@ def running(options: Options) -> Iterator[Chaos]:
         crew = Crew(plain)
         with proxy(port, (host, int(target))) as store, media_server(plain.ports["media"]) as media:
             try:
-                plain.command("topics", "apply")
+                plain.make_topics()
                 plain.command("migrate")
                 for role in ("stand-in", *ROLES):
                     crew.start(role)

@@ -14,6 +14,7 @@ from storage.postgres.pool import connect
 from streams.commands.main import main
 from streams.settings import to_environment
 from tests.integration.databases import Connection, drop_schema, make_schema
+from tests.topics import make_topics
 
 T = TypeVar("T")
 
@@ -56,6 +57,10 @@ class Commands:
     def make_tables(self) -> None:
         """As `sensorium migrate` does, without its comments on tables and columns."""
         self.database(lambda connection: make_schema(connection, self.names))
+
+    def make_topics(self) -> None:
+        """As `sensorium topics apply` does; afterwards every client sees them."""
+        make_topics(self.settings.kafka, self.names)
 
     def drop_tables(self) -> None:
         self.database(lambda connection: drop_schema(connection, self.names))

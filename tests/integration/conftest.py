@@ -14,6 +14,6 @@ def commands(stack: Settings, namespace: str) -> Iterator[Commands]:
     """A namespace with tables and topics."""
     made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
     made.make_tables()
-    made.json("topics", "apply")
+    made.make_topics()
     yield made
     made.drop_tables()

@@ -22,8 +22,10 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 @asynccontextmanager
-async def connected(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    connection = await connect(settings, names, "test", PATIENT)
+async def connected(
+    settings: Postgres, names: Names, limits: SessionLimits = PATIENT
+) -> AsyncIterator[Connection]:
+    connection = await connect(settings, names, "test", limits)
     try:
         yield connection
     finally:
@@ -43,8 +45,11 @@ async def schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def migrated_schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    """The same, made by the migrations one after another."""
-    async with connected(settings, names) as connection:
+    """The same, made by the migrations one after another.
+
+    A migration that builds an index CONCURRENTLY waits for every transaction of the tests beside this one: no statement has a limit.
+    """
+    async with connected(settings, names, replace(PATIENT, statement_seconds=0)) as connection:
         await migrate(connection, names)
         try:
             yield connection

@@ -25,7 +25,15 @@ from streams.local.ports import free_port
 from streams.settings import to_environment
 from tests.integration.waiting import until
 
-START_SECONDS = 40.0
+START_SECONDS = 90.0
+PATIENT = """
+import streams.roles.receive as role
+from streams.commands.main import main
+
+role.START_SECONDS = 90.0
+main()
+"""
+"""A receiver that listens only when it is ready, however long a busy machine takes: other receivers listen at its port."""
 _taken: set[int] = set()
 
 
@@ -38,7 +46,7 @@ def unused_port() -> int:
 class Receiver:
     """One process of the role."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, *, patient: bool = False) -> None:
         self.settings = settings
         self.url = f"http://127.0.0.1:{settings.receiver.port}"
         self._log = log
@@ -47,7 +55,11 @@ class Receiver:
         }
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.commands.main", "receive"],
+                [
+                    sys.executable,
+                    *(("-c", PATIENT) if patient else ("-m", "streams.commands.main")),
+                    "receive",
+                ],
                 env=plain | to_environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -57,7 +69,7 @@ class Receiver:
     async def answers(self, path: str, status: int) -> bool:
         async with httpx.AsyncClient() as client:
             try:
-                return (await client.get(f"{self.url}{path}", timeout=5)).status_code == status
+                return (await client.get(f"{self.url}{path}", timeout=30)).status_code == status
             except httpx.TransportError:
                 assert self.process.poll() is None, self.log()
                 return False
@@ -79,7 +91,7 @@ class Receiver:
         return sum(row[1] == at and row[3] == "0A" for row in rows)
 
     async def wait_ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, 60)
 
     def resident_bytes(self, which: str = "VmRSS") -> int:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
@@ -90,12 +102,15 @@ class Receiver:
 
 
 @contextmanager
-def receiving(settings: Settings, folder: Path, **changed: Any) -> Iterator[Receiver]:
+def receiving(
+    settings: Settings, folder: Path, *, patient: bool = False, **changed: Any
+) -> Iterator[Receiver]:
     """A receiver with these receiver settings, on a port of its own unless one is given."""
     wanted = msgspec.structs.replace(settings.receiver, **{"port": unused_port(), **changed})
     receiver = Receiver(
         msgspec.structs.replace(settings, receiver=wanted),
         folder / f"receiver-{time.monotonic_ns()}.log",
+        patient=patient,
     )
     try:
         yield receiver
@@ -164,7 +179,7 @@ def written(settings: Settings) -> list[RawMessage]:
     consumer.assign(
         [TopicPartition(topic, partition, 0) for partition in range(settings.kafka.partitions)]
     )
-    found, ended, deadline = [], set[int](), time.monotonic() + 30
+    found, ended, deadline = [], set[int](), time.monotonic() + 60
     while len(ended) < settings.kafka.partitions:
         assert time.monotonic() < deadline, "the topic could not be read to its end"
         message = consumer.poll(0.5)

@@ -15,7 +15,7 @@ from streams.local.processes import wait_for
 from tests.integration.receivers import unused_port
 
 PASSWORD = "standby"
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 
 
 class Pair:
@@ -62,7 +62,7 @@ class Pair:
         for server in self._servers:
             if server.poll() is None:
                 server.send_signal(signal.SIGINT)
-                server.wait(20)
+                server.wait(60)
 
     def _run(self, command: list[str], nth: int) -> None:
         self._servers.append(

@@ -19,10 +19,10 @@ from storage.kafka.client import (
     reader_config,
     transactional_producer_config,
 )
-from storage.kafka.topics import apply_topics
 from storage.waiting import Deadline
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
+from tests.topics import make_topics
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 
@@ -95,7 +95,7 @@ class World:
 @pytest.fixture
 async def world(stack: Settings, namespace: str) -> AsyncIterator[World]:
     names = Names(namespace)
-    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    await asyncio.to_thread(make_topics, stack.kafka, names)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
         accepted = Accepted(settings.kafka, names, ConsoleQueries(pool))

@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.pipeline import TopicName
 from schemas.settings import Postgres, Secret
-from storage.kafka.client import client_config, plain_producer_config
+from storage.kafka.client import plain_producer_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs
 from streams.commands import stage_checks
@@ -19,6 +18,7 @@ from streams.lanes.entries import Entry, changelog_of
 from streams.lanes.job_entries import JobEntries
 from tests.integration.commands import Commands
 from tests.integration.test_commands_overview import noted
+from tests.topics import make_topic
 
 
 def produce(commands: Commands, topic: str, *records: tuple[bytes, Any, str | None]) -> None:
@@ -37,9 +37,8 @@ def unread(commands: Commands, topic: TopicName, *tenants: str) -> None:
 def jobs(commands: Commands, *entries: Entry, ended: int = 0) -> None:
     """Entries in the changelog of describe; the first `ended` of them are finished."""
     topic = changelog_of(commands.names, "describe")
-    admin = AdminClient(client_config(commands.settings.kafka))
-    partitions = commands.settings.kafka.partitions
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+    kafka = commands.settings.kafka
+    make_topic(kafka, topic, kafka.partitions)
     state = JobEntries()
     written = [state.put(offset, entry) for offset, entry in enumerate(entries)]
     written += [state.remove(offset) for offset in range(ended)]  # type: ignore[misc]

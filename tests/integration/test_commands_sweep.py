@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from schemas.pipeline import TopicName
 from schemas.records import Attachment
 from schemas.topics import Names
 from storage.kafka.client import client_config, plain_producer_config, reader_config
-from storage.kafka.topics import apply_topics
 from storage.objects.store import ObjectStore
 from streams.lanes.entries import Entry, encode_entry
 from streams.repair import orphans
@@ -23,6 +22,7 @@ from tests.integration.commands import Commands
 from tests.integration.console import row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
+from tests.topics import make_topic, make_topics
 
 NOW = timedelta(0)
 
@@ -181,7 +181,7 @@ def test_nothing_goes_while_another_set_of_topics_of_the_pipeline_is_behind(
     monkeypatch.setattr(orphans, "CATCH_UP_SECONDS", 1.0)
     further = f"{commands.settings.namespace}.2"
     kafka = msgspec.structs.replace(commands.settings.kafka, partitions=3)
-    apply_topics(kafka, Names(further))
+    make_topics(kafka, Names(further))
     put(commands, "acme/orphan.jpg")
     topic = Names(further).topic("enriched-messages")
     producer = Producer(plain_producer_config(kafka))
@@ -257,11 +257,8 @@ def admitted(commands: Commands, tenant: str, hours_ago: float, *, finished: boo
     """A job of store_media, as the stage keeps it: it put its file and waits at the gate of the stopped stage."""
     topic = f"{commands.names.group('store_media')}-jobs-changelog"
     kafka = commands.settings.kafka
-    new = NewTopic(topic, num_partitions=kafka.partitions, replication_factor=1)
-    admin = AdminClient(client_config(kafka))
-    for future in admin.create_topics([new], operation_timeout=30).values():
-        with suppress(KafkaException):
-            future.result(30)
+    with suppress(KafkaException):  # it is there
+        make_topic(kafka, topic, kafka.partitions)
     at = (datetime.now(UTC) - timedelta(hours=hours_ago)).timestamp()
     producer = Producer(plain_producer_config(kafka))
     key = f"{tenant}{hours_ago}".encode()

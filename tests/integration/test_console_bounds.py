@@ -270,7 +270,7 @@ async def served(console: Console, header_seconds: float = 30.0) -> AsyncIterato
 
 
 async def test_a_head_of_a_stranger_has_the_receivers_bounds(console: Console) -> None:
-    async with served(console, 0.3) as port:
+    async with served(console, 1.0) as port:
         async with connected(port) as client:
             await client.say(request("/livez", "", f"X-Long: {'x' * 20_000}"))
             assert (await client.hear())[0] == 431

@@ -538,14 +538,29 @@ async def test_a_request_can_wait_until_the_customer_has_sent_nothing_for_a_whil
     earlier, later = ago(0.4), ago(0.2)
     await console.write(row("2", content="dos", **later))
     waiting = asyncio.create_task(
-        context(console, f"wait_for={key_of('2')}&quiet_seconds=1&wait_seconds={WAIT_SECONDS}")
+        context(console, f"wait_for={key_of('2')}&quiet_seconds=10&wait_seconds={WAIT_SECONDS}")
     )
     await until(lambda: bool(console.parts.changes._waiters))
     await console.write(row("1", content="uno", **earlier))
-    await console.write(row("bot", content="!", direction="outbound", role="assistant"))
+    assert not waiting.done()
     began = time.monotonic()
+    async with console.connection.transaction():  # as if a while passed, and then the bot wrote
+        await console.connection.execute(
+            "UPDATE chat_messages SET received_at = received_at - interval '20 seconds'"
+        )
+        await console.write(row("bot", content="!", direction="outbound", role="assistant"))
     contents = [one["content"] for one in (await waiting)["messages"]]
     assert contents == ["uno", "dos", "!"] and time.monotonic() - began < WAIT_SECONDS - 5
+
+
+async def test_a_wait_for_silence_ends_when_nothing_more_comes_and_no_later_than_it_may(
+    console: Console,
+) -> None:
+    await console.write(row("2", content="dos", **ago(0)))
+    began = time.monotonic()
+    await context(console, f"quiet_seconds=1&wait_seconds={WAIT_SECONDS}&wait_for={key_of('2')}")
+    assert time.monotonic() - began < WAIT_SECONDS - 5
+    await console.write(row("3", content="tres", **ago(0)))
     began = time.monotonic()
     await context(console, f"quiet_seconds=10&wait_seconds=0.3&wait_for={key_of('2')}")
     assert time.monotonic() - began >= 0.3
@@ -557,10 +572,11 @@ class Late:
     def __init__(self, console: Console, known: bool) -> None:
         self._console = console
         self._known = known
+        self._arrived = ago(3)  # however late it becomes a row
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
         assert tenant_id == "acme" and not deadline.has_passed
-        await self._console.write(row("1", content="uno", **ago(3)))
+        await self._console.write(row("1", content="uno", **self._arrived))
         return self._known
 
 
@@ -569,8 +585,8 @@ class Late:
 async def test_an_answer_in_order_has_what_was_accepted_before_and_says_whether_that_is_known(
     console: Console, known: bool, asked: str
 ) -> None:
-    await console.write(row("2", content="dos", **ago(1)))
     accepted: Any = Late(console, known)
+    await console.write(row("2", content="dos", **ago(1)))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_console(replace(console.parts, accepted=accepted))),
         base_url="http://console",

@@ -84,7 +84,11 @@ def test_the_python_of_the_page_reads_one_row_per_message(
         "TOPIC": commands.names.topic("enriched-messages"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {key_of("1"): 2, key_of("2"): 1}

@@ -49,11 +49,11 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
                 and await standby.fetchval("SELECT count(*) FROM chat_messages") == 2
             )
 
-        await until(heard, 30)
+        await until(heard, 60)
         await standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
         await standby.execute("SELECT pg_reload_conf()")
         await until(
-            lambda: primary.fetchval("SELECT NOT EXISTS (SELECT FROM pg_stat_replication)"), 30
+            lambda: primary.fetchval("SELECT NOT EXISTS (SELECT FROM pg_stat_replication)"), 60
         )
         await write(primary, "3", "4", "5")  # the standby never hears of them
         async with pooled(pair.primary(), names) as pool:
@@ -62,7 +62,7 @@ async def test_what_is_written_again_after_a_failover_is_behind_every_cursor(
         primary.terminate()
         pair.kill_primary()
         await standby.execute("SELECT pg_promote()")
-        await until(lambda: standby.fetchval("SELECT NOT pg_is_in_recovery()"), 30)
+        await until(lambda: standby.fetchval("SELECT NOT pg_is_in_recovery()"), 60)
         async with pooled(pair.settings, names) as pool:
             reading = ConsoleQueries(pool)
             assert (await read(reading, cursor))[0] == []

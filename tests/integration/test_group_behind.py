@@ -76,7 +76,7 @@ def test_a_receiver_slows_a_bulk_import_down_and_takes_the_next_message(
             await until(lambda: knows(receiver.url))
             first = await statuses(receiver.url, 800)
             assert set(first) == {202, 429}, "a burst beyond what a tenant begins with"
-            await until(lambda: knows(receiver.url), 10, "the next one has room again")
+            await until(lambda: knows(receiver.url), 60, "the next one has room again")
             assert await receiver.answers("/readyz", 200)
 
     async def knows(url: str) -> bool:

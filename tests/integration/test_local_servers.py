@@ -8,7 +8,7 @@ from schemas.settings import Settings
 def test_the_broker_of_the_stack_answers(stack: Settings) -> None:
     assert (
         AdminClient({"bootstrap.servers": stack.kafka.bootstrap_servers})
-        .list_topics(timeout=5)
+        .list_topics(timeout=60)
         .brokers
     )
 

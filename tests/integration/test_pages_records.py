@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from connectors.console.pages.raw_records import MASK, fields_of, masked
 from schemas.codec import encode
@@ -14,6 +14,7 @@ from storage.kafka.client import client_config
 from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
+from tests.topics import make_topic
 from tests.unit.records import raw
 
 BODY = b'{"text": "palabra-clave", "link": "https://files.example.com/a.jpg?sig=geheim&e=1"}'
@@ -23,7 +24,7 @@ BODY = b'{"text": "palabra-clave", "link": "https://files.example.com/a.jpg?sig=
 def topic(stack: Settings, namespace: str) -> Iterator[str]:
     """raw-messages with one partition and one record of each of two tenants."""
     admin, name = AdminClient(client_config(stack.kafka)), Names(namespace).topic("raw-messages")
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(20)
+    make_topic(stack.kafka, name, 1)
     producer = Producer(client_config(stack.kafka))
     for tenant in ("acme", "other"):
         record = msgspec.structs.replace(

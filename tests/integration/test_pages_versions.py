@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from schemas.codec import encode
 from schemas.records import Attachment
@@ -22,6 +22,7 @@ from streams.stages.message import attributes_json
 from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
+from tests.topics import make_topic
 
 ALL_TIMES = [(0, 2**42)]
 
@@ -50,7 +51,7 @@ def topic(stack: Settings, namespace: str) -> Iterator[tuple[str, datetime]]:
         AdminClient(client_config(stack.kafka)),
         Names(namespace).topic("enriched-messages"),
     )
-    admin.create_topics([NewTopic(name, stack.kafka.partitions, 1)])[name].result(20)
+    make_topic(stack.kafka, name, stack.kafka.partitions)
     producer = Producer(client_config(stack.kafka))
     records = [
         ("acme", key_of("1"), of_version(1, "pending")),

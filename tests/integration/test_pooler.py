@@ -59,11 +59,11 @@ def bouncer(stack: Settings) -> Iterator[Postgres]:
     )
     dsn = f"postgresql://{to.netloc.rpartition('@')[0]}@127.0.0.1:{port}{to.path}"
     try:
-        assert wait_for(lambda: _listens(port), 20)
+        assert wait_for(lambda: _listens(port), 60)
         yield Postgres(dsn=Secret(dsn), listen_dsn=stack.postgres.dsn, pooler="transaction")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder)
 
 
@@ -138,5 +138,5 @@ async def test_listening_goes_past_the_pooler(namespace: str, bouncer: Postgres)
     await listener.add_listener("test_pooler", lambda *told: heard.put_nowait(str(told[3])))
     async with pooled(bouncer, Names(namespace)) as pool:
         await pool.fetchval("SELECT pg_notify($1, $2)", "test_pooler", "hello")
-    assert await asyncio.wait_for(heard.get(), 10) == "hello"
+    assert await asyncio.wait_for(heard.get(), 60) == "hello"
     await listener.close()

@@ -49,11 +49,11 @@ async def test_processes_at_one_port_answer_as_one_and_one_that_dies_comes_back(
 
         first, second = children(receiver)
         os.kill(second, signal.SIGSTOP)
-        await until(lambda: receiver.answers("/readyz", 503), 30, "one stands still: not ready")
+        await until(lambda: receiver.answers("/readyz", 503), 90, "one stands still: not ready")
         os.kill(second, signal.SIGCONT)
         await all_are_ready(receiver)
         os.kill(first, signal.SIGKILL)
-        await until(lambda: first not in children(receiver), 10, "it is dead")
+        await until(lambda: first not in children(receiver), 60, "it is dead")
         assert not await receiver.answers("/readyz", 200)
         assert await deliver(client, receiver, endpoint, event("by the other")) == 200
         await all_are_ready(receiver)
@@ -83,4 +83,4 @@ async def test_no_process_outlives_its_parent(world: World, tmp_path: Path) -> N
                         return False
             return True
 
-        await until(are_gone, 10, "the processes end")
+        await until(are_gone, 60, "the processes end")

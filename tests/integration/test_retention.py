@@ -137,7 +137,7 @@ async def test_a_week_that_somebody_reads_is_dropped_later_and_writers_do_not_wa
         await reader.fetch("SELECT FROM arrival_records LIMIT 1")
         working = asyncio.create_task(keeper.work(walks=False))
         while not working.done():
-            async with asyncio.timeout(retention.PARTITION_LOCK_MS / 1000 + 3):
+            async with asyncio.timeout(retention.PARTITION_LOCK_MS / 1000 + 30):
                 await arrived(database, 1)
         assert await weeks(database) == before
     await reader.close()

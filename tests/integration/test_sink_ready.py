@@ -10,18 +10,18 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from connectors.postgres import sink as connector
-from connectors.postgres.aside import SinkStopped
 from connectors.postgres.positions import Positions, ids_of_all_topics
+from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.sink import Sink
 from schemas.settings import Postgres, Secret, Settings
 from schemas.topics import Names
 from storage.background import alongside
 from storage.kafka.client import client_config
-from storage.kafka.contact import Renewed
-from storage.kafka.topics import apply_topics
+from storage.kafka.reconnection import Renewed
 from tests.integration.databases import pooled, schema
 from tests.integration.receivers import Proxy, proxied
 from tests.integration.waiting import until
+from tests.topics import make_topics
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def working(
     """A sink that is ready, and what stands between it and Postgres."""
     monkeypatch.setattr(connector, "WATCH_SECONDS", 0.1)
     names, address = Names(namespace), urlsplit(str(stack.postgres.dsn))
-    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    await asyncio.to_thread(make_topics, stack.kafka, names)
     async with (
         schema(stack.postgres, names),
         proxied(address.hostname or "", address.port or 5432) as proxy,
@@ -43,12 +43,12 @@ async def working(
             sink = Sink(settings, pool)
             async with alongside(watch=sink.watch):
                 running = asyncio.create_task(sink.run())
-                await until(lambda: sink.ready, 40)
+                await until(lambda: sink.ready)
                 yield sink, proxy, settings
                 await proxy.cut()
                 await proxy.mend()
                 sink.stop()
-                await asyncio.wait_for(running, 20)
+                await asyncio.wait_for(running, 60)
 
 
 async def test_a_sink_whose_postgres_does_not_answer_is_not_ready_until_it_does(
@@ -78,20 +78,20 @@ async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
     monkeypatch.setattr(connector, "WATCH_SECONDS", 0.1)
     names = Names(namespace)
     topic = names.topic("enriched-messages")
-    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    await asyncio.to_thread(make_topics, stack.kafka, names)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     admin, more = AdminClient(client_config(stack.kafka)), stack.kafka.partitions + 1
     new: Any = NewPartitions(topic, more)
     async with schema(stack.postgres, names) as database, pooled(stack.postgres, names) as pool:
         sink = Sink(settings, pool)
         running = asyncio.create_task(sink.run())
-        await until(lambda: sink.assigned, 40)
+        await until(lambda: sink.assigned)
         async with alongside(watch=sink.watch):
             await asyncio.to_thread(lambda: admin.create_partitions([new])[topic].result(20))
             with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
-                await asyncio.wait_for(running, 40)
+                await asyncio.wait_for(running, 60)
         with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
-            await asyncio.wait_for(Sink(settings, pool).run(), 40)
+            await asyncio.wait_for(Sink(settings, pool).run(), 60)
         fewer = msgspec.structs.replace(stack.kafka, partitions=more)
         await database.execute("UPDATE sink_offsets SET partition = 99 WHERE partition = 0")
         positions = Positions(
@@ -106,7 +106,7 @@ async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
     stack: Settings, namespace: str
 ) -> None:
     names = Names(namespace)
-    await asyncio.to_thread(apply_topics, stack.kafka, names)
+    await asyncio.to_thread(make_topics, stack.kafka, names)
     async with schema(stack.postgres, names), pooled(stack.postgres, names) as pool:
         admin, partitions = AdminClient(client_config(stack.kafka)), stack.kafka.partitions
         positions = Positions(pool, Renewed(lambda: admin), names, ["receipts"], partitions)

@@ -11,10 +11,10 @@ from schemas.keys import MessageKey
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
-from storage.kafka.topics import apply_topics
 from tests.integration.databases import Connection, schema
 from tests.integration.test_sink_batches import at_work
 from tests.integration.waiting import until
+from tests.topics import make_topics
 from tests.unit.newer import by_the_next_release, next_release
 from tests.unit.records import message
 
@@ -54,7 +54,7 @@ async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the
 ) -> None:
     settings = msgspec.structs.replace(stack, namespace=namespace)
     names = Names(namespace)
-    await asyncio.to_thread(apply_topics, settings.kafka, names)
+    await asyncio.to_thread(make_topics, settings.kafka, names)
     async with schema(settings.postgres, names) as database:
         one, two, three, four, five = (said(number) for number in range(1, 6))
         write(settings, (encode(one), 0), (by_the_next_release(two), 0), (encode(three), 0))

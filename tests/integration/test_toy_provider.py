@@ -14,6 +14,7 @@ from schemas.settings import Settings
 from storage.postgres.pool import connect
 from streams.local.samples import deliver
 from tests.pipeline import Pipeline, wait_for
+from tests.quick_commands import run_anew
 from tests.unit.toy_provider import TELEGRAPH, Telegraph
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,9 @@ def pipeline(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setitem(PROVIDERS, TELEGRAPH.name, TELEGRAPH)
     monkeypatch.setitem(catalogue.PROVIDERS, TELEGRAPH.name, Telegraph())
-    running = Pipeline(stack, f"y{secrets.token_hex(3)}", tmp_path)
+    running = Pipeline(stack, f"y{secrets.token_hex(3)}", tmp_path, run=run_anew)
     try:
-        running.command("topics", "apply")
+        running.make_topics()
         running.command("migrate")
         for role in ROLES:
             running.start(role)

@@ -1,10 +1,9 @@
 """Forwards each key once, exactly-once, with Quix Streams.
 
-One would write this instead of a lane of `dedupe`.
-
-Arguments: broker, consumer group, source topic, first output, second output, state
-folder. The second output gets the first 64 bytes of the records whose key ends with 0
-or 5. It forgets no key, writes no receipts and sets nothing aside.
+One would write this instead of a lane of `dedupe`. Arguments: broker, consumer group,
+source topic, first output, second output, state folder. The second output gets the
+first 64 bytes of the records whose key ends with 0 or 5. It forgets no key, writes no
+receipts and sets nothing aside.
 """
 
 import sys

@@ -1,6 +1,11 @@
+-- What the HTTP routes for bots and tools read. Used by connectors/console/queries.py and
+-- streams/repair/.
+
 -- name: conversation_ids
--- All ids of a conversation, nearest first. Aliases are followed both ways, as a customer's number and user id may have met in one
--- message only. Three steps lead from any form of a number to any other id of its owner; the bounds are for whoever has very many.
+-- Returns all ids of a conversation, nearest first. Follows aliases in both directions, because a
+-- customer's phone number and user id may appear together in a single message only. Three steps
+-- lead from any form of a number to any other id of its owner. The limits (16 aliases per step, 64
+-- ids) keep the query cheap for owners of very many ids.
 WITH RECURSIVE names (id, steps) AS (
     SELECT unnest($2::text[]), 0
     UNION
@@ -15,8 +20,11 @@ WITH RECURSIVE names (id, steps) AS (
 SELECT id FROM names GROUP BY id ORDER BY min(steps), id LIMIT 64;
 
 -- name: context_keys
--- The latest messages of a conversation, notes left out, with their size as stored; of the last 5 minutes whatever is asked for. The
--- first row is of no message and holds the moment of this look. `is_newer`: changed after the moment of an earlier look.
+-- Returns the keys of a conversation's latest messages without notes, newest first, and how far
+-- they fit into the size limits. Messages of the last 5 minutes are always included, whatever age
+-- is asked for ($3). The first row belongs to no message and holds the snapshot and era of this
+-- reading. `is_newer` is true if the row changed after the snapshot of an earlier reading ($10,
+-- $11), and also if that cannot be decided.
 WITH moment AS (
     SELECT pg_current_snapshot()::text AS snapshot, coalesce((
         SELECT CASE WHEN started_at = pg_postmaster_start_time() OR pg_is_in_recovery() THEN era ELSE era + 1 END
@@ -46,7 +54,9 @@ UNION ALL
  FROM latest ORDER BY received_at DESC, message_key DESC);
 
 -- name: context_rows
--- These messages in this order while they fit into a number of bytes; a long content is cut, and so is each text of large attributes.
+-- Returns these messages in the given order, until their sizes add up to $5 bytes. Content is cut
+-- after $3 characters. Attributes larger than $4 bytes are reduced to the transcript, small
+-- provider data and the first 50 attachments, each text shortened.
 SELECT message_key, version, enriched_at, role, kind, content, is_cut, attributes, occurred_at, direction, status, conversation_id, provider,
        received_at, sender_id, sender_name
 FROM (
@@ -76,13 +86,15 @@ FROM (
 ) AS sized WHERE coalesce(bytes_before, 0) < $5 ORDER BY place;
 
 -- name: known_keys
--- Which of these messages are rows.
+-- Returns those of these message keys that have a row, with their status.
 SELECT message_key, status FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
 
 -- name: edge
--- Up to where changes are complete: what is written before this point is committed, and nothing is written there any more. Only those who
--- write messages hold it back: they take their lock before they have a number. A writer whose number is not to be seen yet counts as the
--- oldest transaction. `next_era`, `next_xid`: what the next transaction has at least.
+-- Returns the point (era, xid) up to which changes are complete: everything written before it is
+-- committed, and nothing more will be written before it. Only transactions that write messages hold
+-- this point back. They lock chat_messages (`announce_writing` in sink.sql) before they have a
+-- transaction id, so a writer whose id is not visible yet counts as the oldest running transaction.
+-- `next_era` and `next_xid` are the smallest values that the next transaction can have.
 WITH locks AS MATERIALIZED (
     SELECT virtualtransaction, locktype, mode, transactionid, relation, database FROM pg_locks WHERE granted
 ), now AS (
@@ -110,7 +122,8 @@ SELECT coalesce((SELECT era FROM newest), 0) AS era,
 FROM now;
 
 -- name: changes
--- The next changes of a tenant's messages behind a place, as far as they are complete.
+-- Returns the next changes of a tenant's messages after a position ($2 to $5), as far as they are
+-- complete ($6, $7: the result of `edge`).
 SELECT changed_era, changed_xid, received_at, message_key, conversation_id, status, kind
 FROM chat_messages
 WHERE tenant_id = $1 AND (changed_era, changed_xid, received_at, message_key COLLATE "C") > ($2, $3, $4, $5::text COLLATE "C")
@@ -118,17 +131,20 @@ WHERE tenant_id = $1 AND (changed_era, changed_xid, received_at, message_key COL
 ORDER BY changed_era, changed_xid, received_at, message_key COLLATE "C" LIMIT $8;
 
 -- name: last_change
--- The place of a tenant's newest complete change.
+-- Returns the position of a tenant's newest complete change.
 SELECT changed_era, changed_xid, received_at, message_key FROM chat_messages
 WHERE tenant_id = $1 AND (changed_era, changed_xid) < ($2, $3)
 ORDER BY changed_era DESC, changed_xid DESC, received_at DESC, message_key COLLATE "C" DESC LIMIT 1;
 
 -- name: has_incomplete_changes
--- Whether a tenant has changes that are to be seen and not yet complete.
+-- Returns whether a tenant has committed changes that lie behind the complete point of `edge` and
+-- are therefore not served yet.
 SELECT EXISTS (SELECT FROM chat_messages WHERE tenant_id = $1 AND (changed_era, changed_xid) >= ($2, $3)) AS waits;
 
 -- name: conversations
--- The next conversations of a tenant by their ids, each with its messages counted; notes are left out.
+-- Returns the next $3 conversations of a tenant in the order of their ids, with counts of their
+-- messages. Notes are not counted. The recursion jumps from id to id in the index, so that the cost
+-- depends on the page and not on the number of messages.
 WITH RECURSIVE ids (id, place) AS (
     (SELECT conversation_id, 1 FROM chat_messages WHERE tenant_id = $1 AND conversation_id > $2 ORDER BY conversation_id LIMIT 1)
     UNION ALL
@@ -147,27 +163,29 @@ FROM ids, LATERAL (
 WHERE ids.id IS NOT NULL ORDER BY ids.place;
 
 -- name: sink_positions
--- Where the sink stands in a topic.
+-- Returns the sink's positions in a topic.
 SELECT partition, next_offset FROM sink_offsets WHERE topic = $1;
 
 -- name: message
--- One message.
+-- Returns one message.
 SELECT message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
        occurred_at, received_at, enriched_at, sender_id, sender_name
 FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;
 
 -- name: steps
--- What a message went through.
+-- Returns the steps of a message through the stages, oldest first.
 SELECT stage, outcome, topic, partition, "offset", at FROM steps
 WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset";
 
 -- name: stored_by_original
--- The stored file of an original address.
+-- Returns the newest stored file that was downloaded from a URL. The index is on the md5 of the
+-- URL, because URLs can be too long for an index; the second comparison excludes collisions.
 SELECT object_key FROM media_objects
 WHERE tenant_id = $1 AND md5(original_url) = md5($2) AND original_url = $2 ORDER BY stored_at DESC LIMIT 1;
 
 -- name: announced_by_original
--- Who announced an original address. A message that came in by an endpoint is preferred to one that anybody with a chat key could send.
+-- Returns the provider and endpoint of a message that announced a URL. Messages received by an
+-- endpoint are preferred to messages from POST /chat, which anybody with a chat key can send.
 SELECT provider, endpoint_id, content_attributes -> 'provider' AS attributes FROM chat_messages
 WHERE tenant_id = $1 AND content_attributes ? 'attachments'
   AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('original_url', $2::text))

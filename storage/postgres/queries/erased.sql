@@ -1,40 +1,48 @@
+-- Erasing single messages, and remembering by digest that they must not be stored again
+-- (docs/decisions/0020). Used by storage/postgres/erased.py and streams/repair/erasure.py.
+
 -- name: erasing_tenants
--- Which of these tenants have erased a message: of the others nothing more is asked.
+-- Returns those of these tenants that have ever erased a message. The sink skips the next query for
+-- all others.
 SELECT asked.tenant_id FROM unnest($1::text[]) AS asked (tenant_id)
 WHERE EXISTS (SELECT 1 FROM erased_messages e WHERE e.tenant_id = asked.tenant_id);
 
 -- name: erased
--- Which of these messages were erased.
+-- Returns those of these messages, given by digest, that were erased.
 SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS asked (tenant_id, key_digest)
 JOIN erased_messages USING (tenant_id, key_digest);
 
 -- name: remember_erased
--- From here on nothing of these messages is stored. A removed tenant needs no list.
+-- Records these messages as erased: from this commit on, nothing of them is stored. A removed
+-- tenant needs no such list, because nothing of it is stored at all.
 INSERT INTO erased_messages (tenant_id, key_digest)
 SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS ended (tenant_id, key_digest)
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AND t.removed_at IS NOT NULL)
 ON CONFLICT DO NOTHING;
 
 -- name: all_erased
--- Every message that was erased, of one tenant or of all.
+-- Returns the digests of all erased messages, of one tenant or of all ($1 NULL).
 SELECT tenant_id, key_digest FROM erased_messages WHERE $1::text IS NULL OR tenant_id = $1;
 
 -- name: erased_since
--- When a message was erased.
+-- Returns when a message was erased; no row if it was not.
 SELECT erased_at FROM erased_messages WHERE tenant_id = $1 AND key_digest = $2;
 
 -- name: conversations_of
--- The conversations of these messages.
+-- Returns the conversations to which these messages belong.
 SELECT DISTINCT tenant_id, conversation_id FROM unnest($1::text[], $2::text[]) AS one (tenant_id, message_key)
 JOIN chat_messages USING (tenant_id, message_key);
 
 -- name: delete_answers_unshown
--- Recorded answers about these contents, where no message of the tenant shows them any more.
+-- Deletes recorded answers about these contents if no message of the tenant refers to them any
+-- more.
 DELETE FROM ai_results WHERE (tenant_id, sha256) IN (SELECT * FROM unnest($1::text[], $2::text[]))
   AND NOT EXISTS (SELECT 1 FROM media_objects m WHERE m.tenant_id = ai_results.tenant_id AND m.sha256 = ai_results.sha256);
 
 -- name: delete_erased
--- Whatever is kept of these messages: rows, steps of earlier programs, files' rows, arrivals and quarantined records.
+-- Deletes everything stored about these messages and returns how many rows of each kind: messages,
+-- steps of earlier versions of the program, file rows, arrivals and quarantined records. Notes on
+-- jobs and counts of repair tries are deleted too.
 WITH gone AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                   AS one (tenant_id, message_key, provider, provider_message_id)),
      messages AS (DELETE FROM chat_messages USING gone WHERE chat_messages.tenant_id = gone.tenant_id
@@ -58,12 +66,13 @@ SELECT (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM steps)
        (SELECT count(*) FROM refused) AS quarantined;
 
 -- name: contents_of
--- The contents that these messages show.
+-- Returns the digests of the files that belong to these messages.
 SELECT DISTINCT tenant_id, sha256 FROM unnest($1::text[], $2::text[]) AS one (tenant_id, message_key)
 JOIN media_objects USING (tenant_id, message_key);
 
 -- name: forget_looks
--- Takes out of the audit log what names these messages, or conversations of which no message is left. Who looked and when stays.
+-- Replaces audit log details that name these messages, or conversations without any message left.
+-- Who looked and when stays in the log.
 WITH ended AS (
     SELECT one.tenant_id, one.conversation_id FROM unnest($3::text[], $4::text[]) AS one (tenant_id, conversation_id)
     WHERE NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = one.tenant_id AND m.conversation_id = one.conversation_id)
@@ -78,13 +87,14 @@ WHERE tenant_id = ANY($1::text[]) AND (
     OR (action = 'conversation_unmasked' AND (tenant_id, split_part(detail, ': ', 1)) IN (SELECT named.tenant_id, named.conversation_id FROM named)));
 
 -- name: delete_aliases_unused
--- Other names of conversations of which no message is left.
+-- Deletes the aliases of these conversations if no message of the conversation is left.
 DELETE FROM conversation_aliases a USING unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
 WHERE a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
   AND NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = a.tenant_id AND m.conversation_id = a.conversation_id);
 
 -- name: holdings_of
--- What is kept of messages: by key, by conversation, or by who sent them.
+-- Counts what is stored about messages, chosen by key ($2), conversation ($3) or sender of inbound
+-- messages ($4). An answer is shared if a message outside the choice has the same content.
 WITH chosen AS (
     SELECT message_key, conversation_id, status FROM chat_messages
     WHERE tenant_id = $1 AND (message_key = ANY($2::text[]) OR conversation_id = ANY($3::text[])
@@ -109,19 +119,20 @@ SELECT (SELECT count(*) FROM chosen) AS messages,
        (SELECT count(*) FROM message_steps s WHERE s.tenant_id = $1 AND s.message_key IN (SELECT message_key FROM keys)) AS steps;
 
 -- name: some_chosen
--- The next messages to be erased.
+-- Returns the next $5 messages to erase, chosen as in `holdings_of`.
 SELECT message_key, conversation_id FROM chat_messages
 WHERE tenant_id = $1 AND (message_key = ANY($2::text[]) OR conversation_id = ANY($3::text[])
                           OR (sender_id = ANY($4::text[]) AND direction = 'inbound'))
 ORDER BY message_key LIMIT $5;
 
 -- name: files_of
--- The stored files of messages.
+-- Returns the stored files of these messages.
 SELECT object_key, bytes FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
 
 -- name: conversations_of_contact
--- Where a contact is the customer. Shared: others spoke there as customers too. A YCloud conversation that is no group's is the
--- customer's own, under each of its ids.
+-- Returns the conversations in which a contact (given by all its ids, $2) is the customer.
+-- `is_shared` is true if other customers spoke there too. A YCloud conversation that is not a group
+-- belongs to that customer alone, under each of the customer's ids.
 WITH spoke AS (
     SELECT conversation_id FROM chat_messages WHERE tenant_id = $1 AND sender_id = ANY($2::text[]) AND direction = 'inbound'
     UNION
@@ -137,3 +148,14 @@ SELECT conversation_id,
            SELECT 1 FROM chat_messages m WHERE m.tenant_id = $1 AND m.conversation_id = spoke.conversation_id
                AND (m.provider <> 'ycloud' OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
 FROM spoke ORDER BY conversation_id;
+
+-- name: forget_pages_seen
+-- Takes out of the audit log which records of these messages were looked at, and these references to contexts. Who looked and when stays.
+UPDATE audit_log SET detail = 'erased'
+WHERE tenant_id = $1 AND (
+    (action = 'record_seen' AND regexp_replace(detail, ' [^ ]+$', '') = ANY($2::text[]))
+    OR (action = 'context_seen' AND detail = ANY($3::text[])));
+
+-- name: conversations_left
+-- Those of these conversations that still have a message.
+SELECT DISTINCT conversation_id FROM chat_messages WHERE tenant_id = $1 AND conversation_id = ANY($2::text[]);

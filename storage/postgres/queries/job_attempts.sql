@@ -1,6 +1,11 @@
+-- Notes on why jobs wait or failed, for people only; no promise depends on them
+-- (docs/decisions/0019). Written by storage/postgres/job_attempts.py, read by `sensorium queue` and
+-- `sensorium trace`.
+
 -- name: note
--- Why jobs wait, or what was said last of those that failed. A newer generation's word takes the place of an older one's.
--- Nothing is noted of a message that was erased, nor of a tenant that was removed.
+-- Records why jobs wait, or why they finally failed (`next_at` NULL). A newer generation replaces
+-- an older one's note. Skips messages that were erased and tenants that were removed together with
+-- their data.
 INSERT INTO job_attempts AS there
     (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at)
 SELECT tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at
@@ -15,23 +20,26 @@ ON CONFLICT (tenant_id, message_key, attachment_index, stage) DO UPDATE SET
 WHERE there.generation <= EXCLUDED.generation;
 
 -- name: forget
--- Jobs that ended well.
+-- Deletes the notes of jobs that succeeded.
 DELETE FROM job_attempts AS there
 USING unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[]) AS ended (tenant_id, message_key, attachment_index, stage, generation)
 WHERE there.tenant_id = ended.tenant_id AND there.message_key = ended.message_key
   AND there.attachment_index = ended.attachment_index AND there.stage = ended.stage AND there.generation <= ended.generation;
 
 -- name: forget_old
--- What was said of failures 30 days ago, and jobs of whose next try nothing was heard for a day.
+-- Deletes notes on failures older than 30 days, and on jobs whose planned try is more than a day
+-- overdue.
 DELETE FROM job_attempts WHERE last_at < now() - interval '30 days' OR next_at < now() - interval '1 day';
 
 -- name: of_message
--- What the jobs of a message wait for, or failed with.
+-- Returns why jobs of a message wait or failed.
 SELECT stage, attachment_index, generation, attempts, cause, detail, first_at, last_at, next_at
 FROM job_attempts WHERE tenant_id = $1 AND message_key = $2 ORDER BY attachment_index, first_at;
 
 -- name: waiting
--- What makes jobs wait now, by tenant, stage and cause: how many were tried, since when, and when the next one is.
+-- Returns why jobs wait now, grouped by tenant ($1 NULL: all), stage and cause: how many were
+-- tried, since when, and when the next try is due. Ignores notes whose next try is over 10 minutes
+-- overdue, because that job has ended or its stage is down.
 SELECT tenant_id, stage, cause, count(*) AS jobs, min(first_at) AS since, min(next_at) AS next_at,
        (array_agg(detail ORDER BY last_at DESC))[1] AS detail
 FROM job_attempts

@@ -1,16 +1,15 @@
+-- What `sensorium sweep` asks before it deletes stored files. Used by streams/repair/orphans.py.
+
 -- name: shown
--- Which of these objects a row knows.
+-- Returns those of these objects that have a row.
 SELECT object_key
 FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, object_key) JOIN media_objects USING (tenant_id, object_key);
 
 -- name: undecided_tenants
--- Of these tenants, those with a record in quarantine that may name a stored file, and may yet be replayed.
+-- Returns those of these tenants with a quarantined record that could name a stored file and can
+-- still be replayed. Their files are not swept.
 SELECT tenant_id FROM unnest($1::text[]) AS asked (tenant_id)
 WHERE EXISTS (
     SELECT FROM quarantined_messages AS refused
     WHERE refused.tenant_id = asked.tenant_id AND refused.state = 'new' AND refused.stage <> 'dedupe'
 );
-
--- name: sets_of_topics
--- The enriched topic of each set of topics in which a sink of this pipeline has a position.
-SELECT DISTINCT topic FROM sink_offsets WHERE topic LIKE '%enriched-messages';

@@ -1,5 +1,9 @@
+-- What the commands `usage`, `log`, `attachments` and `trace` show. Used by
+-- streams/commands/overview.py and trace.py, and by storage/postgres/repairs.py.
+
 -- name: usage
--- Calls, tokens and cost of models, by tenant and day or model. A sum with a call of unknown price is unknown.
+-- Returns calls, tokens and cost of models by tenant and by day or model ($2). The cost is NULL if
+-- the price of one of the calls is unknown.
 SELECT u.tenant_id,
        CASE WHEN $2::text = 'day' THEN u.day::text ELSE u.model END AS by,
        u.kind,
@@ -13,7 +17,8 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3;
 
 -- name: audit_log
--- Who changed what, newest first.
+-- Returns who changed what, newest first, of one tenant ($1, NULL for all) and since a time ($2,
+-- NULL for any).
 SELECT at, tenant_id, actor, action, detail
 FROM audit_log
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::timestamptz IS NULL OR at >= $2)
@@ -21,7 +26,8 @@ ORDER BY at DESC, id DESC
 LIMIT $3;
 
 -- name: attachments
--- Attachments of a status, newest message first, with what was said last of the job of each.
+-- Returns attachments with a status, newest message first, each with the latest note about its job.
+-- Reason, tenant and time may be NULL for no restriction.
 WITH found AS (
 SELECT m.tenant_id, m.message_key, m.received_at, m.version, attachment, (attachment ->> 'index')::integer AS index
 FROM chat_messages m
@@ -45,12 +51,13 @@ LEFT JOIN LATERAL (
 ORDER BY found.received_at DESC, found.message_key, found.index;
 
 -- name: paid_for
--- What the recorded answers about files of these messages have cost; `unpriced` are answers without a known price.
+-- Returns what the recorded answers about the files of these messages cost. `unpriced` counts
+-- answers without a known price.
 SELECT count(*) AS answers, count(*) FILTER (WHERE r.cost_microusd IS NULL) AS unpriced, coalesce(sum(r.cost_microusd), 0)::bigint AS microusd
 FROM (SELECT DISTINCT o.tenant_id, o.sha256 FROM unnest($1::text[], $2::text[]) AS asked (tenant_id, message_key)
       JOIN media_objects o USING (tenant_id, message_key)) AS files
 JOIN ai_results r USING (tenant_id, sha256) WHERE NOT r.refused;
 
 -- name: redoing
--- The version that redoes a finished message, if a repair is at it.
+-- Returns the version with which a running repair redoes a finished message, NULL if there is none.
 SELECT redoing_version FROM chat_messages WHERE tenant_id = $1 AND message_key = $2;

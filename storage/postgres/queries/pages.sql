@@ -1,5 +1,9 @@
+-- What the console's pages read and write about one tenant. Used by connectors/console/pages/.
+
 -- name: newest
--- The messages before a place, newest first, and whether each is the newest of its conversation.
+-- Returns the messages before a position, newest first. `is_newest` is true for the newest message
+-- of its conversation if the provider matches ($4, NULL for any), so that a list shows each
+-- conversation once.
 SELECT message_key, conversation_id, received_at,
        NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
                    AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
@@ -11,7 +15,8 @@ FROM (
 ORDER BY received_at DESC, message_key DESC;
 
 -- name: newest_pending
--- Unfinished messages before a place, newest first, and whether each is the newest unfinished one of its conversation.
+-- Returns the unfinished messages before a position, newest first. `is_newest` is true for the
+-- newest unfinished message of its conversation.
 SELECT message_key, conversation_id, received_at,
        NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
                    AND newer.status = 'pending' AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
@@ -24,7 +29,8 @@ FROM (
 ORDER BY received_at DESC, message_key DESC;
 
 -- name: newest_degraded
--- Messages with a failure before a place, newest first, and whether each is the newest such one of its conversation.
+-- Returns the messages with a failed file before a position, newest first. `is_newest` is true for
+-- the newest such message of its conversation.
 SELECT message_key, conversation_id, received_at,
        NOT EXISTS (SELECT 1 FROM chat_messages newer WHERE newer.tenant_id = $1 AND newer.conversation_id = w.conversation_id
                    AND newer.status = 'degraded' AND (newer.received_at, newer.message_key) > (w.received_at, w.message_key))
@@ -37,12 +43,16 @@ FROM (
 ORDER BY received_at DESC, message_key DESC;
 
 -- name: words_found
--- How many messages of anybody hold words, counted up to a bound. The index of words is the only one that serves a CTE.
+-- Counts how many messages of all tenants contain the words, up to $3. The result decides between
+-- `newest_with_rare_words` and `newest_with_words`. The CTE is materialized and does not name the
+-- tenant, so that only the index of words can serve it.
 WITH hits AS MATERIALIZED (SELECT 1 FROM chat_messages WHERE message_words(content, content_attributes) @@ to_tsquery('simple', $2))
 SELECT count(*) AS found FROM (SELECT FROM hits WHERE $1 <> '' LIMIT $3) AS bounded;
 
 -- name: newest_with_rare_words
--- The same as newest_with_words, of words that few messages hold: all of those are read, and then sorted.
+-- Returns the same as `newest_with_words`, for words that few messages contain: reads all matches
+-- by the index of words and then sorts them. The expressions `|| ''` keep the planner from using
+-- other indexes.
 WITH hits AS MATERIALIZED (
     SELECT message_key, conversation_id, received_at FROM chat_messages
     WHERE tenant_id || '' = $1 AND ($4::text IS NULL OR provider = $4) AND ($7::text IS NULL OR status || '' = $7)
@@ -52,7 +62,8 @@ SELECT message_key, conversation_id, received_at, true AS is_newest FROM hits
 WHERE (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: newest_with_words
--- Messages that hold words, before a place, newest first. A conversation may be there more than once.
+-- Returns messages that contain the words, before a position, newest first. A conversation can
+-- appear more than once.
 SELECT message_key, conversation_id, received_at, true AS is_newest
 FROM chat_messages
 WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) AND ($4::text IS NULL OR provider = $4)
@@ -60,7 +71,8 @@ WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) AND ($4::text IS 
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: heads
--- What a list shows of conversations: one message of each, the customer's name, and what is the matter in the latest messages.
+-- Returns what a list shows of each conversation: one message, the customer's name, and whether one
+-- of the latest 30 messages is unfinished or has a failed file.
 SELECT m.message_key, m.conversation_id, m.provider, m.role, m.kind, left(m.content, 200) AS content, m.status, m.received_at,
        left(m.content_attributes ->> 'description', 200) AS description, left(m.content_attributes ->> 'transcript', 200) AS transcript,
        left(m.content_attributes #>> '{attachments,0,filename}', 200) AS filename,
@@ -84,7 +96,8 @@ CROSS JOIN LATERAL (
 ORDER BY m.received_at DESC, m.message_key DESC;
 
 -- name: providers
--- The providers by which messages of a tenant came, found with one look each.
+-- Returns the providers from which a tenant received messages. The recursion needs one index lookup
+-- per provider.
 WITH RECURSIVE found (provider) AS (
     (SELECT provider FROM arrival_records WHERE tenant_id = $1 ORDER BY provider LIMIT 1)
     UNION ALL
@@ -101,7 +114,8 @@ UNION
 SELECT provider FROM earlier WHERE provider IS NOT NULL ORDER BY provider LIMIT 50;
 
 -- name: chat
--- The messages of a conversation, by all its ids, before a place, newest first.
+-- Returns the messages of a conversation, under all its ids, before a position, newest first.
+-- Attributes over 128 KiB are left out.
 SELECT one.* FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
     SELECT message_key, provider, conversation_id, role, direction, kind, left(content, 20000) AS content,
            CASE WHEN octet_length(content_attributes::text) <= 131072 THEN content_attributes::text ELSE '{}' END AS attributes,
@@ -113,7 +127,8 @@ SELECT one.* FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
 ORDER BY one.received_at DESC, one.message_key DESC LIMIT $5;
 
 -- name: one_message
--- A message whole, and where it arrived.
+-- Returns one message with the position of its first delivery and the number of deliveries.
+-- Attributes over 1 MiB are left out.
 SELECT m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, left(m.content, 50000) AS content,
        CASE WHEN octet_length(m.content_attributes::text) <= 1048576 THEN m.content_attributes::text ELSE '{}' END AS attributes,
        m.status, m.version, m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
@@ -126,7 +141,8 @@ LEFT JOIN LATERAL (
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
 -- name: deliveries_of_message
--- Every delivery of a message whose time is known, newest first: of a provider ($2) and its id ($3), at most $4 of them. `deliveries` 0: a repair.
+-- Returns the deliveries of a message whose time is known, newest first, by provider ($2) and the
+-- provider's message id ($3), at most $4. A row with `deliveries` 0 is a repair.
 SELECT topic, partition, "offset", received_at, deliveries FROM (
     SELECT topic, partition, "offset", received_at, deliveries FROM inbound_messages
     WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
@@ -140,23 +156,25 @@ SELECT topic, partition, "offset", received_at, deliveries FROM (
 ORDER BY received_at DESC, "offset" DESC LIMIT $4;
 
 -- name: steps_of
--- What a message went through, oldest first.
+-- Returns the steps of a message through the stages, oldest first.
 SELECT stage, outcome, topic, partition, "offset", at FROM steps
 WHERE tenant_id = $1 AND message_key = $2 ORDER BY at, topic, partition, "offset" LIMIT 500;
 
 -- name: model_calls
--- The recorded answers of models about files, by the files' digests.
+-- Returns the recorded answers of models about files, given by digest, without their texts.
 SELECT sha256, kind, recipe, model, prompt_version, refused, input_tokens, output_tokens, cost_microusd, latency_ms, created_at
 FROM ai_results WHERE tenant_id = $1 AND sha256 = ANY($2::text[]) ORDER BY created_at LIMIT 200;
 
 -- name: quarantined_of
--- What of a message is in quarantine.
+-- Returns the quarantined records with the key of a message.
 SELECT stage, reason, detail, topic, partition, "offset", created_at, state FROM quarantined_messages
 WHERE tenant_id = $1 AND record_key = $2 ORDER BY created_at DESC LIMIT 20;
 
 -- name: failed_files
--- The newest files that failed, by reason, type and day, with the newest message of each.
--- Attachments are unfolded in the select list and nothing is sorted: a lateral join would be memoized without a single hit, in twice the time.
+-- Groups the failed files of the newest $2 degraded messages by reason, type and day, each group
+-- with its newest message. `redoing` counts those that a repair is redoing.
+-- The select list unfolds the attachments: a lateral join would be memoized without a single hit,
+-- and take twice the time.
 SELECT attachment ->> 'reason' AS reason, attachment ->> 'type' AS type, (m.received_at AT TIME ZONE 'UTC')::date AS day,
        count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
        (max(ARRAY[extract(epoch FROM m.received_at)::numeric(20, 6)::text, m.message_key]))[2] AS message_key,
@@ -174,7 +192,7 @@ WHERE attachment ->> 'status' = 'failed'
 GROUP BY 1, 2, 3;
 
 -- name: all_failed_files
--- All files that failed, by reason, type and day of the last two weeks, with the newest message of each.
+-- Groups all failed files like `failed_files`. The day is NULL for messages older than 15 days.
 SELECT attachment ->> 'reason' AS reason, attachment ->> 'type' AS type,
        CASE WHEN m.received_at > now() - interval '15 days' THEN (m.received_at AT TIME ZONE 'UTC')::date END AS day,
        count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
@@ -187,7 +205,7 @@ WHERE m.tenant_id = $1 AND m.status = 'degraded' AND attachment ->> 'status' = '
 GROUP BY 1, 2, 3;
 
 -- name: failed_messages_by_reason
--- Messages with a file that failed for a reason, before a place, newest first.
+-- Returns messages with a file that failed for a reason, before a position, newest first.
 SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing,
        sender_name
 FROM chat_messages
@@ -196,14 +214,16 @@ WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: quarantined_by_reason
--- The newest records in quarantine, by stage, reason and day, and whether some of them can be sent again.
+-- Groups the newest $2 quarantined records by stage, reason and day. `is_sendable` is true if the
+-- group has records that can be sent to their topic again.
 SELECT stage, reason, (created_at AT TIME ZONE 'UTC')::date AS day, count(*) AS records, min(created_at) AS first_at, max(created_at) AS last_at,
        bool_or((stage, topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages'))) AS is_sendable
 FROM (SELECT stage, reason, topic, created_at FROM quarantined_messages WHERE tenant_id = $1 AND state = 'new' ORDER BY created_at DESC LIMIT $2) AS q
 GROUP BY 1, 2, 3;
 
 -- name: quarantined_records
--- Records in quarantine before a place, newest first, how often each was tried, and its message if there is one.
+-- Returns quarantined records before a position, newest first, with the number of times each was
+-- sent again, and the message with the same key, if any. An empty stage or reason means any.
 SELECT q.*, coalesce(t.tries, 0) AS tries, m.message_key
 FROM (
     SELECT tenant_id, stage, reason, left(detail, 300) AS detail, record_key, topic, partition, "offset", topic_id, created_at,
@@ -222,7 +242,8 @@ LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.rec
 ORDER BY q.created_at DESC, q.place DESC;
 
 -- name: audit_page
--- Who did what at these tenants, before an entry, newest first; by a person or an action where one is named.
+-- Returns audit log entries of these tenants ($6) before an entry ($2), newest first. Actor and
+-- action may be NULL for any. $1 is only there because every statement names the tenant first.
 SELECT one.id, one.at, one.actor, one.action, one.detail, one.tenant_id
 FROM unnest($6::text[]) AS named (tenant_id), LATERAL (
     SELECT id, at, actor, action, detail, audit_log.tenant_id FROM audit_log
@@ -232,7 +253,8 @@ FROM unnest($6::text[]) AS named (tenant_id), LATERAL (
 WHERE $1 <> '' ORDER BY one.id DESC LIMIT $5;
 
 -- name: audit_choices
--- The actions and people among the latest entries of these tenants.
+-- Returns the distinct actions and actors among the latest 2000 entries of each of these tenants.
+-- They fill the filters of the page.
 SELECT DISTINCT latest.action, latest.actor
 FROM unnest($2::text[]) AS wanted (tenant_id)
 CROSS JOIN LATERAL (
@@ -240,11 +262,12 @@ CROSS JOIN LATERAL (
 ) AS latest;
 
 -- name: usage_by_day
--- What a tenant spent on models, by day and kind.
+-- Returns what a tenant spent on models by day and kind. The cost is NULL if the price of one of
+-- the calls is unknown.
 SELECT day, kind, sum(calls)::bigint AS calls,
        CASE WHEN count(cost_microusd) = count(*) THEN sum(cost_microusd)::bigint END AS cost_microusd
 FROM ai_usage WHERE tenant_id = $1 AND day > current_date - $2::integer GROUP BY day, kind ORDER BY day, kind;
 
 -- name: set_actor
--- Whoever writes into the audit log until this transaction ends, at a tenant.
+-- Names the actor for audit log entries that this transaction writes.
 SELECT set_config('sensorium.actor', $2, true) WHERE $1 <> '';

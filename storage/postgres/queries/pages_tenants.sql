@@ -1,5 +1,9 @@
+-- What the console's pages about several tenants read. Used by connectors/console/pages/.
+
 -- name: all_failed_files_of_tenants
--- All files of several tenants ($1) that failed, by tenant, reason and type: the $2 groups with most files, with their days of two weeks.
+-- Groups all failed files of these tenants ($1) by tenant, reason and type, and returns the $2
+-- groups with the most files. `days` and `counts` hold the number of files per day over the last 15
+-- days.
 SELECT tenant_id, reason, type, sum(files)::bigint AS files, min(first_at) AS first_at, max(last_at) AS last_at, (max(newest))[2] AS message_key,
        sum(redoing)::bigint AS redoing, array_agg(day) FILTER (WHERE day IS NOT NULL) AS days,
        array_agg(files) FILTER (WHERE day IS NOT NULL) AS counts
@@ -18,7 +22,8 @@ FROM (
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $2;
 
 -- name: failed_files_of_tenants
--- The same of the newest $3 failed messages of each tenant. Unfolded as in failed_files.
+-- Groups like `all_failed_files_of_tenants`, but reads only the newest $3 degraded messages of each
+-- tenant.
 SELECT tenant_id, reason, type, sum(files)::bigint AS files, min(first_at) AS first_at, max(last_at) AS last_at, (max(newest))[2] AS message_key,
        sum(redoing)::bigint AS redoing, array_agg(day) AS days, array_agg(files) AS counts
 FROM (
@@ -42,7 +47,8 @@ FROM (
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $2;
 
 -- name: quarantined_of_tenants
--- The newest $3 records in quarantine of each of several tenants ($1), by tenant, stage and reason: the $2 groups with most records.
+-- Groups the newest $3 quarantined records of each of these tenants ($1) by tenant, stage and
+-- reason, and returns the $2 groups with the most records.
 SELECT tenant_id, stage, reason, sum(records)::bigint AS records, min(first_at) AS first_at, max(last_at) AS last_at,
        bool_or(is_sendable) AS is_sendable, array_agg(day) AS days, array_agg(records) AS counts
 FROM (

@@ -1,20 +1,25 @@
+-- People of the console: accounts, roles, sessions, login links and failed logins. Used by
+-- storage/postgres/people.py.
+
 -- name: add_person
--- A new person, unless the name is taken.
+-- Adds a person. Returns no row if the name is taken.
 INSERT INTO people (person_id, name, password) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING person_id;
 
 -- name: person_by_name
--- Who logs in under a name.
+-- Returns the person with a name. A NULL password means that only a login link lets the person in.
 SELECT person_id, name, password FROM people WHERE name = $1;
 
 -- name: list_people
--- People and their roles.
+-- Returns people with their roles, one row per role: those with a role at a tenant ($1) or at every
+-- tenant, or all people ($1 NULL).
 SELECT p.person_id, p.name, p.password IS NOT NULL AS has_password, p.created_at, r.tenant_id, r.role
 FROM people p LEFT JOIN people_roles r USING (person_id)
 WHERE $1::text IS NULL OR r.tenant_id IN ($1, '*')
 ORDER BY p.name, r.tenant_id;
 
 -- name: members
--- Who may see a tenant, their role there and at every one, whether at others too, and their live sessions.
+-- Returns who may see a tenant: their role there and at every tenant, whether they have roles at
+-- other tenants, and how many of their sessions are live.
 SELECT p.person_id, p.name, p.password IS NOT NULL AS has_password, p.created_at,
        max(r.role) FILTER (WHERE r.tenant_id = $1) AS role, max(r.role) FILTER (WHERE r.tenant_id = '*') AS role_everywhere,
        EXISTS (SELECT 1 FROM people_roles o WHERE o.person_id = p.person_id AND o.tenant_id NOT IN ($1, '*')) AS has_others,
@@ -24,32 +29,33 @@ SELECT p.person_id, p.name, p.password IS NOT NULL AS has_password, p.created_at
 FROM people p JOIN people_roles r USING (person_id) WHERE r.tenant_id IN ($1, '*') GROUP BY p.person_id ORDER BY p.name;
 
 -- name: set_password
--- Replaces a password.
+-- Replaces a person's password hash.
 UPDATE people SET password = $2 WHERE person_id = $1;
 
 -- name: remove_person
--- Ends a person with roles, sessions and links.
+-- Deletes a person. Roles, sessions and links are deleted with it by their foreign keys.
 DELETE FROM people WHERE name = $1 RETURNING person_id;
 
 -- name: set_role
--- Gives a person a role at a tenant, in place of the one before.
+-- Gives a person a role at a tenant ('*' for every tenant). Replaces an earlier role.
 INSERT INTO people_roles (tenant_id, person_id, role) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id, person_id) DO UPDATE SET role = EXCLUDED.role;
 
 -- name: end_role
--- Takes the role of a person at a tenant away.
+-- Removes a person's role at a tenant. Returns no row if there was none.
 DELETE FROM people_roles WHERE tenant_id = $1 AND person_id = $2 RETURNING role;
 
 -- name: roles_of_person
--- Where a person has which role.
+-- Returns a person's roles by tenant.
 SELECT tenant_id, role FROM people_roles WHERE person_id = $1 ORDER BY tenant_id;
 
 -- name: begin_session
--- A session from now on.
+-- Starts a session now.
 INSERT INTO people_sessions (session_sha256, person_id) VALUES ($1, $2);
 
 -- name: session
--- The person of a session that is neither idle for too long nor too old, with the roles at tenants that are there.
+-- Returns the person of a session that is neither idle longer than $2 seconds nor older than $3
+-- seconds. The roles are those at tenants that exist and are not removed.
 SELECT p.person_id, p.name, s.seen_at, now() AS now,
        ARRAY(SELECT t.tenant_id || ':' || r.role FROM people_roles r JOIN tenants t ON r.tenant_id IN (t.tenant_id, '*')
              WHERE r.person_id = p.person_id AND t.removed_at IS NULL ORDER BY t.tenant_id) AS roles,
@@ -58,45 +64,48 @@ FROM people_sessions s JOIN people p USING (person_id)
 WHERE s.session_sha256 = $1 AND s.seen_at > now() - make_interval(secs => $2) AND s.began_at > now() - make_interval(secs => $3);
 
 -- name: see_session
--- A session is in use.
+-- Records that a session was used now.
 UPDATE people_sessions SET seen_at = now() WHERE session_sha256 = $1;
 
 -- name: end_session
--- A person logs out.
+-- Ends a session, at logout.
 DELETE FROM people_sessions WHERE session_sha256 = $1;
 
 -- name: end_sessions_of
--- Every session of a person ends.
+-- Ends every session of a person.
 DELETE FROM people_sessions WHERE person_id = $1;
 
 -- name: sweep_sessions
--- Sessions that are over, and all but the newest of one person.
+-- Deletes expired sessions of everybody, and all but the newest $4 sessions of one person.
 DELETE FROM people_sessions WHERE seen_at <= now() - make_interval(secs => $2) OR began_at <= now() - make_interval(secs => $3)
    OR session_sha256 IN (SELECT session_sha256 FROM people_sessions WHERE person_id = $1 ORDER BY seen_at DESC OFFSET $4);
 
 -- name: add_link
--- A login link, stored as a digest.
+-- Adds a login link, stored as a digest, that is valid for $3 seconds.
 INSERT INTO login_links (link_sha256, person_id, ends_at) VALUES ($1, $2, now() + make_interval(secs => $3));
 
 -- name: use_link
--- The person of a link that is not over. The link ends with it.
+-- Uses up a login link that has not expired and returns its person. Deleting it makes sure that it
+-- works only once.
 DELETE FROM login_links WHERE link_sha256 = $1 AND ends_at > now() RETURNING person_id;
 
 -- name: end_links_of
--- Every login link of a person ends.
+-- Deletes every login link of a person.
 DELETE FROM login_links WHERE person_id = $1;
 
 -- name: sweep_links
--- Links that are over.
+-- Deletes expired login links.
 DELETE FROM login_links WHERE ends_at <= now();
 
 -- name: failures
--- Failed logins by bucket, within the time.
+-- Returns the failed logins of these buckets within the last $2 seconds. A bucket is a digest of an
+-- account, an address, or both.
 SELECT bucket, failures, extract(epoch FROM since + make_interval(secs => $2) - now())::float8 AS left_seconds
 FROM login_failures WHERE bucket = ANY($1::bytea[]) AND since > now() - make_interval(secs => $2);
 
 -- name: count_failure
--- One more failed login in each bucket, and how many that makes; a bucket that is over begins again.
+-- Counts one more failed login in each bucket and returns the new numbers. A bucket older than $2
+-- seconds starts again at 1. Buckets are locked in order, so that two logins cannot deadlock.
 INSERT INTO login_failures (bucket, failures, since)
 SELECT bucket, 1, now() FROM unnest($1::bytea[]) AS buckets (bucket) ORDER BY bucket
 ON CONFLICT (bucket) DO UPDATE SET
@@ -105,30 +114,31 @@ ON CONFLICT (bucket) DO UPDATE SET
 RETURNING bucket, failures, extract(epoch FROM since + make_interval(secs => $2) - now())::float8 AS left_seconds;
 
 -- name: uncount_failure
--- A login that was counted in advance succeeded.
+-- Takes back failures that were counted in advance, because the login succeeded.
 UPDATE login_failures SET failures = failures - 1 WHERE bucket = ANY($1::bytea[]) AND failures > 0;
 
 -- name: forget_failures
--- A login succeeded: these buckets begin again.
+-- Deletes these buckets after a successful login.
 DELETE FROM login_failures WHERE bucket = ANY($1::bytea[]);
 
 -- name: sweep_failures
--- Buckets that are over, and the oldest beyond a number.
+-- Deletes expired buckets, and the oldest beyond the newest $2.
 DELETE FROM login_failures WHERE since <= now() - make_interval(secs => $1)
    OR bucket IN (SELECT bucket FROM login_failures ORDER BY since DESC OFFSET $2);
 
 -- name: unmask
--- A conversation is shown to a session for some time.
+-- Shows a conversation unmasked to a session for $4 seconds. Doing it again sets the new end.
 INSERT INTO unmasked_conversations (tenant_id, conversation_id, session_sha256, ends_at)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 ON CONFLICT (tenant_id, conversation_id, session_sha256) DO UPDATE SET ends_at = EXCLUDED.ends_at;
 
 -- name: is_unmasked
--- Whether a session sees a conversation.
+-- Returns whether a session sees a conversation unmasked now.
 SELECT EXISTS (SELECT 1 FROM unmasked_conversations
                WHERE tenant_id = $1 AND conversation_id = $2 AND session_sha256 = $3 AND ends_at > now());
 
 -- name: write_audit
--- Who did what: a person of the console, or whoever runs the command.
+-- Adds an audit log entry. The actor is the person of the console ($4) or, if that is empty,
+-- whoever runs the command.
 INSERT INTO audit_log (tenant_id, action, detail, actor)
 VALUES ($1, $2, $3, coalesce(nullif($4, ''), nullif(current_setting('sensorium.actor', true), ''), ''));

@@ -1,5 +1,8 @@
+-- Writing the topics again from the rows after Kafka was lost. Used by streams/repair/recovery.py.
+
 -- name: rows_after
--- The next rows of messages in their order, of tenants that were not removed, and where each arrived.
+-- Returns the next messages in key order, with the position of their first delivery. Skips removed
+-- tenants. $3 restricts the status, NULL for any.
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM chat_messages m
 LEFT JOIN LATERAL (
@@ -12,18 +15,19 @@ ORDER BY m.tenant_id, m.message_key
 LIMIT $4;
 
 -- name: counted
--- How many rows there are to be written again, and how many of them are unfinished.
+-- Counts the messages that will be written again, and how many of them are unfinished.
 SELECT count(*) AS messages, count(*) FILTER (WHERE status = 'pending') AS unfinished FROM chat_messages m
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = m.tenant_id AND t.removed_at IS NOT NULL);
 
 -- name: positions
--- Where the sink stands in these topics, and which topic of that name it is.
+-- Returns the sink's positions in these topics, with the Kafka topic id that each belongs to.
 SELECT topic, partition, topic_id, next_offset FROM sink_offsets WHERE topic = ANY($1::text[]);
 
 -- name: forget_positions
--- Lets the sink begin again in these topics.
+-- Deletes the sink's positions in these topics, so that it starts from their beginning.
 DELETE FROM sink_offsets WHERE topic = ANY($1::text[]);
 
 -- name: forget_redoing
--- Repairs that were under way are lost with their jobs: the rows are what they show.
+-- Clears the marks of running repairs. Their jobs were lost with the topics, so each row keeps the
+-- version it shows.
 UPDATE chat_messages SET redoing_version = NULL WHERE redoing_version IS NOT NULL;

@@ -1,71 +1,77 @@
+-- Deletes the data of a removed tenant in portions. Used by streams/repair/removal.py. The
+-- statements `delete_some_…` delete up to $2 rows and are repeated until nothing is left.
+
 -- name: some_messages
--- The next messages of a tenant, to be deleted.
+-- Returns up to $2 messages of a tenant that are to be deleted next.
 SELECT message_key, conversation_id FROM chat_messages WHERE tenant_id = $1 LIMIT $2;
 
 -- name: delete_messages
--- These messages with their steps, files and arrivals.
+-- Deletes these messages with their steps and file rows.
 WITH gone AS (DELETE FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])),
      steps AS (DELETE FROM message_steps WHERE tenant_id = $1 AND message_key = ANY($2::text[]))
 DELETE FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
 
 -- name: delete_some_inbound_messages
--- Some of what a tenant's arrivals are remembered by.
+-- Deletes arrivals that earlier versions of the program wrote.
 DELETE FROM inbound_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbound_messages WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_arrival_records
--- Some arrivals of a tenant, by their ids: a place in a table means nothing where there are several.
+-- Deletes arrivals by id rather than by ctid, because a ctid is not unique over the partitions of
+-- the table.
 DELETE FROM arrival_records WHERE tenant_id = $1 AND (provider, provider_message_id) IN (
     SELECT provider, provider_message_id FROM arrival_records WHERE tenant_id = $1 LIMIT $2);
 
 -- name: delete_some_message_steps
--- Some steps whose message is gone.
+-- Deletes steps whose message is already deleted.
 DELETE FROM message_steps WHERE ctid = ANY(ARRAY(SELECT ctid FROM message_steps WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_conversation_aliases
--- Some names of a tenant's conversations.
+-- Deletes aliases of the tenant's conversations.
 DELETE FROM conversation_aliases WHERE ctid = ANY(ARRAY(SELECT ctid FROM conversation_aliases WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_media_objects
--- Some rows of files whose message is gone.
+-- Deletes file rows whose message is already deleted.
 DELETE FROM media_objects WHERE ctid = ANY(ARRAY(SELECT ctid FROM media_objects WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_quarantined_messages
--- Some quarantined records of a tenant, with the bytes they hold.
+-- Deletes quarantined records with their bytes.
 DELETE FROM quarantined_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM quarantined_messages WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_ai_results
--- Some recorded answers of models about a tenant's files.
+-- Deletes recorded answers of models about the tenant's files.
 DELETE FROM ai_results WHERE ctid = ANY(ARRAY(SELECT ctid FROM ai_results WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_erased_messages
--- Some of the list of erased messages: of a removed tenant nothing is stored, listed or not.
+-- Deletes the digests of erased messages. Nothing of a removed tenant is stored, so the list is no
+-- longer needed.
 DELETE FROM erased_messages WHERE ctid = ANY(ARRAY(SELECT ctid FROM erased_messages WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_job_attempts
--- Some notes on why a tenant's jobs waited.
+-- Deletes notes on why the tenant's jobs waited or failed.
 DELETE FROM job_attempts WHERE ctid = ANY(ARRAY(SELECT ctid FROM job_attempts WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_webhook_deliveries
--- Some counts of what a tenant's webhooks were answered.
+-- Deletes counts of the tenant's webhook deliveries.
 DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(SELECT ctid FROM webhook_deliveries WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_repairs
--- Some repairs that were asked for in the console.
+-- Deletes the tenant's repairs.
 DELETE FROM repairs WHERE ctid = ANY(ARRAY(SELECT ctid FROM repairs WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_repair_tries
--- Some counts of tries of repairs.
+-- Deletes counts of repair tries.
 DELETE FROM repair_tries WHERE ctid = ANY(ARRAY(SELECT ctid FROM repair_tries WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_people_roles
--- Some roles of people for the tenant.
+-- Deletes people's roles at the tenant.
 DELETE FROM people_roles WHERE ctid = ANY(ARRAY(SELECT ctid FROM people_roles WHERE tenant_id = $1 LIMIT $2));
 
 -- name: delete_some_unmasked_conversations
--- Some conversations that were shown unmasked.
+-- Deletes which conversations were shown unmasked.
 DELETE FROM unmasked_conversations WHERE ctid = ANY(ARRAY(SELECT ctid FROM unmasked_conversations WHERE tenant_id = $1 LIMIT $2));
 
 -- name: forget_all_looks
--- Takes out of the audit log which conversations and files of a tenant were looked at, and why. Who looked and when stays.
+-- Replaces audit log details that say which conversations, files and records of the tenant
+-- were looked at, and why. Who looked and when stays in the log.
 UPDATE audit_log SET detail = 'erased'
-WHERE tenant_id = $1 AND action IN ('conversation_unmasked', 'media_seen', 'context_seen') AND detail <> 'erased';
+WHERE tenant_id = $1 AND action IN ('conversation_unmasked', 'media_seen', 'context_seen', 'record_seen') AND detail <> 'erased';

@@ -1,15 +1,20 @@
+-- Reads and changes of the commands `replay` and `quarantine`, and of applying repairs. Used by
+-- streams/commands/ and streams/repair/.
+
 -- name: redone_messages
--- How many messages with an attachment that failed for a reason a repair is redoing.
+-- Counts the degraded messages with a file that failed for a reason and that a running repair is
+-- redoing.
 SELECT count(*) FROM chat_messages m
 WHERE m.status = 'degraded' AND m.redoing_version IS NOT NULL AND ($2::text IS NULL OR m.tenant_id = $2)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $1::text));
 
 -- name: aliases
--- Other names of a conversation.
+-- Returns the aliases of a conversation.
 SELECT alias FROM conversation_aliases WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY alias;
 
 -- name: quarantined
--- Quarantined records without their bytes, oldest first.
+-- Returns quarantined records without their bytes, oldest first. Every parameter but the limit may
+-- be NULL for no restriction.
 SELECT tenant_id, stage, reason, detail, record_key, topic, partition, "offset", topic_id, created_at, state
 FROM quarantined_messages
 WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2) AND ($3::text IS NULL OR reason = $3)
@@ -19,7 +24,9 @@ ORDER BY created_at, topic, partition, "offset"
 LIMIT $8;
 
 -- name: quarantined_whole
--- Some quarantined records with their bytes. Without those whose body was dropped: they would be tombstones.
+-- Returns these quarantined records with their bytes, in the given order. Skips records whose body
+-- was dropped (`drop_bodies` in retention.sql), because writing them without a value would write
+-- tombstones.
 SELECT q.stage, q.topic, q.partition, q."offset", q.topic_id, q.key, q.value, q.headers
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
     WITH ORDINALITY AS wanted (stage, topic, partition, "offset", topic_id, nth)
@@ -28,14 +35,15 @@ WHERE q.value IS NOT NULL OR q.state <> 'dismissed'
 ORDER BY wanted.nth;
 
 -- name: superseded
--- Which of these versions are older than the row of their message, by number from 1.
+-- Returns which of these versions, by number from 1, are older than the row of their message.
 SELECT wanted.nth
 FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted (tenant_id, message_key, version, nth)
 JOIN chat_messages m ON m.tenant_id = wanted.tenant_id AND m.message_key = wanted.message_key
 WHERE m.version > wanted.version;
 
 -- name: dismiss_quarantined
--- Quarantined records that a person has looked at and that shall not come back.
+-- Marks new quarantined records as dismissed, so that they are not replayed. Called after a person
+-- has looked at them.
 UPDATE quarantined_messages SET state = 'dismissed'
 WHERE state = 'new' AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2)
   AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR topic = $4) AND ($5::integer IS NULL OR partition = $5)
@@ -43,7 +51,8 @@ WHERE state = 'new' AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NU
 RETURNING tenant_id;
 
 -- name: became_of
--- What became of replayed records by key: `written` under the generation, `quarantined` again since, or neither yet.
+-- Returns what became of replayed records by key: `written` (a row has a version of that
+-- generation), `quarantined` again since $4, or neither yet. A NULL generation accepts any row.
 SELECT wanted.key,
        EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = wanted.tenant_id AND m.message_key = wanted.key
                   AND (wanted.generation IS NULL OR m.version / 1000 = wanted.generation)) AS written,
@@ -52,5 +61,5 @@ SELECT wanted.key,
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (tenant_id, key, generation);
 
 -- name: tenant_exists
--- Whether there is a tenant of this name.
+-- Returns whether a tenant of this name exists, removed or not.
 SELECT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = $1);

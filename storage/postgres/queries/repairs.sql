@@ -1,6 +1,10 @@
+-- Repairs as plans: counting, applying in portions, and their state (docs/decisions/0036). Used by
+-- storage/postgres/repairs.py and streams/repair/. Statements ending in `_everywhere` serve repairs
+-- of all tenants, whose tenant id is '*'.
+
 -- name: count_failed
--- How many files of a tenant failed for a reason, of the oldest messages, by type and by whether they can be tried again.
--- With $5 those without a copy of ours count as gone: the provider said that it no longer has them.
+-- Counts the files of a tenant's oldest degraded messages that failed for a reason, by type, by
+-- whether they can be redone, and by whether they were tried too often ($4) and are set aside.
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
        attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
@@ -15,7 +19,7 @@ WHERE attachment ->> 'status' = 'failed' AND attachment ->> 'reason' = $2
 GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 -- name: count_failed_everywhere
--- The same of all tenants.
+-- Counts the same as `count_failed` over all tenants.
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
        attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
@@ -31,8 +35,8 @@ GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 
 -- name: next_failed
--- The next messages of a repair at a tenant, oldest first: failed before it began, and not being redone.
--- With $7 only those with a copy of ours: the provider said that it no longer has the others.
+-- Returns a repair's next messages at a tenant, oldest first: those that failed before the repair
+-- began ($3) and that no repair is redoing.
 SELECT m.tenant_id, m.message_key, m.received_at, coalesce(t.tries, 0) AS tries
 FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
 WHERE m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
@@ -43,7 +47,7 @@ WHERE m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL A
 ORDER BY m.received_at, m.message_key LIMIT $6;
 
 -- name: next_failed_everywhere
--- The same of all tenants.
+-- Returns the same as `next_failed` over all tenants.
 SELECT m.tenant_id, m.message_key, m.received_at, coalesce(t.tries, 0) AS tries
 FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
 WHERE $1 = '*' AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
@@ -55,7 +59,9 @@ ORDER BY m.received_at, m.message_key LIMIT $6;
 
 
 -- name: count_quarantined
--- How many records of a tenant are in quarantine, by cause, and what can become of them.
+-- Counts a tenant's quarantined records by stage and reason, and by what a repair can do: `again`
+-- (send to its topic again), `set_aside` (tried too often), `job` (repair the files of its message
+-- instead) or `refused` (it cannot be sent again).
 SELECT m.tenant_id, m.stage, m.reason,
        CASE WHEN (m.stage, m.topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages')) THEN
                 CASE WHEN coalesce(t.tries, 0) >= $4 THEN 'set_aside' ELSE 'again' END
@@ -71,7 +77,7 @@ WHERE m.tenant_id = $1 AND m.state = 'new' AND ($2::text IS NULL OR m.stage = $2
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 -- name: count_quarantined_everywhere
--- The same of all tenants.
+-- Counts the same as `count_quarantined` over all tenants.
 SELECT m.tenant_id, m.stage, m.reason,
        CASE WHEN (m.stage, m.topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages')) THEN
                 CASE WHEN coalesce(t.tries, 0) >= $4 THEN 'set_aside' ELSE 'again' END
@@ -87,7 +93,8 @@ WHERE $1 = '*' AND m.state = 'new' AND ($2::text IS NULL OR m.stage = $2) AND ($
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 -- name: count_quarantined_at
--- The same of one place, which is tried however often it was.
+-- Counts the same as `count_quarantined` for the record at one position, which is never set aside.
+-- A NULL topic id ($5) accepts any.
 SELECT m.tenant_id, m.stage, m.reason,
        CASE WHEN (m.stage, m.topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages')) THEN
                 CASE WHEN false THEN 'set_aside' ELSE 'again' END
@@ -99,7 +106,7 @@ WHERE m.tenant_id = $1 AND m.topic = $2 AND m.partition = $3 AND m."offset" = $4
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 -- name: count_quarantined_at_everywhere
--- The same of all tenants.
+-- Counts the same as `count_quarantined_at` over all tenants.
 SELECT m.tenant_id, m.stage, m.reason,
        CASE WHEN (m.stage, m.topic) IN (('dedupe', 'raw-messages'), ('assemble', 'enrichments'), ('sink', 'enriched-messages')) THEN
                 CASE WHEN false THEN 'set_aside' ELSE 'again' END
@@ -111,7 +118,8 @@ WHERE $1 = '*' AND m.topic = $2 AND m.partition = $3 AND m."offset" = $4 AND ($5
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 -- name: next_quarantined
--- The next records in quarantine of a repair, oldest first.
+-- Returns a repair's next quarantined records, oldest first, that were quarantined before it began
+-- ($4) and can be sent to their topic again. Also returns their size and how often they were tried.
 SELECT c.*, quarantine_tried(c.stage, q.value) AS tried, coalesce(octet_length(q.value), 0) AS bytes, coalesce(t.tries, 0) AS tries
 FROM (
     SELECT m.tenant_id, m.stage, m.topic, m.partition, m."offset", m.topic_id, m.record_key, m.created_at,
@@ -132,7 +140,7 @@ LEFT JOIN LATERAL (  -- the digest is made only where there are tries of the key
 ORDER BY c.created_at, c.place;
 
 -- name: next_quarantined_everywhere
--- The same of all tenants.
+-- Returns the same as `next_quarantined` over all tenants.
 SELECT c.*, quarantine_tried(c.stage, q.value) AS tried, coalesce(octet_length(q.value), 0) AS bytes, coalesce(t.tries, 0) AS tries
 FROM (
     SELECT m.tenant_id, m.stage, m.topic, m.partition, m."offset", m.topic_id, m.record_key, m.created_at,
@@ -153,7 +161,8 @@ LEFT JOIN LATERAL (  -- the digest is made only where there are tries of the key
 ORDER BY c.created_at, c.place;
 
 -- name: next_quarantined_at
--- The same of one place.
+-- Returns the same as `next_quarantined` for the record at one position, whose earlier tries do not
+-- count.
 SELECT c.*, quarantine_tried(c.stage, q.value) AS tried, coalesce(octet_length(q.value), 0) AS bytes, 0 AS tries
 FROM (
     SELECT m.tenant_id, m.stage, m.topic, m.partition, m."offset", m.topic_id, m.record_key, m.created_at,
@@ -170,7 +179,7 @@ JOIN quarantined_messages q USING (stage, topic, partition, "offset", topic_id)
 ORDER BY c.created_at, c.place;
 
 -- name: next_quarantined_at_everywhere
--- The same of all tenants.
+-- Returns the same as `next_quarantined_at` over all tenants.
 SELECT c.*, quarantine_tried(c.stage, q.value) AS tried, coalesce(octet_length(q.value), 0) AS bytes, 0 AS tries
 FROM (
     SELECT m.tenant_id, m.stage, m.topic, m.partition, m."offset", m.topic_id, m.record_key, m.created_at,
@@ -187,33 +196,37 @@ JOIN quarantined_messages q USING (stage, topic, partition, "offset", topic_id)
 ORDER BY c.created_at, c.place;
 
 -- name: call_cost
--- What a call of a kind cost on average in the last 30 days; null where a price is not known.
+-- Returns the average cost of a model call over the last 30 days by kind, NULL if the price of one
+-- of the calls is unknown.
 SELECT kind, CASE WHEN count(cost_microusd) = count(*) THEN sum(cost_microusd)::float8 / greatest(sum(calls), 1) END AS microusd
 FROM ai_usage WHERE (tenant_id = $1 OR $1 = '*') AND day > current_date - 30 GROUP BY kind;
 
 -- name: add_repair
--- A plan, to be applied within some time.
+-- Adds a plan that can be applied for $10 seconds.
 INSERT INTO repairs (tenant_id, repair_id, kind, choice, reason, state, person, messages, files, rate, ends_at)
 VALUES ($1, $2, $3, $4::jsonb, $5, 'planned', $6, $7, $8::jsonb, $9, now() + make_interval(secs => $10));
 
 -- name: repair
--- A repair of a tenant.
+-- Returns one repair. `is_over` is true for a plan that can no longer be applied.
 SELECT tenant_id, repair_id, kind, choice, reason, state, person, messages, files, rate, created_at, ends_at, began_at, ended_at, generation,
        looked, redone, set_aside, trouble, state = 'planned' AND ends_at <= now() AS is_over
 FROM repairs WHERE tenant_id = $1 AND repair_id = $2;
 
 -- name: repairs_of
--- The latest repairs of a tenant that were applied.
+-- Returns the latest 10 repairs of a tenant that were applied or cancelled.
 SELECT repair_id, kind, choice, reason, state, person, messages, created_at, ended_at, looked, redone, set_aside
 FROM repairs WHERE tenant_id = $1 AND state <> 'planned' ORDER BY created_at DESC LIMIT 10;
 
 -- name: lock_repairs
--- Whoever begins a repair waits for whoever is about to, at any tenant: of two, one is under way for the other.
+-- Takes the lock, held until the transaction ends, under which every repair begins. Of two repairs
+-- that begin at once, the second therefore sees the first as running.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' repairs', 0)) WHERE $1 <> '';
 
 -- name: under_way
--- The running repair that keeps this one from beginning: of the same kind and tenants; of raw records, one that shares some with it.
--- Those that arrived since a time are more at each asking: the same repair is then one of the same choice but for its spans.
+-- Returns the running repair that prevents this one from beginning: one of the same kind for the
+-- same tenant or all tenants; for raw records, one with the same choice or with overlapping
+-- offsets. `is_same` is true if it is the same repair asked for again. A choice by time (`since`)
+-- covers more offsets each time, so its spans are not compared.
 SELECT other.tenant_id, other.repair_id, other.held_until IS NULL OR other.held_until < now() AS is_free,
        other.tenant_id = mine.tenant_id AND other.reason = mine.reason AND other.choice - 'spans' = mine.choice - 'spans'
            AND (mine.choice ? 'since' OR other.choice = mine.choice) AS is_same
@@ -227,20 +240,24 @@ FROM repairs mine JOIN repairs other ON other.state = 'running' AND other.repair
 WHERE mine.tenant_id = $1 AND mine.repair_id = $2 ORDER BY is_same DESC LIMIT 1;
 
 -- name: apply_repair
--- Begins a plan that is not over; where a holder is named, in its hands.
+-- Starts a plan that has not expired. A holder ($5), if named, owns the repair for $6 seconds.
 UPDATE repairs SET state = 'running', began_at = now(), generation = $3, rate = coalesce($4, rate), holder = $5,
        held_until = CASE WHEN $5 <> '' THEN now() + make_interval(secs => $6) END
 WHERE tenant_id = $1 AND repair_id = $2 AND state = 'planned' AND ends_at > now()
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
 -- name: cancel_repair
--- Ends a plan or what of it is left. A portion at hand is still settled. What has ended names no message any more: it may be erased.
+-- Cancels a plan, or the rest of a running repair. A portion that is being written is still
+-- settled. Without such a portion the last key is cleared, so that an ended repair names no
+-- message, which may have been erased.
 UPDATE repairs SET state = 'cancelled', ended_at = now(), done_key = CASE WHEN intent IS NULL THEN '' ELSE done_key END
 WHERE tenant_id = $1 AND repair_id = $2 AND state IN ('planned', 'running')
 RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
 -- name: hold_repair
--- Takes the repair that is under way, that nobody holds and that waits longest, for some time; or the one that is named.
+-- Takes the repair that has waited longest of those that run, or have an unsettled portion, and
+-- that no other process holds. With $3 it takes or keeps only that repair. SKIP LOCKED lets several
+-- processes ask at once without waiting.
 UPDATE repairs SET held_until = now() + make_interval(secs => $1), holder = $2
 WHERE (tenant_id, repair_id) = (
     SELECT tenant_id, repair_id FROM repairs
@@ -252,28 +269,32 @@ RETURNING tenant_id, repair_id, kind, choice, reason, generation, rate, messages
           set_aside, state, holder;
 
 -- name: intend
--- The portion that its holder is about to write.
+-- Records the portion that the holder is about to write. Returns no row if the repair was
+-- cancelled, has another holder, or still has an unsettled portion.
 UPDATE repairs SET intent = $4::jsonb, held_until = now() + make_interval(secs => $6)
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' AND portion = $5 AND intent IS NULL RETURNING portion;
 
 -- name: settle
--- The portion was written: how far a repair is.
+-- Records that the portion was written, and how far the repair has come. Returns no row if another
+-- holder has settled it already.
 UPDATE repairs SET looked = looked + $5, redone = redone + $6, set_aside = set_aside + $7, done_at = $8, portion = $4,
        done_key = CASE WHEN state = 'running' THEN $9 ELSE '' END, intent = NULL, held_until = now() + make_interval(secs => $10), trouble = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND portion = $4 - 1
 RETURNING looked, redone, set_aside, done_at, done_key, portion, state;
 
 -- name: finish_repair
--- Nothing is left of it.
+-- Marks a repair as done, because nothing is left to do.
 UPDATE repairs SET state = 'done', ended_at = now(), held_until = NULL, trouble = '', done_key = ''
 WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3 AND state = 'running' RETURNING repair_id;
 
 -- name: let_go
--- Whoever held it stops: why, and for how long nobody should take it.
+-- Releases a repair with the reason ($4). No process takes it again for $5 seconds.
 UPDATE repairs SET trouble = $4, held_until = now() + make_interval(secs => $5) WHERE tenant_id = $1 AND repair_id = $2 AND holder = $3;
 
 -- name: note_tries
--- These are tried once more, as far as there is still something to try. The caller holds `removal_lock`.
+-- Counts one more try of these messages or records, unless they no longer exist or their tenant was
+-- removed. The caller holds `removal_lock`. Rows are written in key order, so that two repairs
+-- cannot deadlock.
 INSERT INTO repair_tries (tenant_id, message_key, reason, tries)
 SELECT DISTINCT tried.tenant, tried.key, tried.reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason)
 WHERE (EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = tried.tenant AND m.message_key = tried.key)
@@ -283,14 +304,15 @@ ORDER BY 1, 2, 3
 ON CONFLICT (tenant_id, message_key, reason) DO UPDATE SET tries = repair_tries.tries + 1;
 
 -- name: mark_replayed
--- These quarantined records were written to their topics again.
+-- Marks these quarantined records as replayed.
 UPDATE quarantined_messages q SET state = 'replayed'
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[]) AS done (stage, topic, partition, "offset", topic_id)
 WHERE q.stage = done.stage AND q.topic = done.topic AND q.partition = done.partition AND q."offset" = done."offset"
   AND q.topic_id = done.topic_id;
 
 -- name: failed_messages_of
--- Messages named by tenant and key, if they failed for the reason and no repair is redoing them, and where each arrived.
+-- Returns those of these messages that failed for the reason and that no repair is redoing, with
+-- the position of their first delivery.
 SELECT m.*, i.topic, i.partition, i."offset"
 FROM unnest($1::text[], $2::text[]) AS named (tenant_id, message_key)
 JOIN chat_messages m ON m.tenant_id = named.tenant_id AND m.message_key = named.message_key
@@ -303,15 +325,16 @@ WHERE m.status = 'degraded' AND m.redoing_version IS NULL
 ORDER BY m.received_at, m.message_key;
 
 -- name: some_repairs
--- The latest repairs, of one tenant or of all.
+-- Returns the latest repairs, of one tenant and of all tenants ('*'), or every repair ($1 NULL).
 SELECT tenant_id, repair_id, kind, choice, reason, state, person, messages, looked, redone, set_aside, rate, trouble, created_at,
        state = 'planned' AND ends_at <= now() AS is_over, state = 'running' AND held_until > now() AS is_held
 FROM repairs WHERE $1::text IS NULL OR tenant_id IN ($1, '*') ORDER BY created_at DESC LIMIT $2;
 
 -- name: repair_named
--- A repair by its id alone, for whoever runs commands.
+-- Returns a repair by its id alone. For commands, whose user may see every tenant.
 SELECT tenant_id, repair_id, state FROM repairs WHERE repair_id = $1;
 
 -- name: all_under_way
--- Repairs that write to the topics now, or whose last portion is not certain.
+-- Returns repairs that are writing to the topics, or whose last portion may or may not have been
+-- written.
 SELECT repair_id FROM repairs WHERE state = 'running' OR intent IS NOT NULL ORDER BY created_at;

@@ -1,9 +1,14 @@
+-- What the sink writes. Used by connectors/postgres/: positions.py, staging.py and writer.py. All
+-- writes of a batch and the move of its offsets commit in one transaction.
+
 -- name: announce_writing
--- Before the transaction has a number: readers of changes wait for those who hold this lock, and for nobody else.
+-- Takes a lock on chat_messages before the transaction has an id. Readers of changes wait only for
+-- holders of this lock (`edge` in console.sql). It conflicts with no other writer.
 LOCK TABLE chat_messages IN ROW EXCLUSIVE MODE;
 
 -- name: know_partitions
--- Makes the positions of partitions that have none yet. ON CONFLICT alone would wait for the owner that is just moving one.
+-- Adds positions for partitions that have none, with `next_offset` -1. The NOT EXISTS is needed
+-- because ON CONFLICT alone would wait for an owner that is just moving its position.
 INSERT INTO sink_offsets (topic, partition, topic_id, next_offset, epoch)
 SELECT topic, partition, topic_id, -1, 0
 FROM unnest($1::text[], $2::integer[], $3::text[]) AS new (topic, partition, topic_id)
@@ -12,11 +17,13 @@ ORDER BY topic, partition
 ON CONFLICT (topic, partition) DO NOTHING;
 
 -- name: positions_beyond
--- Positions in partitions that topics of that many partitions do not have.
+-- Returns positions of partitions that do not exist in topics with $2 partitions. If there are any,
+-- the topics had more partitions before, and the sink stops.
 SELECT topic, partition FROM sink_offsets WHERE topic = ANY($1::text[]) AND partition >= $2 ORDER BY topic, partition;
 
 -- name: take_partitions
--- Becomes the owner of positions: every former owner's epoch is older from here on. Leaves out those that a transaction holds.
+-- Becomes the owner of these partitions by raising their epoch, so that no former owner can write
+-- any more. Skips partitions that a running transaction has locked; the caller tries them again.
 WITH free AS (
     SELECT o.topic, o.partition FROM sink_offsets o
     JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition)
@@ -28,23 +35,28 @@ FROM free WHERE o.topic = free.topic AND o.partition = free.partition
 RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch;
 
 -- name: move_offset
--- Moves a partition's position on, if this owner is still the owner and the position is the one it continues from.
+-- Moves the position of a partition forward, if the epoch shows that this process still owns it and
+-- the position is where the batch began ($5). Updates no row otherwise.
 UPDATE sink_offsets SET next_offset = $3 WHERE topic = $1 AND partition = $2 AND epoch = $4 AND next_offset = $5;
 
 -- name: position_of
--- Where a partition stands, and who owns it.
+-- Returns the position of a partition and the epoch of its owner. Explains why `move_offset`
+-- updated nothing.
 SELECT next_offset, epoch FROM sink_offsets WHERE topic = $1 AND partition = $2;
 
 -- name: removal_lock
--- Held until the commit: a tenant is not removed in the middle of a batch.
+-- Takes a shared lock until the transaction ends, so that a tenant is not removed while a batch is
+-- being written. The exclusive counterpart is in tenancy.sql.
 SELECT pg_advisory_xact_lock_shared(hashtext(current_schema() || '_removal'));
 
 -- name: removed_tenants
--- Tenants whose records are not stored any more.
+-- Returns removed tenants whose records must not be stored any more.
 SELECT tenant_id FROM tenants WHERE removed_at IS NOT NULL AND NOT data_kept;
 
 -- name: stage_messages
--- Where the rows of a batch wait for `merge_messages`. A table of the session, empty after each transaction. The number changes with its form.
+-- Creates the temporary table that holds the messages of a batch for `merge_messages`. It belongs
+-- to the session and is emptied at each commit. The number in its name must change whenever its
+-- columns change.
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_messages_1 (
     tenant_id text, message_key text, provider text, conversation_id text, role text, direction text, kind text, content text,
     content_attributes jsonb, status text, version bigint, occurred_at timestamptz, received_at timestamptz, enriched_at timestamptz,
@@ -52,14 +64,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_messages_1 (
 ) ON COMMIT DELETE ROWS;
 
 -- name: clear_staged
--- A batch is stored in parts: what the part before staged is not stored again.
+-- Empties the temporary table between the parts of one batch, so that no message is merged twice.
 TRUNCATE pg_temp.staged_messages_1;
 
 -- name: merge_messages
--- Rows of messages; an older version, or a re-delivery after the horizon, changes none. A re-delivery has a low version (its
--- first opening) and another time of arrival; a later opening or a repair has a version above 200. What a repair redoes stays
--- finished until its new version is (docs/decisions/0018). A stored file that the row shows stays (0009), and the kind with it. They are
--- staged in the order of their locks, and read in that order.
+-- Inserts or updates the staged messages. A row changes only if the new version is higher. A
+-- re-delivery after the horizon changes nothing: it has a low version (its first opening) and
+-- another time of arrival, while a later opening or a repair has a version above 200. A finished
+-- row stays finished while a repair redoes it (docs/decisions/0018). A stored file that the row has
+-- already is not lost if the new version lacks it (0009); the kind is kept with it. Messages are
+-- staged in key order and read in that order, so that two sinks lock rows in the same order.
 INSERT INTO chat_messages AS there
     (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes, status, version,
      occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, steps, changed_era, changed_xid)
@@ -86,26 +100,28 @@ WHERE there.version < EXCLUDED.version AND (there.received_at = EXCLUDED.receive
   AND (EXCLUDED.status <> 'pending' OR there.status = 'pending' OR EXCLUDED.version <= 1000);
 
 -- name: mark_redoing
--- Finished rows that a repair redoes: the version it has come to, which the row does not show, and its steps, which it does.
+-- Marks finished rows that a repair redoes: stores the version that the repair has reached, which
+-- the row does not show yet, and appends its steps, which it does show.
 UPDATE chat_messages AS there SET redoing_version = new.version, steps = coalesce(there.steps, '{}') || coalesce(new.steps::jsonb, '{}')
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS new (tenant_id, message_key, version, steps)
 WHERE there.tenant_id = new.tenant_id AND there.message_key = new.message_key AND there.status <> 'pending'
   AND there.version < new.version AND coalesce(there.redoing_version, 0) < new.version;
 
 -- name: insert_aliases
--- Other names of a conversation.
+-- Adds aliases of conversations. Existing ones stay.
 INSERT INTO conversation_aliases (tenant_id, alias, conversation_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT DO NOTHING;
 
 -- name: insert_objects
--- Stored files. They never change.
+-- Adds rows of stored files. Objects never change, so existing rows stay.
 INSERT INTO media_objects (tenant_id, object_key, message_key, attachment_index, sha256, mime_type, bytes, original_url, stored_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::timestamptz[])
 ON CONFLICT DO NOTHING;
 
 -- name: insert_quarantined
--- Records a stage refused, whole. Those that an earlier program stored have no topic id.
+-- Adds quarantined records with their bytes. Rows of earlier versions of the program have an empty
+-- topic id; the NOT EXISTS keeps the same record from being stored again beside such a row.
 INSERT INTO quarantined_messages
     (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id)
 SELECT stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers::jsonb, program_version, topic_id
@@ -117,5 +133,5 @@ WHERE NOT EXISTS (SELECT 1 FROM quarantined_messages q WHERE q.stage = new.stage
 ON CONFLICT DO NOTHING;
 
 -- name: tell
--- Wakes readers who wait for a conversation.
+-- Notifies readers that wait for a conversation. Postgres delivers the notification at the commit.
 SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload;

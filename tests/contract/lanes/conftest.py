@@ -1,12 +1,12 @@
 from collections.abc import Iterator
 
 import pytest
-from lane_world import World, let_go, unless_stalled
+from lane_world import World, let_go
 
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.topics import apply_topics
 from streams.lanes import app as lane_app_module
+from tests.topics import make_topics
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,7 +28,7 @@ def world(stack: Settings, namespace: str) -> World:
 def pipeline_topics(stack: Settings, namespace: str) -> Names:
     """The product's own topics under a namespace of one test's own."""
     names = Names(namespace)
-    unless_stalled(lambda: apply_topics(stack.kafka, names))
+    make_topics(stack.kafka, names)
     return names
 
 

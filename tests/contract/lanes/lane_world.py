@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from schemas import metrics
 from schemas.headers import Headers
@@ -27,8 +27,9 @@ from streams.lanes.pace import Pace
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues, PartitionState
 from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Write
+from tests.topics import make_each
 
-SECONDS = 40.0
+SECONDS = 90.0
 """Deadline of every wait: the machine is shared."""
 PACE = Pace(gap_seconds=0.005)
 
@@ -50,22 +51,6 @@ async def until_async(
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         await asyncio.sleep(0.01)
     return value
-
-
-def unless_stalled(create: Callable[[], object]) -> None:
-    """`create`, again while the controller takes the only broker for dead, as it does when a busy machine holds up its heartbeat."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            create()
-            return
-        except KafkaException as error:
-            if (
-                error.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR
-                or time.monotonic() > deadline
-            ):
-                raise
-            time.sleep(0.2)
 
 
 def write(
@@ -206,22 +191,8 @@ class World:
         )
 
     def make(self, *names: str, **config: str) -> None:
-        admin = AdminClient(client_config(self.kafka))
-        new = [
-            NewTopic(
-                self.topic(name),
-                num_partitions=self.partitions,
-                replication_factor=1,
-                config={"max.message.bytes": str(MAX_RECORD_BYTES), **config},
-            )
-            for name in names
-        ]
-        unless_stalled(
-            lambda: [
-                future.result(30)
-                for future in admin.create_topics(new, operation_timeout=30).values()
-            ]
-        )
+        settings = {"max.message.bytes": str(MAX_RECORD_BYTES), **config}
+        make_each(self.kafka, [self.topic(name) for name in names], self.partitions, settings)
 
     def delete(self, name: str) -> None:
         admin = AdminClient(client_config(self.kafka))
@@ -394,7 +365,7 @@ async def app_at_work(app: LaneApp) -> AsyncIterator[Lanes]:
     assert lanes is not None
     await app.start()
     try:
-        await until(lambda: lanes.ready, "all lanes are open", 90)
+        await until(lambda: lanes.ready, "all lanes are open")
         yield lanes
     finally:
         await app.stop()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
-from lane_world import World, unless_stalled
+from lane_world import World
 
 from schemas.settings import Settings
 from schemas.topics import Names, claims_changelog, claims_config
@@ -18,7 +18,8 @@ from streams.lanes import claims
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.parked import parked_reason
 from streams.lanes.transactions import PartitionTransactions, Transaction
-from streams.repair.take_over import TakeOver, lane_of
+from streams.repair.take_over import NotYet, TakeOver, lane_of
+from tests.topics import make_topics
 
 SECONDS = 90.0
 """The broker's cleaner rests 15 s after it found nothing."""
@@ -94,18 +95,19 @@ def test_the_changelog_of_an_older_program_gets_the_new_clean_up(
 ) -> None:
     name = claims_changelog(pipeline_topics).removeprefix(f"{namespace}-")
     World(stack.kafka, namespace).make(name, **{"cleanup.policy": "delete"})
-    waited_for(
-        lambda: (
-            (claims_changelog(pipeline_topics), "configured")
-            in [(one.topic, one.change) for one in apply_topics(stack.kafka, pipeline_topics)]
-        ),
-        "the brokers know of the topic",
-    )
-    admin = AdminClient(client_config(stack.kafka))
+    applied = apply_topics(stack.kafka, pipeline_topics)
+    assert (claims_changelog(pipeline_topics), "configured") in [
+        (one.topic, one.change) for one in applied
+    ]
+    admin, wanted = AdminClient(client_config(stack.kafka)), claims_config(stack.kafka)
     resource = ConfigResource(ResourceType.TOPIC, claims_changelog(pipeline_topics))
-    (described,) = admin.describe_configs([resource]).values()
-    found = {key: entry.value for key, entry in described.result(30).items()}
-    assert {key: found[key] for key in claims_config(stack.kafka)} == claims_config(stack.kafka)
+
+    def is_shown() -> bool:
+        (described,) = admin.describe_configs([resource]).values()
+        found = {key: entry.value for key, entry in described.result(30).items()}
+        return {key: found[key] for key in wanted} == wanted
+
+    waited_for(is_shown, "the broker shows the new clean-up")
 
 
 def test_a_further_set_of_topics_takes_over_all_claims(
@@ -116,7 +118,7 @@ def test_a_further_set_of_topics_takes_over_all_claims(
     kafka = msgspec.structs.replace(stack.kafka, partitions=2 * stack.kafka.partitions)
     now = msgspec.structs.replace(stack, namespace=f"{namespace}.2", kafka=kafka)
     for one in (before, now):
-        unless_stalled(lambda one=one: apply_topics(one.kafka, Names(one.namespace)))
+        make_topics(one.kafka, Names(one.namespace))
     name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
     log = World(stack.kafka, namespace, stack.kafka.partitions)
     log.make(name, **claims_config(stack.kafka))
@@ -129,7 +131,6 @@ def test_a_further_set_of_topics_takes_over_all_claims(
             state.claim(digest, 20_000)
             for key, value in state.changelog():
                 log.produce(name, value or b"", key=key, partition=partition)
-    waited_for(lambda: _known_to_brokers(now, namespace), "the brokers know of the topics")
     for _ in range(2):  # whoever runs it again gets no more of them
         taking = TakeOver(now, namespace)
         taken = {one.partition: one.claims for one in taking.take()}
@@ -142,7 +143,54 @@ def test_a_further_set_of_topics_takes_over_all_claims(
         opening.close()
 
 
-def _known_to_brokers(now: Settings, before: str) -> bool:
-    there = AdminClient(client_config(now.kafka)).list_topics(timeout=20).topics
-    names = [*Names(now.namespace).topics, claims_changelog(Names(before))]
-    return all(name in there for name in names)
+@pytest.mark.parametrize("state", ["cannot be seen", "never had a record"])
+def test_nothing_is_taken_over_from_claims_that_are_not_there_unless_a_person_says_so(
+    stack: Settings, namespace: str, state: str
+) -> None:
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    for one in (Names(namespace), Names(now.namespace)):
+        make_topics(stack.kafka, one)
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    if state == "never had a record":
+        log.make(name, **claims_config(stack.kafka))
+    with pytest.raises(NotYet) as refused:
+        TakeOver(now, namespace)
+    assert state in str(refused.value) and "--nothing-claimed" in str(refused.value)
+    taking = TakeOver(now, namespace, nothing_claimed=True)
+    taking.ready()
+    nothing = dict.fromkeys(range(stack.kafka.partitions), 0)
+    assert {one.partition: one.claims for one in taking.take()} == nothing
+    opening = PartitionTransactions(stack.kafka, lane_of(Names(now.namespace), 0))
+    opening.open(ClaimedKeys())  # it may begin
+    opening.close()
+
+
+def test_claims_that_are_there_are_never_left_out(stack: Settings, namespace: str) -> None:
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    for one in (Names(namespace), Names(now.namespace)):
+        make_topics(stack.kafka, one)
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    log.make(name, **claims_config(stack.kafka))
+    log.produce(name, claims.with_day(20_000, b"d" * 16), key=b"tail 0", partition=1)
+    with pytest.raises(NotYet, match="has claims"):
+        TakeOver(now, namespace, nothing_claimed=True)
+    with pytest.raises(NotYet, match=r"\.3-raw-messages cannot be seen"):
+        TakeOver(now, f"{namespace}.3")
+
+
+def test_the_source_of_a_set_that_was_given_partitions_in_place_does_not_decide_where_claims_are(
+    stack: Settings, namespace: str
+) -> None:
+    grown = msgspec.structs.replace(stack.kafka, partitions=stack.kafka.partitions + 1)
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    make_topics(grown, Names(namespace))
+    make_topics(now.kafka, Names(now.namespace))
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    log.make(name, **claims_config(stack.kafka))
+    log.produce(name, claims.with_day(20_000, b"d" * 16), key=b"tail 0", partition=1)
+    taking = TakeOver(now, namespace)
+    taking.ready()
+    assert [one.claims for one in taking.take()] == [0, 1, 0, 0]

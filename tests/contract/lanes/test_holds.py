@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
-from lane_world import World, app_at_work, until
+from lane_world import SECONDS, World, app_at_work, until
 from test_seams import raw as topics_of
 from test_seams import staged
 from test_stages import Nowhere, admit, described, headers_of, job, said
@@ -140,12 +140,12 @@ async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
         app = job_app(here, JobStage("describe", VisionJob, hangs, Nowhere()))
         async with app_at_work(app):
             topics.produce("vision", newer, key=key, partition=0, headers=headers_of())
-            await asyncio.wait_for(admitted.wait(), 40)
+            await asyncio.wait_for(admitted.wait(), SECONDS)
     app = describing(here)
     app.finalize()
     await app.start()  # it is never ready
     try:
-        await until(lambda: reasons(app.lanes) == {0: "version_unknown"}, "it says so", 90)
+        await until(lambda: reasons(app.lanes) == {0: "version_unknown"}, "it says so")
         admit(topics, *(job(n) for n in range(20)))
         await until(lambda: len(said(topics)) == 20, "all other jobs go on")
     finally:

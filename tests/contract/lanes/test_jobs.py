@@ -505,7 +505,7 @@ async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(
                 await until(lambda n=n: len(waits) >= n, "the other tenant is served")  # type: ignore[misc]
             for one in workers:
                 one.cancel()
-        assert max(waits) < 5.0
+        assert max(waits) < 30.0  # behind the others each would wait for minutes
         assert (shop.intake.paused, len(shop.state) >= 600) == (set(), True)
         assert tries < 600  # parked, not each job tried and rewritten on its own
 

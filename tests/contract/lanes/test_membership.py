@@ -7,23 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from lane_world import app_at_work, unless_stalled, until
+from lane_world import app_at_work, until
 from test_seams import raw, staged
 
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names
-from storage.kafka.topics import apply_topics
 from streams.lanes import membership as membership_module
 from streams.lanes.app import LaneApp
+from tests.topics import make_topics
 
-POLL_INTERVAL_SECONDS = 2.0
+POLL_INTERVAL_SECONDS = 4.0
 
 
 @pytest.fixture
 def narrow(stack: Settings, namespace: str) -> tuple[Kafka, Names]:
     """Topics of one partition: a second worker is one too many."""
     kafka, names = msgspec.structs.replace(stack.kafka, partitions=1), Names(namespace)
-    unless_stalled(lambda: apply_topics(kafka, names))
+    make_topics(kafka, names)
     return kafka, names
 
 
@@ -84,7 +84,7 @@ async def test_a_worker_that_joins_before_its_topic_exists_is_given_it_soon_afte
     async with app_at_work(app) as lanes:
         await until(lambda: app.membership.is_current, "it is a member")
         assert lanes.assigned == set()
-        await asyncio.to_thread(unless_stalled, lambda: apply_topics(kafka, names))
+        await asyncio.to_thread(make_topics, kafka, names)
         await until(lambda: lanes.assigned == {0} and lanes.ready, "it reads the new topic", 90)
     assert deaths == []
 

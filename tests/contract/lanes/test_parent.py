@@ -103,11 +103,13 @@ def test_a_child_that_cannot_start_is_tried_again_ever_more_slowly_and_the_paren
     family: Callable[..., Family],
 ) -> None:
     one = family("cannot start")
-    starts = wait(lambda: len(tried := one.noted("started")) >= 5 and tried, "five tries")
+    starts = wait(lambda: len(tried := one.noted("started")) >= 6 and tried, "six tries")
     gaps = [later - sooner for (_, sooner), (_, later) in pairwise(starts)]
-    assert all(gap >= least for gap, least in zip(gaps, (0.2, 0.4, 0.8, 1.6), strict=False)), gaps
-    one.parent.terminate()  # it now waits 3.2 s before the next try
-    assert one.parent.wait(2.5) == 0
+    assert all(gap >= least for gap, least in zip(gaps, (0.2, 0.4, 0.8, 1.6, 3.2), strict=False)), (
+        gaps
+    )
+    one.parent.terminate()  # it now waits 6.4 s before the next try
+    assert one.parent.wait(5.5) == 0
 
 
 def test_a_parent_is_not_held_up_by_a_pipe_that_a_grandchild_keeps_open(
@@ -159,10 +161,10 @@ def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
     assert world.values("out") == []
     began = time.monotonic()
     os.kill(child, signal.SIGKILL)
-    wait(lambda: world.values("out") == [b"a neighbour's"], "readers go on", 40)
+    wait(lambda: world.values("out") == [b"a neighbour's"], "readers go on", 50)
     took = time.monotonic() - began
     wait(lambda: "worker_fenced" in one.log.read_text(), "the parent says so")
-    assert took < 40, (
+    assert took < 50, (
         took
     )  # 0.5 to 0.7 s on a quiet machine, and nothing else would end it within 60 s
     wait(lambda: one.noted("started"), "another child is started")
@@ -180,7 +182,7 @@ def test_a_child_that_stood_still_before_it_died_is_not_fenced_for_others_may_ow
     wait(lambda: time.monotonic() - stopped > 5.0, "longer than anybody waits for it")
     os.kill(child, signal.SIGKILL)
     wait(lambda: one.noted("started"), "another child is started")
-    assert "worker_not_fenced" in one.log.read_text()
+    wait(lambda: "worker_not_fenced" in one.log.read_text(), "the parent says so")
     world.produce("out", b"a neighbour's")
     assert world.values("out") == []
     fence(settings.kafka, name)
@@ -255,7 +257,7 @@ def test_nothing_lives_on_when_the_parent_is_killed_and_the_next_one_takes_over(
     (child,) = stage.children()
     stage.parent.kill()
     stage.parent.wait()
-    wait(lambda: not lives(child), "the child dies with its parent", 10)
+    wait(lambda: not lives(child), "the child dies with its parent")
     again = Stage(stack, pipeline_topics.namespace, tmp_path)
     try:
         wait(again.ready, "another one takes over")
@@ -270,7 +272,7 @@ def test_a_killed_worker_is_fenced_and_another_one_is_ready_soon(stage: Stage) -
     os.kill(child, signal.SIGKILL)
     wait(lambda: (now := stage.children()) and now != [child], "another child")
     wait(stage.ready, "the stage is ready again")
-    assert "worker_fenced" in stage.log.read_text()
+    wait(lambda: "worker_fenced" in stage.log.read_text(), "the parent says so")
 
 
 def test_a_worker_whose_parent_is_gone_before_it_could_ask_for_the_signal_does_not_start() -> None:

@@ -290,7 +290,7 @@ async def test_a_job_waits_as_long_as_the_world_is_in_trouble_and_its_clock_runs
 async def test_a_try_that_never_returns_is_ended_and_tried_again(
     here: Settings, topics: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs_app, "TRY_SECONDS", 0.3)
+    monkeypatch.setattr(jobs_app, "TRY_SECONDS", 2.0)
     tries: list[int] = []
 
     async def work(turn: StageAttempt[VisionJob]) -> Forward:
@@ -311,7 +311,7 @@ async def test_a_try_that_never_returns_is_ended_and_tried_again(
 async def test_the_end_lets_a_running_job_finish_and_leaves_one_that_takes_longer_to_the_next_process(
     here: Settings, topics: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane_app_module, "JOB_DRAIN_SECONDS", 1.0)
+    monkeypatch.setattr(lane_app_module, "JOB_DRAIN_SECONDS", 3.0)
     started: set[int] = set()
     never, soon = asyncio.Event(), asyncio.Event()
 
@@ -350,7 +350,6 @@ async def test_a_tenant_whose_every_job_fails_leaves_the_others_unharmed(
         await until(
             lambda: counted("forwarded", "", "describe") == before + 20,
             "the other tenant's jobs end",
-            20,
         )
         assert tries < 400
     assert {one.tenant_id for one in said(topics)} == {"well"}

@@ -1,8 +1,9 @@
-"""What the naming model may name: groups of ImageNet's 1,000 classes, in two languages.
+"""The things that the naming model may name, in two languages.
 
-A group is more certain than its classes: a model that wavers between twelve breeds is
-sure that it is a dog. Classes that people do not send in a chat, and those with
-misleading names, are in no group and are never named.
+Each is a group of ImageNet's 1,000 classes. A group is more certain than its classes: a
+model that wavers between twelve breeds is sure that it is a dog. Classes that people do
+not send in a chat, and those with misleading names, are in no group and are never
+named.
 """
 
 from typing import NamedTuple

@@ -23,8 +23,8 @@ from schemas.pipeline import JOB_STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import retry_forever
-from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.pool import connect
+from storage.postgres.stage_minutes import StageMinute, StageMinutes
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ _BY_STATUS = {"2": "accepted", "4": "refused", "5": "unavailable"}
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a process did since its start, and its current backlog.
+    """The work of a process since its start, and its current backlog.
 
     `took` is a histogram of durations.
     """

@@ -1,4 +1,4 @@
-"""What the sink itself writes to Kafka.
+"""The records that the sink itself writes to Kafka.
 
 These are records that Postgres refuses, and tombstones of deleted messages.
 """
@@ -33,7 +33,7 @@ class SinkStopped(ConnectorsError):
     """
 
 
-class Aside:
+class QuarantineWriter:
     """Writes records and returns once Kafka has acknowledged them.
 
     Raises Unavailable, and KafkaException in a fatal state.
@@ -105,9 +105,8 @@ class Aside:
     async def _acknowledged(self, failures: list[KafkaError], what: str) -> None:
         """Waits for acknowledgements.
 
-        If any is missing, replaces the producer and raises.
-
-        See storage/kafka/contact.py.
+        If any is missing, replaces the producer and raises. See
+        storage/kafka/reconnection.py.
         """
         left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
         if left or failures:
