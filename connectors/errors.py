@@ -26,7 +26,7 @@ ConnectorsError
 ├── SoundTooLong                 connectors/models/errors.py
 ├── SoundTooShort                connectors/models/errors.py
 ├── ModelSettingsError           connectors/models/servers.py
-├── SinkStopped                  connectors/postgres/aside.py
+├── SinkStopped                  connectors/postgres/quarantine_writer.py
 ├── Fenced                       connectors/postgres/writer.py
 ├── OutOfStep                    connectors/postgres/writer.py
 ├── Refusing                     connectors/postgres/writer.py

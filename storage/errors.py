@@ -4,8 +4,8 @@ Drawn by `make docs`:
 
 StorageError
 ├── TaskEnded                    storage/background.py
-├── CutOff                       storage/kafka/contact.py
 ├── ProducerFatal                storage/kafka/delivery.py
+├── CutOff                       storage/kafka/reconnection.py
 ├── TopicsWrong                  storage/kafka/topics.py
 ├── ObjectMissing                storage/objects/store.py
 ├── ObjectStoreMisconfigured     storage/objects/store.py

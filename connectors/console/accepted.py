@@ -71,7 +71,7 @@ class Accepted:
                 if not await self._again(deadline):
                     return False
         except (KafkaException, TimeoutError):
-            await self._asked(self._renew)  # see storage/kafka/contact.py
+            await self._asked(self._renew)  # see storage/kafka/reconnection.py
             return False
 
     def end(self) -> None:

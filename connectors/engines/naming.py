@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from connectors.engines.things import THINGS, Thing
+from connectors.engines.image_classes import THINGS, Thing
 
 SURE = 0.5
 """In 31 everyday pictures, 12 reached this probability, and 11 of those were right."""

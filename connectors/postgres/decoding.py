@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import Message
 
-from connectors.postgres.held import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.rows import ended_by
 from connectors.postgres.writer import Placed, Stored, Work
 from schemas.codec import Undecodable, decode

@@ -15,11 +15,11 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from connectors.postgres.aside import SinkStopped
+from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.writer import Position
 from schemas.pipeline import TopicName
 from schemas.topics import TOPICS, Names
-from storage.kafka.contact import Renewed
+from storage.kafka.reconnection import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()

@@ -11,11 +11,11 @@ import asyncpg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.postgres.aside import Aside, SinkStopped
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
-from connectors.postgres.held import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.judging import Judging, QuarantineGate
 from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.quarantine_writer import QuarantineWriter, SinkStopped
 from connectors.postgres.reachable import Reachable
 from connectors.postgres.sink_consumer import sink_consumer
 from connectors.postgres.writer import OutOfStep, Placed, Position, Refusing, Work, Writer
@@ -23,7 +23,7 @@ from schemas import metrics
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.kafka.contact import ConsumerContact, metadata_within, renewed_admin
+from storage.kafka.reconnection import ConsumerContact, metadata_within, renewed_admin
 from storage.postgres.pool import refused, unavailable
 from storage.waiting import BackOff, Deadline
 
@@ -57,13 +57,13 @@ class Sink:
     ) -> None:
         self._names = Names(settings.namespace)
         self._pool = pool
-        self._aside = Aside(settings.kafka, self._names)
+        self._refused_records = QuarantineWriter(settings.kafka, self._names)
         self._judging = Judging(gate)
         self._writer = Writer(
             pool,
             f"{self._names.postgres_schema}_messages",
-            self._aside.quarantine,
-            self._aside.bury,
+            self._refused_records.quarantine,
+            self._refused_records.bury,
             self._judging.may_set_aside,
         )
         self._admin = renewed_admin(settings.kafka)
@@ -278,7 +278,7 @@ class Sink:
         placed = [one for work in works for one in work.placed]
         if not await self._judging.may_set_aside(placed, undecodable):
             raise Refusing(f"{len(undecodable)} records that cannot be decoded")
-        await self._aside.quarantine(undecodable)
+        await self._refused_records.quarantine(undecodable)
         metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))
 
     async def _write(self, work: Work) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from connectors.webhooks.answers import HttpReply, Problem, Stranger, because, json_reply
 from connectors.webhooks.delivery import only_post
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.taking import ReceiverParts, Taking, record_headers, send_later
+from connectors.webhooks.request import ReceiverParts, StoredRequest, record_headers, send_later
 from schemas import metrics
 from schemas.chat import ChatRefused
 from schemas.keys import MessageKey, message_key
@@ -19,7 +19,7 @@ _NO_REFUSALS = frozenset({"accepted", "not_stored", "client_left", "program_erro
 """Outcomes that RECEIVER_REQUESTS counts by their status alone."""
 
 
-class ChatPost(Taking):
+class ChatPost(StoredRequest):
     """Takes the steps of a delivery, with a tenant's key instead of a token and a signature."""
 
     __slots__ = ("_key", "_message")

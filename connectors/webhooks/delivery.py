@@ -13,7 +13,7 @@ from connectors.webhooks.answers import (
 )
 from connectors.webhooks.deliveries import USER_AGENT_CHARS, Attempt
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.taking import ReceiverParts, Taking, record_headers
+from connectors.webhooks.request import ReceiverParts, StoredRequest, record_headers
 from schemas import metrics
 from schemas.headers import Headers
 from schemas.keys import message_key
@@ -35,7 +35,7 @@ _OF_VERDICT: Mapping[Verdict, DeliveryReason] = {
 }
 
 
-class Delivery(Taking):
+class Delivery(StoredRequest):
     """Accepts a delivery in four steps.
 
     1. Find tenant, provider and secrets by the token.

@@ -18,8 +18,8 @@ from connectors.webhooks.delivery import Delivery
 from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.openapi import document
 from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
+from connectors.webhooks.request import ReceiverParts
 from connectors.webhooks.siblings import Siblings
-from connectors.webhooks.taking import ReceiverParts
 from schemas.settings import ReceiverSettings
 
 log = structlog.get_logger()

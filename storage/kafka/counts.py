@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.settings import Kafka
-from storage.kafka.contact import metadata_within, renewed_admin
+from storage.kafka.reconnection import metadata_within, renewed_admin
 
 LOOK_SECONDS = 5.0
 """The interval between two checks.

@@ -13,9 +13,9 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.errors import StorageError
 from storage.kafka.client import plain_producer_config
-from storage.kafka.contact import metadata_within, renewed_admin
 from storage.kafka.counts import REMEDY, wrong_counts
-from storage.kafka.gathering import SendGate
+from storage.kafka.reconnection import metadata_within, renewed_admin
+from storage.kafka.send_gate import SendGate
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.001
@@ -47,7 +47,7 @@ class AcknowledgedProducer:
 
     A single send waits at most for the linger (1 ms) and one poll (1 ms). Records are
     passed to librdkafka, and delivery reports are polled, in one place on the event loop,
-    and only while records are outstanding (see `gathering`). The role must run `run` beside
+    and only while records are outstanding (see send_gate.py). The role must run `run` beside
     its own work. `run` raises ProducerFatal.
     """
 

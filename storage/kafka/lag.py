@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
-from storage.kafka.contact import Renewed, renewed_admin
+from storage.kafka.reconnection import Renewed, renewed_admin
 
 _SECONDS = 5.0
 _PACES = 4

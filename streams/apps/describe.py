@@ -15,8 +15,8 @@ from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
+from streams.stages.model_jobs import Patience, Unfit
 
 PLAIN_SIDE = 1_024
 """Longest side, in pixels, of the plain JPEG sent to a server that did not take the first form."""

@@ -37,9 +37,9 @@ from storage.postgres.ai_results import AiResults
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
-from streams.apps.object_trouble import waiting_for_a_person
+from streams.apps.store_errors import waiting_for_a_person
 from streams.errors import StreamsError
-from streams.stages.asking import Unfit
+from streams.stages.model_jobs import Unfit
 
 log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ class _Trouble(NamedTuple):
 
 
 class ModelWorld:
-    """The ports of asking.py on real clients, opened before the first job.
+    """The ports of model_jobs.py on real clients, opened before the first job.
 
     `server` serves this stage's models.
     """

@@ -7,7 +7,7 @@ import structlog
 
 from connectors.media.addresses import allowed_hosts
 from connectors.media.download import Downloaded, Downloader, NotFound, Refused
-from connectors.media.held import HeldFiles
+from connectors.media.held_files import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
 from connectors.providers.catalogue import DIRECT, PROVIDERS, download_candidates
 from connectors.providers.downloads import DownloadCandidate, ForeignHost, authority
@@ -25,7 +25,7 @@ from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.object_trouble import waiting_for_a_person
+from streams.apps.store_errors import waiting_for_a_person
 from streams.lanes.app import LaneApp
 from streams.stages import store_media as stage
 from streams.stages.store_media import FileGone, FileNotThere, store_media

@@ -16,7 +16,7 @@ from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.models import ModelWorld, unfit
 from streams.lanes.app import LaneApp
-from streams.stages.asking import Patience, Unfit
+from streams.stages.model_jobs import Patience, Unfit
 from streams.stages.transcribe import transcribe
 
 MARGIN_SECONDS = 10.0

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
+from schemas.topics import UNNAMED
 from storage.objects.store import ObjectStore
 from storage.postgres.sql import queries
 from streams.audit.balance import Audit
@@ -19,7 +20,8 @@ from streams.audit.facts import RECORD_BYTES, AuditScope, Facts, Gathering
 from streams.audit.findings import KINDS, Report
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
-from streams.commands.output import as_json_option, emit
+from streams.commands.output import as_json_option, emit, note
+from streams.repair.topic_sets import sets_of_topics
 
 DAY = timedelta(days=1)
 SHOWN = 20
@@ -75,6 +77,8 @@ def audit(
     """Compares receiver, raw topic, receipts, enriched topic, rows and objects.
 
     Works on a live system. Exit code 1 if a message is lost, duplicated, stuck or unexplained.
+    Of several sets of topics it looks at the one that SENSORIUM_NAMESPACE names, and
+    names the others.
     """
     settings = command_settings()
     require_tenant(settings, tenant)
@@ -83,13 +87,21 @@ def audit(
     work = _Parts(settings, scope, stuck_seconds, memory_mib, parts)
     try:
         report = run_command(lambda: work.all(keys, from_part))
+        others = sets_of_topics(settings)[1:]
     except (KafkaException, TimeoutError, Unavailable) as error:
         raise click.ClickException(
             f"{error}: the audit needs Kafka, Postgres and the object store; sensorium "
             f"doctor says which does not answer{work.how_to_continue()}"
         ) from None
     document = {"since": scope.since.isoformat(), "tenant": tenant, **report.document()}
+    document["other_sets"] = [one.title for one in others]
     emit(document, as_json, _lines(document))
+    for one in others:
+        note(
+            f"this was the set of topics {settings.namespace or UNNAMED} only: rows of messages"
+            f" that came in by {one.title} may be findings here, and are compared with their topics"
+            f" by {one.environment} sensorium audit"
+        )
     context.exit(0 if report.balanced else 1)
 
 

@@ -40,14 +40,18 @@ def endpoints() -> None:
 endpoints.add_command(deliveries)
 
 
-def next_steps(endpoint: Endpoint) -> list[str]:
-    """The next steps for a person, at the provider and here."""
+def next_steps(endpoint: Endpoint, *, has_its_secret: bool) -> list[str]:
+    """The next steps for a person, at the provider and here.
+
+    `has_its_secret`: no secret of the provider has to be copied.
+    """
     name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
     steps = [provider.webhook_page]
-    if not endpoint.unsigned:
+    if not has_its_secret:
+        replaces = ", which replaces the one made here" if endpoint.secrets else ""
         steps.append(
             f"{provider.title} creates the secret itself: copy it from there, then:"
-            f" sensorium endpoints secret {name} --set SECRET"
+            f" sensorium endpoints secret {name} --set SECRET{replaces}"
         )
     if provider.files_need_key and endpoint.api_key is None:
         steps.append(
@@ -84,7 +88,10 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @endpoints.command()
 @click.argument("tenant")
 @click.argument("provider", type=click.Choice(list(PROVIDERS)))
-@click.option("--secret", help="The secret the provider signs with; default: a new one.")
+@click.option(
+    "--secret",
+    help="The secret the provider signs with. Without it one is made here and printed once.",
+)
 @click.option(
     "--secret-later",
     is_flag=True,
@@ -147,17 +154,25 @@ def add(
         "url": url,
         "secret": live,
     }
-    steps = next_steps(endpoint)
-    emit(document | {"next": steps}, as_json, _lines(document, steps, unsigned=unsigned))
+    steps = next_steps(endpoint, has_its_secret=unsigned or secret is not None)
+    lines = _lines(document, steps, unsigned=unsigned, is_made_here=secret is None)
+    emit(document | {"next": steps}, as_json, lines)
     if not settings.receiver.url.startswith("https://"):
         note(_NOT_PUBLIC)
 
 
-def _lines(document: dict[str, Any], steps: list[str], *, unsigned: bool) -> list[str]:
+_MADE_HERE = "made here and shown only now: give it to a sender that lets you enter a secret, or that you write"
+
+
+def _lines(
+    document: dict[str, Any], steps: list[str], *, unsigned: bool, is_made_here: bool
+) -> list[str]:
     secret = document["secret"] or "(none yet: the endpoint answers 503)"
+    is_made_here = is_made_here and document["secret"] is not None
     return [
         f"url     {document['url']}",
         f"secret  {'(unsigned)' if unsigned else secret}",
+        *([f"{'':8}{_MADE_HERE}"] if is_made_here else []),
         f"id      {document['endpoint_id']}",
         *(
             f"{'next' if index == 1 else '':8}{index}. {step}"
@@ -177,7 +192,8 @@ def rotate(which: str, drop: str | None, as_json: bool) -> None:
     """
     endpoint, new = _changed(lambda tenancy: tenancy.rotate(which, drop=drop))
     document = {"token": endpoint.token, "secret": new or endpoint.secrets[0]}
-    emit(document, as_json, [f"secret  {new}" if new else "dropped"])
+    lines = [f"secret  {new}", f"{'':8}{_MADE_HERE}"] if new else ["dropped"]
+    emit(document, as_json, lines)
 
 
 @endpoints.command()

@@ -9,15 +9,17 @@ from confluent_kafka import KafkaException
 from schemas.keys import TenantId
 from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import UNNAMED, Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
 from storage.postgres.sql import queries
+from streams.commands import waiting
 from streams.commands.environment import (
     actor,
     command_settings,
     database,
     kafka_answers,
+    kafka_trouble,
     moment,
     run_command,
 )
@@ -31,6 +33,7 @@ from streams.commands.repairing import (
     yes_option,
 )
 from streams.repair.raw import OffsetRange, RawReader, left_of, position_of, span_of
+from streams.repair.topic_sets import set_in_use_instead
 
 _WHOLE_RANGE_SECONDS = float("inf")
 
@@ -71,7 +74,8 @@ def _spans(arguments: tuple[str, ...], partitions: int) -> list[OffsetRange]:
 def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Processes raw records again, for instance after a new prompt, a new model or a fixed bug.
 
-    Prints the plan, and asks if it runs in a terminal.
+    Prints the plan, and asks if it runs in a terminal. Of several sets of topics it reads
+    and writes the one that SENSORIUM_NAMESPACE names.
     """
     offsets, tenant = chosen["offsets"], chosen["tenant"]
     if bool(offsets) == bool(chosen["since"]) or (offsets and chosen["until"]):
@@ -81,6 +85,8 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
     kafka_answers(settings)
+    if not dry_run:
+        _refuse_a_set_that_nobody_reads(settings)
     spans = _held_by_the_log(settings, requested) if begin is None else []
     choice = RepairChoice(spans=tuple(map(str, spans)), since=begin, until=end)
     request = request_of("raw", tenant, choice, rate)
@@ -102,8 +108,25 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     emit(
         done,
         as_json,
-        [f"{done['records']} raw records replayed as generation {done['generation']}"],
+        [
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+        ],
     )
+
+
+def _refuse_a_set_that_nobody_reads(settings: Settings) -> None:
+    """After a change of the partitions, dedupe of the earlier set has ended for good."""
+    try:
+        instead = set_in_use_instead(settings)
+    except KafkaException as error:
+        raise click.ClickException(kafka_trouble(settings, error)) from None
+    if instead is not None:
+        own = settings.namespace or UNNAMED
+        raise click.ClickException(
+            f"dedupe of the set of topics {own} does not run, and that of {instead.title} does: what"
+            f" is written to {own} would be read by nobody. Raw records can be replayed only in the"
+            f" set that is in use: {instead.environment}"
+        )
 
 
 def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[OffsetRange]:
@@ -140,7 +163,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
     cost = (
-        f"{counted.answers} answers of models are recorded for them"
+        f"recorded for them: {waiting.counted(counted.answers, 'answer')} of models"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
         " they are paid again only if prompt, model or language changed"
     )
@@ -155,7 +178,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
             "cost_microusd": counted.paid_microusd,
         },
         as_json,
-        [f"{counted.records} raw records would be replayed", *lines, cost],
+        [f"{waiting.counted(counted.records, 'raw record')} would be replayed", *lines, cost],
     )
 
 
@@ -181,8 +204,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"{held.redone} records were replayed as generation {held.generation} before "
-        f"that; for the rest: {go_on}"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
+        f" for the rest: {go_on}"
     )
 
 
@@ -237,9 +260,13 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, *
     emit(
         done,
         as_json,
-        [f"{done['attachments']} attachments of {done['messages']} messages are tried again"],
+        [f"tried again: {_of_messages(done['attachments'], done['messages'])}"],
     )
     _note_what_stays(settings, counted, request, looked)
+
+
+def _of_messages(files: int, messages: int) -> str:
+    return f"{waiting.counted(files, 'attachment')} of {waiting.counted(messages, 'message')}"
 
 
 def _note_what_stays(
@@ -281,7 +308,7 @@ def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) ->
     emit(
         plan,
         as_json,
-        [f"{files} attachments of {counted.records} messages would be tried again", *lines],
+        [f"would be tried again: {_of_messages(files, counted.records)}", *lines],
     )
     note_plan(request, counted)
 
@@ -299,7 +326,7 @@ def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
         "attachments": held.redone,
     }
     return document, (
-        f"{applied.tried} messages are tried again as generation {held.generation};"
+        f"tried again: {waiting.counted(applied.tried, 'message')} as generation {held.generation};"
         " for the rest, run the same command again"
     )
 

@@ -16,6 +16,7 @@ from streams.commands.environment import (
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import counted
 from streams.repair.take_over import NotYet, TakeOver
 
 
@@ -47,14 +48,21 @@ def apply(as_json: bool) -> None:
     required=True,
     help="SENSORIUM_NAMESPACE of the set of topics before; '' or sensorium: the empty one.",
 )
+@click.option(
+    "--nothing-claimed",
+    is_flag=True,
+    help="Nothing is to be copied: the set before never forwarded a message, or its claims are lost. "
+    "Whatever it forwarded comes out again if a provider delivers it again.",
+)
 @as_json_option
-def take_over(before: str, as_json: bool) -> None:
+def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
     """Lets dedupe of this set of topics know what was claimed in the set before.
 
     A further set of topics is how the number of partitions is changed
     (docs/operating.md). End all receivers and dedupe of the set before; the other roles
     of both sets may run. Copies the claims of the last 8 days, so that a message that
     is delivered again is known for a duplicate, and lets dedupe of this set begin.
+    Refuses if it cannot see the claims of the set before.
     """
     settings = command_settings()
     kafka_answers(settings)
@@ -64,12 +72,12 @@ def take_over(before: str, as_json: bool) -> None:
         )
     before = "" if before == Names().postgres_schema else before
     try:
-        taking = TakeOver(settings, before)
+        taking = TakeOver(settings, before, nothing_claimed=nothing_claimed)
         taking.ready()
         claims = 0
         for taken in taking.take():
             claims += taken.claims
-            note(f"partition {taken.partition}: {taken.claims} claims")
+            note(f"partition {taken.partition}: {counted(taken.claims, 'claim')}")
     except (NotYet, UnknownVersion) as error:
         raise click.ClickException(str(error)) from None
     except KafkaException as error:
@@ -77,7 +85,7 @@ def take_over(before: str, as_json: bool) -> None:
             f"{kafka_trouble(settings, error)} Dedupe of this set must not run meanwhile. Then run the same command again"
         ) from None
     document = {"from": before, "partitions": settings.kafka.partitions, "claims": claims}
-    emit(document, as_json, [f"{claims} claims taken over: start dedupe of this set"])
+    emit(document, as_json, [f"{counted(claims, 'claim')} taken over: start dedupe of this set"])
 
 
 async def _running_repairs(settings: Settings) -> list[str]:

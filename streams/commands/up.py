@@ -17,7 +17,6 @@ import msgspec
 from streams.commands.environment import home_folder
 from streams.local import kafka, objects, postgres
 from streams.local.figures import figures_of, frozen, waits_in_words
-from streams.local.given import given_settings, keep_settings, say_sources
 from streams.local.home import Home, home_at
 from streams.local.lifecycle import down as bring_down
 from streams.local.lifecycle import is_whole, models_answering, supervisor_of
@@ -26,6 +25,7 @@ from streams.local.lifecycle import up as bring_up
 from streams.local.preparing import Preparing
 from streams.local.processes import LocalError
 from streams.local.supervisor import Running
+from streams.local.user_settings import given_settings, keep_settings, say_sources
 from streams.local.weights import fetch_all
 from streams.settings import SettingsError, read_settings
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
-from storage.kafka.contact import ConsumerContact
+from storage.kafka.reconnection import ConsumerContact
 from streams.lanes.kafka_errors import is_passing
 from streams.lanes.pace import Pace, Rhythm
 from streams.lanes.parked import Parked, ParkedReason

@@ -1,5 +1,5 @@
 """Erases messages of a tenant: rows, files, recorded answers, quarantined records, and
-their versions on the topic.
+their versions on the topics.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 import asyncpg
 
+from connectors.console.pages.refs import page_refs
 from connectors.providers.numbers import forms_of
 from schemas.keys import TenantId
 from schemas.settings import Settings
@@ -16,6 +17,7 @@ from storage import failpoints
 from storage.objects.store import ObjectMissing, ObjectStore
 from storage.postgres.erased import forget, remember_erased
 from storage.postgres.sql import queries
+from storage.postgres.vault import Vault
 from streams.repair.tombstones import Tombstones
 
 CHUNK = 500
@@ -108,6 +110,7 @@ class Erasure:
         self._connection = connection
         self._store = store
         self._tombstones = Tombstones(settings)
+        self._refs = page_refs(Vault(settings.secrets.key))
         self._sql = queries("erased")
 
     async def run(self, tenant: TenantId, choice: ErasureScope) -> Account:
@@ -152,15 +155,36 @@ class Erasure:
             done.files += 1
             done.file_bytes += row["bytes"]
         failpoints.reached("erase_files_gone")
-        await asyncio.to_thread(self._tombstones.write, tenant, messages.items())  # 3
+        done.tombstones += await asyncio.to_thread(  # 3
+            self._tombstones.write, tenant, messages.items()
+        )
         failpoints.reached("erase_buried")
         async with self._connection.transaction():  # 4
+            ids = await self._ids_of(tenant, set(messages.values()))
             gone = await forget(self._connection, named)
+            await self._forget_pages_seen(tenant, keys, ids)
         for one in fields(gone):
             if one.name != "files":
                 rows = max(getattr(gone, one.name), getattr(held, one.name))
                 setattr(done, one.name, getattr(done, one.name) + rows)
-        done.tombstones += len(messages)
+
+    async def _ids_of(self, tenant: TenantId, conversations: set[str]) -> dict[str, list[str]]:
+        """Every id by which a page may have named each of these conversations."""
+        statement = queries("console")["conversation_ids"]
+        return {
+            one: [row["id"] for row in await self._connection.fetch(statement, tenant, [one])]
+            for one in conversations
+        }
+
+    async def _forget_pages_seen(
+        self, tenant: TenantId, keys: set[str], ids: dict[str, list[str]]
+    ) -> None:
+        """The audit log keeps that someone looked, but not at which message or conversation."""
+        rows = await self._connection.fetch(self._sql["conversations_left"], tenant, list(ids))
+        ended = ids.keys() - {row["conversation_id"] for row in rows}
+        named = {name for one in ended for name in (one, *ids[one])}
+        refs = [ref for name in named for ref in self._refs.of_every_key(tenant, "c", name)]
+        await self._connection.execute(self._sql["forget_pages_seen"], tenant, list(keys), refs)
 
     async def _delete_file(self, key: str) -> None:
         with contextlib.suppress(ObjectMissing):

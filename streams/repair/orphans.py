@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import msgspec
 import structlog
 from confluent_kafka import Message
 
 from schemas.pipeline import TopicName
-from schemas.settings import Kafka, Settings
+from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
@@ -24,13 +23,13 @@ from storage.postgres.sql import queries
 from storage.waiting import Deadline
 from streams.audit.findings import tenant_of_object
 from streams.errors import StreamsError
+from streams.repair.topic_sets import TopicSet, sets_of_topics
 from streams.repair.unfinished import tenants_at_work
 
 log = structlog.get_logger()
 PositionsOf = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
 """Returns the position of a reader in a topic: partition → next offset."""
 CATCH_UP_SECONDS = 60.0
-_ENDS: TopicName = "enriched-messages"
 CHUNK = 1_000
 PORTION = 10_000
 """Suspects in memory at a time.
@@ -58,14 +57,6 @@ class Swept:
     objects: int = 0
     bytes: int = 0
     undecided: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _SetOfTopics:
-    """`kafka` has the number of its partitions."""
-
-    names: Names
-    kafka: Kafka
 
 
 class Sweep:
@@ -111,7 +102,7 @@ class Sweep:
         self, suspects: list[Stored], before: datetime, swept: Swept, *, dry: bool
     ) -> None:
         at_work: set[str] = set()
-        for one_set in await self._sets_of_topics():
+        for one_set in await asyncio.to_thread(sets_of_topics, self._settings):
             at_work |= await self._at_work(one_set, before)
             await self._wait_for(
                 "assemble", one_set, "enrichments", self._positions_of_assemble
@@ -137,26 +128,7 @@ class Sweep:
             swept.bytes += now.bytes
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
-    async def _sets_of_topics(self) -> list[_SetOfTopics]:
-        """Those in which the pipeline's sinks have positions, and this one. A set whose
-        topics were deleted has nobody who may yet name a file.
-        """
-        rows = await self._connection.fetch(self._statements["sets_of_topics"])
-        namespaces = {row["topic"].removesuffix(_ENDS).removesuffix("-") for row in rows}
-        namespaces.discard(self._names.namespace)
-        reader = TopicReader(self._settings.kafka, self._names.group("sweep"))
-        found = [_SetOfTopics(self._names, self._settings.kafka)]
-        try:
-            for names in map(Names, sorted(namespaces)):
-                count = await asyncio.to_thread(reader.partitions, names.topic(_ENDS))
-                if count:
-                    kafka = msgspec.structs.replace(self._settings.kafka, partitions=count)
-                    found.append(_SetOfTopics(names, kafka))
-        finally:
-            reader.close()
-        return found
-
-    async def _at_work(self, one_set: _SetOfTopics, before: datetime) -> set[str]:
+    async def _at_work(self, one_set: TopicSet, before: datetime) -> set[str]:
         """Tenants with old unfinished jobs. Read before the waits, so that a job
         finished by now has its row after them.
         """
@@ -197,7 +169,7 @@ class Sweep:
         return [one for one in chunk if one.key not in shown]
 
     async def _wait_for(
-        self, who: str, one_set: _SetOfTopics, name: TopicName, positions_of: PositionsOf
+        self, who: str, one_set: TopicSet, name: TopicName, positions_of: PositionsOf
     ) -> None:
         """Waits until the reader has no record left before the current end of the topic.
 

@@ -44,9 +44,7 @@ TABLES = (
 
 @dataclass(slots=True)
 class Deleted:
-    """What was deleted. `tombstones` counts messages that compaction will remove from
-    the enriched topic.
-    """
+    """What was deleted. `tombstones` counts those written, one per message and set of topics."""
 
     messages: int = 0
     tombstones: int = 0
@@ -80,20 +78,19 @@ class Removal:
         """Deletes everything. The tenant must have been removed before, so that nothing
         is stored for it while this runs.
 
-        1. Messages, in portions: first an acknowledged tombstone per message on the enriched topic,
-           then the rows, whose keys a second run would need.
+        1. Messages, in portions: first an acknowledged tombstone per message on each enriched
+           topic, then the rows, whose keys a second run would need.
         2. The other rows of the tenant, and the audit log's entries about viewed conversations.
         3. The files, including those that no row refers to.
         """
         deleted = Deleted()
         while rows := await self._connection.fetch(self._sql["some_messages"], tenant, CHUNK):  # 1
-            self._tombstones.write(
+            deleted.tombstones += self._tombstones.write(
                 tenant, ((row["message_key"], row["conversation_id"]) for row in rows)
             )
             keys = [row["message_key"] for row in rows]
             await self._connection.execute(self._sql["delete_messages"], tenant, keys)
             deleted.messages += len(rows)
-            deleted.tombstones += len(rows)
         for table in TABLES:  # 2
             statement = self._sql[f"delete_some_{table}"]
             while count := _count(await self._connection.execute(statement, tenant, CHUNK)):

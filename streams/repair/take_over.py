@@ -10,10 +10,11 @@ keys of.
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewTopic as _NewTopic
 
@@ -27,6 +28,7 @@ from streams.audit.backlog import Backlogs
 from streams.errors import StreamsError
 from streams.lanes.claims import Copy, copies
 from streams.lanes.transactions import CALL_SECONDS, LaneIdentity, fence
+from streams.repair.topic_sets import members_of
 
 ADMIN_SECONDS = 20.0
 PORTION = 10_000
@@ -68,33 +70,82 @@ def lane_of(names: Names, partition: int) -> LaneIdentity:
 
 
 class TakeOver:
-    """`settings` are those of the new set. Run again after it broke off, it does all of
-    it once more: a claim that is there twice is one. Every call blocks, and raises
-    KafkaException.
+    """Copies the claims of the set `before` into the set of `settings`.
+
+    With `nothing_claimed`, a person says that there are no claims to copy. Run again
+    after it broke off, it does everything once more: a claim that is there twice counts
+    once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion.
     """
 
-    def __init__(self, settings: Settings, before: str) -> None:
+    def __init__(self, settings: Settings, before: str, *, nothing_claimed: bool = False) -> None:
         self._now, self._before = Names(settings.namespace), Names(before)
         self._kafka = settings.kafka
         self._admin = AdminClient(client_config(settings.kafka) | QUIET)
         self._there = self._admin.list_topics(timeout=ADMIN_SECONDS).topics
-        self._kafka_before = self._settings_before()
+        self._nothing_claimed = nothing_claimed
+        self._check_sets()
         self._settings_of_before = msgspec.structs.replace(
-            settings, namespace=before, kafka=self._kafka_before
+            settings, namespace=before, kafka=self._with_partitions_of(self._source_before)
         )
+        self._claims = claims_changelog(self._before)
+        self._kafka_of_claims = self._with_partitions_of(self._claims)
+        self._bounds = self._bounds_of_claims()
 
-    def _settings_before(self) -> Kafka:
+    @property
+    def _source_before(self) -> str:
+        return self._before.topic("raw-messages")
+
+    def _check_sets(self) -> None:
         if self._before.pipeline != self._now.pipeline or self._before == self._now:
             raise NotYet(
                 f"{self._before.namespace or 'the empty namespace'} is not another set of topics of the pipeline of "
                 f"SENSORIUM_NAMESPACE ({self._now.namespace or 'empty'})"
             )
-        found = self._there.get(self._before.topic("raw-messages"))
-        if found is None:
-            raise NotYet(f"there is no topic {self._before.topic('raw-messages')}")
+        if self._source_before not in self._there and not self._nothing_claimed:
+            raise NotYet(f"{self._source_before} cannot be seen: {self._why_unseen()}")
         if missing := [name for name in self._now.topics if name not in self._there]:
             raise NotYet(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
-        return msgspec.structs.replace(self._kafka, partitions=len(found.partitions))
+
+    def _with_partitions_of(self, topic: str) -> Kafka:
+        """The settings for reading a topic, which may have another count than its set.
+
+        That is so for the source of a set that was given partitions in place: keys were
+        distributed among the partitions that the claims have.
+        """
+        found = self._there.get(topic)
+        return msgspec.structs.replace(
+            self._kafka, partitions=len(found.partitions) if found else 0
+        )
+
+    def _bounds_of_claims(self) -> dict[int, tuple[int, int]]:
+        """The bounds of the changelog of claims, which must have had a record.
+
+        A changelog that does not exist looks like one that the credentials may not see.
+        Without its claims, each message that is delivered again would come out twice.
+        """
+        bounds: dict[int, tuple[int, int]] = {}
+        if self._claims in self._there:
+            with closing(self._reader()) as reader:
+                bounds = reader.bounds(self._claims)
+        has_claims = any(end for _, end in bounds.values())
+        if has_claims and self._nothing_claimed:
+            raise NotYet(f"{self._claims} has claims: run this without --nothing-claimed")
+        if not has_claims and not self._nothing_claimed:
+            state = "never had a record" if bounds else "cannot be seen"
+            raise NotYet(
+                f"{self._claims}, the claims of the set before, {state}: {self._why_unseen()}"
+            )
+        return bounds
+
+    def _why_unseen(self) -> str:
+        return (
+            f"is --from right, are these the brokers of that set ({self._kafka.bootstrap_servers}), and may "
+            "these credentials read its topics? If dedupe of that set never forwarded a message: "
+            "--nothing-claimed"
+        )
+
+    def _reader(self) -> TopicReader:
+        return TopicReader(self._kafka_of_claims, f"{self._now.prefix}sensorium-take-over")
 
     def ready(self) -> None:
         """Makes sure that dedupe of the set before has read everything and writes nothing more.
@@ -103,30 +154,23 @@ class TakeOver:
         """
         for names in (self._before, self._now):
             self._wait_for_no_members(names.group("dedupe"))
-        for partition in range(self._kafka_before.partitions):
+        if self._source_before not in self._there:
+            return
+        for partition in range(self._settings_of_before.kafka.partitions):
             fence(self._kafka, lane_of(self._before, partition).transactional_id)
         unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
         if unread:
             raise NotYet(
-                f"{unread} records of {self._before.topic('raw-messages')} are not read yet: end all receivers of "
+                f"{unread} records of {self._source_before} are not read yet: end all receivers of "
                 "that set, start its dedupe until its lag is 0, end it, and run this again"
             )
 
     def _wait_for_no_members(self, group: str) -> None:
         deadline = Deadline(self._kafka.session_timeout_seconds + MEMBERS_SECONDS)
-        while members := self._members(group):
+        while members := members_of(self._admin, group, ADMIN_SECONDS):
             if deadline.has_passed:
                 raise NotYet(f"{group} has {members} members: end all processes of this dedupe")
             time.sleep(0.5)
-
-    def _members(self, group: str) -> int:
-        future = self._admin.describe_consumer_groups([group], request_timeout=ADMIN_SECONDS)[group]
-        try:
-            return len(future.result(ADMIN_SECONDS).members)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
-            raise
 
     def take(self) -> Iterator[Taken]:
         """Each partition of the new set, once dedupe may begin in it."""
@@ -171,28 +215,21 @@ class TakeOver:
 
     def _portions(self, partition: int) -> Iterator[list[Copy]]:
         """The claims of every partition that may have had a key of this one."""
-        topic = claims_changelog(self._before)
-        if topic not in self._there:
+        if not self._bounds:
             return
-        reader = TopicReader(self._kafka_before, f"{self._now.prefix}sensorium-take-over")
-        try:
-            bounds = reader.bounds(topic)
-            wanted = partitions_with_its_keys(
-                partition, self._kafka_before.partitions, self._kafka.partitions
-            )
-            begin, end = ({p: bounds[p][at] for p in wanted} for at in (0, 1))
-            portion: list[Copy] = []
-            size = 0
-            for copy in copies(reader.read(topic, begin, end)):
+        sources = partitions_with_its_keys(partition, len(self._bounds), self._kafka.partitions)
+        begin, end = ({p: self._bounds[p][at] for p in sources} for at in (0, 1))
+        portion: list[Copy] = []
+        size = 0
+        with closing(self._reader()) as reader:
+            for copy in copies(reader.read(self._claims, begin, end)):
                 portion.append(copy)
                 size += len(copy.value)
                 if len(portion) == PORTION or size >= PORTION_BYTES:
                     yield portion
                     portion, size = [], 0
-            if portion:
-                yield portion
-        finally:
-            reader.close()
+        if portion:
+            yield portion
 
     def _produce(self, producer: Producer, partition: int, copy: Copy) -> None:
         """With its own time, so that it goes when the one that it is a copy of goes."""

@@ -23,7 +23,7 @@ from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.collector import collect_rarely
 from streams.roles.http import connections_allowed, listening_socket, until_told
-from streams.roles.minutes import start_minutes
+from streams.roles.minute_writer import start_minutes
 from streams.roles.port_claims import installation_of
 
 LOOK_SECONDS = 0.25

@@ -15,7 +15,7 @@ from storage.postgres.stops import StageStops
 from storage.postgres.word_index import WordIndex
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
-from streams.roles.minutes import start_minutes
+from streams.roles.minute_writer import start_minutes
 from streams.roles.operations import start_operations
 
 POOL_SIZE = 4

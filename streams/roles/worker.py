@@ -20,7 +20,7 @@ from streams.lanes.app import LaneApp
 from streams.lanes.readiness import status
 from streams.roles.collector import collect_rarely
 from streams.roles.logs import configure_logs
-from streams.roles.minutes import start_minutes
+from streams.roles.minute_writer import start_minutes
 from streams.roles.operations import start_operations
 from streams.roles.parentage import die_with_parent
 from streams.settings import read_settings

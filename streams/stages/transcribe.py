@@ -7,7 +7,7 @@ from typing import Protocol
 from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward
 from schemas.records import AudioJob, Source
-from streams.stages.asking import Patience, Question, Results, Unfit, answer
+from streams.stages.model_jobs import Patience, Question, Results, Unfit, answer
 
 
 class Transcriber(Protocol):

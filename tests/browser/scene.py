@@ -19,10 +19,10 @@ from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.people import EVERY_TENANT, Role
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
 from storage.postgres.repairs import Repairs
+from storage.postgres.stage_minutes import StageMinute, StageMinutes
 from streams.local.samples import MEDIA_DIR
 from streams.repair.applying import Opened, Prepared
 from streams.stages.message import attributes_json, status_of

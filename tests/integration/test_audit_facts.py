@@ -24,6 +24,7 @@ from streams.audit.versions import versions
 from tests.integration.commands import Commands
 from tests.integration.databases import Connection, schema
 from tests.integration.test_commands_sweep import put
+from tests.topics import make_topics
 from tests.unit.records import KEY, message
 
 NOW = datetime.now(UTC)
@@ -217,3 +218,13 @@ def test_an_audit_in_parts_finds_what_one_in_a_piece_finds(
     whole = told()
     assert len(whole["found"]) == 12 and told("--parts", "4") == whole
     assert len(told("--parts", "4", "--from-part", "4")["found"]) < 12
+
+
+def test_an_audit_names_the_other_sets_of_topics(commands: Commands) -> None:
+    put(commands)
+    assert commands.json("audit")["other_sets"] == []
+    further = Names(f"{commands.settings.namespace}.2")
+    make_topics(msgspec.structs.replace(commands.settings.kafka, partitions=3), further)
+    assert commands.json("audit")["other_sets"] == [further.namespace]
+    told = commands.run("audit").stderr
+    assert f"SENSORIUM_NAMESPACE={further.namespace} SENSORIUM_KAFKA__PARTITIONS=3" in told

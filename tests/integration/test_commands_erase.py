@@ -6,12 +6,17 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from connectors.console.pages.refs import page_refs
+from schemas.keys import TenantId
 from schemas.records import Attachment, EnrichedMessage
+from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.erased import key_digest
+from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
 from streams.settings import to_environment
 from tests.integration.commands import Commands
@@ -19,6 +24,7 @@ from tests.integration.console import CONVERSATION, key_of, row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_sweep import left, put
+from tests.topics import make_topics
 
 CAT, DOG = "ca" * 32, "d0" * 32
 BESIDE = "15550109999~15550100002"
@@ -128,13 +134,14 @@ def keys(commands: Commands, tenant: str) -> list[str]:
     return commands.database(found)
 
 
-def tombstones(commands: Commands) -> list[str]:
+def tombstones(commands: Commands, names: Names | None = None, partitions: int = 0) -> list[str]:
     settings = commands.settings.kafka
+    partitions = partitions or settings.partitions
     consumer = Consumer(reader_config(settings, "erase-test") | {"enable.partition.eof": True})
-    topic = commands.names.topic("enriched-messages")
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(settings.partitions)])
+    topic = (names or commands.names).topic("enriched-messages")
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     found, ended = [], 0
-    while ended < settings.partitions:
+    while ended < partitions:
         message = consumer.poll(10)
         assert message is not None
         if message.error() is not None:
@@ -143,6 +150,16 @@ def tombstones(commands: Commands) -> list[str]:
             found.append((message.key() or b"").decode())
     consumer.close()
     return sorted(found)
+
+
+def test_a_message_is_buried_in_every_set_of_topics_of_the_pipeline(filled: Commands) -> None:
+    further = Names(f"{filled.settings.namespace}.2")
+    make_topics(msgspec.structs.replace(filled.settings.kafka, partitions=3), further)
+    done = filled.json("erase", "message", key_of("2"), "--yes")["erased"]
+    assert (done["messages"], done["tombstones"]) == (1, 2)
+    assert tombstones(filled) == tombstones(filled, further, 3) == [key_of("2")]
+    filled.json("tenants", "remove", "acme", "--yes")
+    assert tombstones(filled, further, 3) == [key_of(one) for one in ("1", "2", "3", "answer")]
 
 
 def test_without_yes_it_says_what_would_go_and_changes_nothing(filled: Commands) -> None:
@@ -176,11 +193,17 @@ def test_a_message_goes_with_all_that_belongs_to_it_and_nothing_else(filled: Com
 
 
 def test_the_audit_log_keeps_who_looked_and_no_name_of_what_is_gone(filled: Commands) -> None:
+    refs = page_refs(Vault(filled.settings.secrets.key))
+    gone_ref, left_ref = (refs.of(TenantId("acme"), "c", one) for one in (CONVERSATION, BESIDE))
     looks = [
         ("acme", "media_seen", f"{key_of('1')} file 0"),
-        ("acme", "media_seen", f"{key_of('3')} file 0"),
+        ("acme", "record_seen", f"{key_of('1')} raw-messages[0]@5"),
         ("acme", "conversation_unmasked", f"{CONVERSATION}: Ana asked"),
+        ("acme", "context_seen", gone_ref),
+        ("acme", "media_seen", f"{key_of('3')} file 0"),
+        ("acme", "record_seen", f"{key_of('3')} versions"),
         ("acme", "conversation_unmasked", f"{BESIDE}: Ben asked"),
+        ("acme", "context_seen", left_ref),
         ("acme", "key_added", CONVERSATION),
         ("other", "media_seen", f"{key_of('1')} file 0"),
     ]
@@ -200,11 +223,13 @@ def test_the_audit_log_keeps_who_looked_and_no_name_of_what_is_gone(filled: Comm
 
     filled.database(noted)
     filled.json("erase", "message", key_of("1"), "--yes")
-    gone = ("acme", "media_seen", "erased")
-    assert filled.database(told) == [gone, *looks[1:]]  # other messages are left of it
+    gone = [("acme", action, "erased") for _, action, _ in looks[:4]]
+    assert filled.database(told) == [*gone[:2], *looks[2:]]  # other messages are left of it
     filled.json("erase", "conversation", "acme", CONVERSATION, "--yes")
-    ended = ("acme", "conversation_unmasked", "erased")
-    assert filled.database(told) == [gone, looks[1], ended, *looks[3:]]
+    assert filled.database(told) == [*gone, *looks[4:]]
+    filled.json("tenants", "remove", "acme", "--yes")
+    gone += [("acme", action, "erased") for _, action, _ in looks[4:8]]
+    assert filled.database(told) == [*gone, *looks[8:]]
 
 
 def test_a_conversation_goes_with_the_other_names_it_has(filled: Commands) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from connectors.postgres.aside import SinkStopped
 from connectors.postgres.positions import ids_of_all_topics
+from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.sink import Sink
 from schemas.codec import decode
 from schemas.headers import generation_of

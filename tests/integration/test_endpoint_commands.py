@@ -56,6 +56,18 @@ def test_an_address_that_no_provider_reaches_is_pointed_out(acme: Commands) -> N
     assert not any("--set SECRET" in step for step in unsigned["next"])
 
 
+def test_a_secret_that_is_made_here_is_said_to_be(acme: Commands) -> None:
+    made = acme.run("endpoints", "add", "acme", "ycloud").stdout
+    secret, what = made.splitlines()[1:3]
+    assert secret.split()[1] == live(acme)[0] and "made here and shown only now" in what
+    assert "--set SECRET, which replaces the one made here" in made
+    own = acme.run("endpoints", "add", "acme", "ycloud", "--secret", "whsec_own").stdout
+    assert own.splitlines()[1] == "secret  whsec_own"
+    assert "made here" not in own and "--set SECRET" not in own
+    rotated = acme.run("endpoints", "rotate", own.splitlines()[2].split()[1]).stdout
+    assert rotated.splitlines()[0].split()[1] in live(acme) and "made here" in rotated
+
+
 def test_the_list_shows_the_url_without_the_token(acme: Commands) -> None:
     acme.more["SENSORIUM_RECEIVER__URL"] = "https://hooks.example.com"
     added = acme.json("endpoints", "add", "acme", "ycloud")

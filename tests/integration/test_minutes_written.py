@@ -6,8 +6,8 @@ import pytest
 from schemas import metrics
 from schemas.settings import Settings
 from schemas.topics import Names
-from streams.roles import minutes
-from streams.roles.minutes import MinuteWriter
+from streams.roles import minute_writer
+from streams.roles.minute_writer import MinuteWriter
 from tests.integration.databases import schema
 from tests.integration.waiting import until
 
@@ -15,7 +15,7 @@ from tests.integration.waiting import until
 async def test_a_process_writes_its_minute_again_and_again(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(minutes, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(minute_writer, "EVERY_SECONDS", 0.05)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     refreshed: list[int] = []
     async with schema(stack.postgres, Names(namespace)) as database:
@@ -41,9 +41,9 @@ async def test_a_process_writes_its_minute_again_and_again(
 async def test_a_process_without_postgres_works_on_and_says_so_once(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(minutes, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(minute_writer, "EVERY_SECONDS", 0.01)
     said: list[str] = []
-    monkeypatch.setattr(minutes.log, "warning", lambda event, **_: said.append(event))
+    monkeypatch.setattr(minute_writer.log, "warning", lambda event, **_: said.append(event))
     nowhere = msgspec.structs.replace(stack.postgres, dsn="postgresql://nobody@127.0.0.1:1/none")
     settings = msgspec.structs.replace(stack, namespace=namespace, postgres=nowhere)
     task = asyncio.create_task(MinuteWriter(settings, "sink", lambda: None).run())

@@ -9,7 +9,7 @@ from schemas.metrics import DURATION_BOUNDS
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.minutes import StageMinute, StageMinutes
+from storage.postgres.stage_minutes import StageMinute, StageMinutes
 from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.people import Visitor
 

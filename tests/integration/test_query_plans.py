@@ -126,6 +126,6 @@ async def test_every_statement_finds_what_it_is_asked_for_by_an_index(
 
 
 def test_every_statement_of_the_tools_for_large_tables_is_looked_at() -> None:
-    small = {("audit", "positions"), ("orphans", "sets_of_topics")}
+    small = {("audit", "positions")}
     there = {(file, name) for file in ("audit", "orphans") for name in queries(file)}
     assert there - small == {name for name in STATEMENTS if name[0] != "directory"}

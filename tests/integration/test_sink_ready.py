@@ -10,14 +10,14 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from connectors.postgres import sink as connector
-from connectors.postgres.aside import SinkStopped
 from connectors.postgres.positions import Positions, ids_of_all_topics
+from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.sink import Sink
 from schemas.settings import Postgres, Secret, Settings
 from schemas.topics import Names
 from storage.background import alongside
 from storage.kafka.client import client_config
-from storage.kafka.contact import Renewed
+from storage.kafka.reconnection import Renewed
 from tests.integration.databases import pooled, schema
 from tests.integration.receivers import Proxy, proxied
 from tests.integration.waiting import until

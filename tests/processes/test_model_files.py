@@ -26,7 +26,7 @@ from schemas.tenants import TenantSettings
 from streams.apps.describe import StoredImageDescriber
 from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts
 from streams.apps.transcribe import StoredAudioTranscriber
-from streams.stages.asking import Unfit
+from streams.stages.model_jobs import Unfit
 from tests.unit.model_servers import Asked, Said, Scripted, complaint, completion, served
 from tests.unit.records import audio_job, vision_job
 

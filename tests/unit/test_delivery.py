@@ -11,9 +11,9 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.kafka import delivery
-from storage.kafka.contact import Renewed
 from storage.kafka.delivery import AcknowledgedProducer, ProducerFatal
-from storage.kafka.gathering import SendGate
+from storage.kafka.reconnection import Renewed
+from storage.kafka.send_gate import SendGate
 from tests.integration.waiting import until
 
 FATAL = KafkaError(KafkaError._FATAL, "out of order sequence", fatal=True)

@@ -14,13 +14,13 @@ pytest.importorskip("onnx")
 import numpy as np
 from PIL import Image
 
+from connectors.engines.image_classes import THINGS
 from connectors.engines.lite0 import convert
 from connectors.engines.outcomes import RequestRefused
 from connectors.engines.picture_engine import MAX_PIXELS, _opened, quotable
 from connectors.engines.sound import MAX_SECONDS, RATE, container_of, samples_of
 from connectors.engines.speech_engine import passes
 from connectors.engines.text_reader import MAX_TEXT_CHARS, _Piece, rows
-from connectors.engines.things import THINGS
 
 MEDIA = Path(__file__).parents[2] / "streams/local/media"
 

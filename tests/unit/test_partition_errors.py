@@ -7,9 +7,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.settings import Kafka
 from storage.kafka import reading
-from storage.kafka.contact import Renewed
 from storage.kafka.lag import GroupBehind
 from storage.kafka.reading import TopicReader
+from storage.kafka.reconnection import Renewed
 from streams.lanes import transactions
 from streams.lanes.transactions import PartitionTransactions
 

@@ -31,8 +31,8 @@ STAGES_DIR = Path(__file__).parents[2] / "streams" / "stages"
 CODE_OF: dict[Stage, tuple[str, ...]] = {
     "dedupe": ("dedupe.py", "message.py"),
     "store_media": ("store_media.py",),
-    "describe": ("describe.py", "asking.py"),
-    "transcribe": ("transcribe.py", "asking.py"),
+    "describe": ("describe.py", "model_jobs.py"),
+    "transcribe": ("transcribe.py", "model_jobs.py"),
     "assemble": ("assemble.py", "../apps/assemble.py"),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.postgres.decoding import decode_batch
-from connectors.postgres.held import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.judging import Judging
 from connectors.postgres.rows import (
     NOTIFY_BYTES,

@@ -6,7 +6,7 @@ import pytest
 from connectors.console.pages.flow import p99
 from schemas import metrics
 from schemas.metrics import DURATION_BOUNDS
-from streams.roles.minutes import MinuteOfProcess, ProcessFigures, figures_of
+from streams.roles.minute_writer import MinuteOfProcess, ProcessFigures, figures_of
 
 MINUTE = 1_800_000_000.0
 

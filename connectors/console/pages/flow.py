@@ -12,7 +12,7 @@ import asyncpg
 
 from schemas.metrics import DURATION_BOUNDS
 from schemas.pipeline import STAGES
-from storage.postgres.minutes import StageMinutes
+from storage.postgres.stage_minutes import StageMinutes
 
 STATIONS = ("receive", *STAGES, "sink")
 """In the order of the flow."""

@@ -19,15 +19,18 @@ LONGEST_REF = 1_600
 
 
 class Refs:
-    """Encrypts with the first key, reads with any: keys can be rotated while links live."""
+    """Encrypts with the first key and reads with any, so keys can be rotated while links live."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESSIV(hashlib.sha512(key).digest()) for key in keys]
 
     def of(self, tenant_id: TenantId, kind: str, name: str) -> str:
         """`kind` is `c` for a conversation and `m` for a message."""
-        sealed = self._ciphers[0].encrypt(name.encode(), [tenant_id.encode(), kind.encode()])
-        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return _sealed(self._ciphers[0], tenant_id, kind, name)
+
+    def of_every_key(self, tenant_id: TenantId, kind: str, name: str) -> list[str]:
+        """The reference by each key, to find those that were stored before keys were rotated."""
+        return [_sealed(cipher, tenant_id, kind, name) for cipher in self._ciphers]
 
     def open(self, tenant_id: TenantId, kind: str, ref: str) -> str | None:
         """The id; None for what was not made here for this tenant and kind."""
@@ -43,6 +46,11 @@ class Refs:
             except (InvalidTag, ValueError):
                 continue
         return None
+
+
+def _sealed(cipher: AESSIV, tenant_id: TenantId, kind: str, name: str) -> str:
+    sealed = cipher.encrypt(name.encode(), [tenant_id.encode(), kind.encode()])
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def page_refs(vault: Vault) -> Refs:

@@ -148,3 +148,14 @@ SELECT conversation_id,
            SELECT 1 FROM chat_messages m WHERE m.tenant_id = $1 AND m.conversation_id = spoke.conversation_id
                AND (m.provider <> 'ycloud' OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
 FROM spoke ORDER BY conversation_id;
+
+-- name: forget_pages_seen
+-- Takes out of the audit log which records of these messages were looked at, and these references to contexts. Who looked and when stays.
+UPDATE audit_log SET detail = 'erased'
+WHERE tenant_id = $1 AND (
+    (action = 'record_seen' AND regexp_replace(detail, ' [^ ]+$', '') = ANY($2::text[]))
+    OR (action = 'context_seen' AND detail = ANY($3::text[])));
+
+-- name: conversations_left
+-- Those of these conversations that still have a message.
+SELECT DISTINCT conversation_id FROM chat_messages WHERE tenant_id = $1 AND conversation_id = ANY($2::text[]);

@@ -1,5 +1,5 @@
 -- What each process did per minute, for the console's page of the pipeline (docs/decisions/0038).
--- Used by storage/postgres/minutes.py.
+-- Used by storage/postgres/stage_minutes.py.
 
 -- name: write_minute
 -- Writes what a process has done so far in the current minute. Replaces what it wrote earlier about

@@ -13,7 +13,3 @@ WHERE EXISTS (
     SELECT FROM quarantined_messages AS refused
     WHERE refused.tenant_id = asked.tenant_id AND refused.state = 'new' AND refused.stage <> 'dedupe'
 );
-
--- name: sets_of_topics
--- Returns the enriched topic of each set of topics in which the sink has a position.
-SELECT DISTINCT topic FROM sink_offsets WHERE topic LIKE '%enriched-messages';

@@ -71,7 +71,7 @@ DELETE FROM people_roles WHERE ctid = ANY(ARRAY(SELECT ctid FROM people_roles WH
 DELETE FROM unmasked_conversations WHERE ctid = ANY(ARRAY(SELECT ctid FROM unmasked_conversations WHERE tenant_id = $1 LIMIT $2));
 
 -- name: forget_all_looks
--- Replaces audit log details that say which conversations and files of the tenant were looked at,
--- and why. Who looked and when stays in the log.
+-- Replaces audit log details that say which conversations, files and records of the tenant
+-- were looked at, and why. Who looked and when stays in the log.
 UPDATE audit_log SET detail = 'erased'
-WHERE tenant_id = $1 AND action IN ('conversation_unmasked', 'media_seen', 'context_seen') AND detail <> 'erased';
+WHERE tenant_id = $1 AND action IN ('conversation_unmasked', 'media_seen', 'context_seen', 'record_seen') AND detail <> 'erased';

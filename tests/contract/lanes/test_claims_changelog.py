@@ -18,7 +18,7 @@ from streams.lanes import claims
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.parked import parked_reason
 from streams.lanes.transactions import PartitionTransactions, Transaction
-from streams.repair.take_over import TakeOver, lane_of
+from streams.repair.take_over import NotYet, TakeOver, lane_of
 from tests.topics import make_topics
 
 SECONDS = 90.0
@@ -99,11 +99,15 @@ def test_the_changelog_of_an_older_program_gets_the_new_clean_up(
     assert (claims_changelog(pipeline_topics), "configured") in [
         (one.topic, one.change) for one in applied
     ]
-    admin = AdminClient(client_config(stack.kafka))
+    admin, wanted = AdminClient(client_config(stack.kafka)), claims_config(stack.kafka)
     resource = ConfigResource(ResourceType.TOPIC, claims_changelog(pipeline_topics))
-    (described,) = admin.describe_configs([resource]).values()
-    found = {key: entry.value for key, entry in described.result(30).items()}
-    assert {key: found[key] for key in claims_config(stack.kafka)} == claims_config(stack.kafka)
+
+    def is_shown() -> bool:
+        (described,) = admin.describe_configs([resource]).values()
+        found = {key: entry.value for key, entry in described.result(30).items()}
+        return {key: found[key] for key in wanted} == wanted
+
+    waited_for(is_shown, "the broker shows the new clean-up")
 
 
 def test_a_further_set_of_topics_takes_over_all_claims(
@@ -137,3 +141,56 @@ def test_a_further_set_of_topics_takes_over_all_claims(
         assert opening.open(state) == 0
         assert all(digest in state for digest in known[partition % stack.kafka.partitions])
         opening.close()
+
+
+@pytest.mark.parametrize("state", ["cannot be seen", "never had a record"])
+def test_nothing_is_taken_over_from_claims_that_are_not_there_unless_a_person_says_so(
+    stack: Settings, namespace: str, state: str
+) -> None:
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    for one in (Names(namespace), Names(now.namespace)):
+        make_topics(stack.kafka, one)
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    if state == "never had a record":
+        log.make(name, **claims_config(stack.kafka))
+    with pytest.raises(NotYet) as refused:
+        TakeOver(now, namespace)
+    assert state in str(refused.value) and "--nothing-claimed" in str(refused.value)
+    taking = TakeOver(now, namespace, nothing_claimed=True)
+    taking.ready()
+    nothing = dict.fromkeys(range(stack.kafka.partitions), 0)
+    assert {one.partition: one.claims for one in taking.take()} == nothing
+    opening = PartitionTransactions(stack.kafka, lane_of(Names(now.namespace), 0))
+    opening.open(ClaimedKeys())  # it may begin
+    opening.close()
+
+
+def test_claims_that_are_there_are_never_left_out(stack: Settings, namespace: str) -> None:
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    for one in (Names(namespace), Names(now.namespace)):
+        make_topics(stack.kafka, one)
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    log.make(name, **claims_config(stack.kafka))
+    log.produce(name, claims.with_day(20_000, b"d" * 16), key=b"tail 0", partition=1)
+    with pytest.raises(NotYet, match="has claims"):
+        TakeOver(now, namespace, nothing_claimed=True)
+    with pytest.raises(NotYet, match=r"\.3-raw-messages cannot be seen"):
+        TakeOver(now, f"{namespace}.3")
+
+
+def test_the_source_of_a_set_that_was_given_partitions_in_place_does_not_decide_where_claims_are(
+    stack: Settings, namespace: str
+) -> None:
+    grown = msgspec.structs.replace(stack.kafka, partitions=stack.kafka.partitions + 1)
+    now = msgspec.structs.replace(stack, namespace=f"{namespace}.2")
+    make_topics(grown, Names(namespace))
+    make_topics(now.kafka, Names(now.namespace))
+    name = claims_changelog(Names(namespace)).removeprefix(f"{namespace}-")
+    log = World(stack.kafka, namespace, stack.kafka.partitions)
+    log.make(name, **claims_config(stack.kafka))
+    log.produce(name, claims.with_day(20_000, b"d" * 16), key=b"tail 0", partition=1)
+    taking = TakeOver(now, namespace)
+    taking.ready()
+    assert [one.claims for one in taking.take()] == [0, 1, 0, 0]

@@ -13,7 +13,7 @@ from lane_world import SECONDS, Still, World, at_work, lines, until, write
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.client import reader_config, transactional_producer_config
-from storage.kafka.contact import ConsumerContact
+from storage.kafka.reconnection import ConsumerContact
 from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Lane
 from streams.lanes.state import KeptValues

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from streams.local.given import given_settings, keep_settings, say_sources
 from streams.local.home import Home, home_at
+from streams.local.user_settings import given_settings, keep_settings, say_sources
 from streams.settings import SettingsError, to_environment
 
 MODEL, PORT = "SENSORIUM_OPENAI__BASE_URL", "SENSORIUM_RECEIVER__PORT"

@@ -23,8 +23,8 @@ from schemas.pipeline import JOB_STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.background import retry_forever
-from storage.postgres.minutes import StageMinute, StageMinutes
 from storage.postgres.pool import connect
+from storage.postgres.stage_minutes import StageMinute, StageMinutes
 
 log = structlog.get_logger()
 

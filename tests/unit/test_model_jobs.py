@@ -10,8 +10,8 @@ from schemas.keys import MessageKey, TenantId
 from schemas.models import Answer, Recipe
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import AudioJob, Enrichment, VisionJob
-from streams.stages.asking import Patience, Unfit
 from streams.stages.describe import describe
+from streams.stages.model_jobs import Patience, Unfit
 from streams.stages.transcribe import transcribe
 from tests.unit.records import NOW, SOURCE, audio_job, vision_job
 

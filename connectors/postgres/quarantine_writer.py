@@ -33,7 +33,7 @@ class SinkStopped(ConnectorsError):
     """
 
 
-class Aside:
+class QuarantineWriter:
     """Writes records and returns once Kafka has acknowledged them.
 
     Raises Unavailable, and KafkaException in a fatal state.
@@ -106,7 +106,7 @@ class Aside:
         """Waits for acknowledgements.
 
         If any is missing, replaces the producer and raises. See
-        storage/kafka/contact.py.
+        storage/kafka/reconnection.py.
         """
         left = await asyncio.to_thread(self._producer.flush, ACKNOWLEDGED_SECONDS)
         if left or failures:

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from connectors.media.held import HeldFiles
+from connectors.media.held_files import HeldFiles
 from connectors.media.spool import Downloaded
 
 

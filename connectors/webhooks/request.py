@@ -95,7 +95,7 @@ class ReceiverParts:
             log.warning("receiver_unavailable", what=trouble.what, detail=trouble.detail)
 
 
-class Taking:
+class StoredRequest:
     """One request.
 
     Subclasses decide who may send it, what its body means, and how the outcome is counted.

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors.postgres import aside
+from connectors.postgres import quarantine_writer
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from schemas.topics import Names
-from storage.kafka import contact
-from storage.kafka.contact import ConsumerContact, CutOff, Renewed
+from storage.kafka import reconnection
+from storage.kafka.reconnection import ConsumerContact, CutOff, Renewed
 
 KAFKA = Kafka(bootstrap_servers="127.0.0.1:9")
 
@@ -34,7 +34,7 @@ class Asked:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=0.0)
     monkeypatch.setattr(
-        contact,
+        reconnection,
         "Deadline",
         lambda seconds: SimpleDeadline(now, now.seconds + seconds),
     )
@@ -54,7 +54,7 @@ def watched(
     monkeypatch: pytest.MonkeyPatch, *, consumer: bool, new_client: bool
 ) -> tuple[ConsumerContact, Asked]:
     asked = Asked(answers=consumer)
-    monkeypatch.setattr(contact, "AdminClient", lambda config: Asked(answers=new_client))
+    monkeypatch.setattr(reconnection, "AdminClient", lambda config: Asked(answers=new_client))
     return ConsumerContact(KAFKA, asked, "topic"), asked  # type: ignore[arg-type]
 
 
@@ -64,11 +64,11 @@ def test_a_consumer_without_brokers_is_cut_off_when_a_new_client_finds_them(
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
     reading.check()
     assert not asked.questions, "it was silent for no time yet"
-    clock.seconds = contact.SILENT_SECONDS
+    clock.seconds = reconnection.SILENT_SECONDS
     reading.check()
     reading.check()
     assert asked.questions == 1, "it may be about to connect again"
-    clock.seconds += contact.AGAIN_SECONDS
+    clock.seconds += reconnection.AGAIN_SECONDS
     with pytest.raises(CutOff, match="topic"):
         reading.check()
 
@@ -79,10 +79,10 @@ def test_a_consumer_that_connects_later_than_a_new_client_goes_on(
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
     for _ in range(5):
         asked.answers = False
-        clock.seconds += contact.SILENT_SECONDS
+        clock.seconds += reconnection.SILENT_SECONDS
         reading.check()
         asked.answers = True
-        clock.seconds += contact.AGAIN_SECONDS
+        clock.seconds += reconnection.AGAIN_SECONDS
         reading.check()
     assert asked.questions == 10
 
@@ -91,7 +91,7 @@ def test_a_consumer_whose_brokers_are_away_waits_for_them(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, asked = watched(monkeypatch, consumer=False, new_client=False)
-    clock.seconds = contact.SILENT_SECONDS
+    clock.seconds = reconnection.SILENT_SECONDS
     reading.check()
     assert asked.questions == 1
 
@@ -101,7 +101,7 @@ def test_a_consumer_with_nothing_to_read_is_asked_once_in_a_while(
 ) -> None:
     reading, asked = watched(monkeypatch, consumer=True, new_client=True)
     for _ in range(100):
-        clock.seconds += contact.SILENT_SECONDS / 20
+        clock.seconds += reconnection.SILENT_SECONDS / 20
         reading.check()
     assert asked.questions == 5
 
@@ -111,7 +111,7 @@ def test_a_consumer_that_reads_is_not_asked(
 ) -> None:
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
     for _ in range(100):
-        clock.seconds += contact.SILENT_SECONDS / 2
+        clock.seconds += reconnection.SILENT_SECONDS / 2
         reading.heard()
         reading.check()
     assert not asked.questions
@@ -143,8 +143,8 @@ async def test_what_the_sink_sets_aside_goes_through_a_new_producer_after_a_fail
         )
         return made[-1]
 
-    monkeypatch.setattr(aside, "Producer", producer)
-    setting_aside = aside.Aside(KAFKA, Names(""))
+    monkeypatch.setattr(quarantine_writer, "Producer", producer)
+    setting_aside = quarantine_writer.QuarantineWriter(KAFKA, Names(""))
     placed: Any = SimpleNamespace(key=b"t:m", source=SimpleNamespace(partition=0))
     with pytest.raises(Unavailable):
         await setting_aside.bury([placed])

@@ -1,0 +1,90 @@
+"""Finds the sets of topics of a pipeline (docs/decisions/0043).
+
+Rows and files belong to the pipeline. So a tool that deletes or compares them looks at
+the topics of every set, while roles and stages know only their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from schemas.pipeline import TopicName
+from schemas.settings import Kafka, Settings
+from schemas.topics import UNNAMED, Names
+from storage.kafka.client import QUIET, client_config
+
+ANSWER_SECONDS = 30.0
+_OF_EACH_SET: TopicName = "enriched-messages"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSet:
+    """A set of topics. `kafka` has the number of its partitions."""
+
+    names: Names
+    kafka: Kafka
+
+    @property
+    def title(self) -> str:
+        """The namespace, as `topics take-over --from` takes it."""
+        return self.names.namespace or UNNAMED
+
+    @property
+    def environment(self) -> str:
+        """The settings that name the set, as a shell takes them before a command."""
+        return (
+            f"SENSORIUM_NAMESPACE={self.names.namespace}"
+            f" SENSORIUM_KAFKA__PARTITIONS={self.kafka.partitions}"
+        )
+
+
+def sets_of_topics(settings: Settings, seconds: float = ANSWER_SECONDS) -> list[TopicSet]:
+    """The set of the settings, then the other sets of its pipeline, by name.
+
+    A set whose enriched topic was deleted does not count. Blocks. Raises KafkaException.
+    """
+    admin = AdminClient(client_config(settings.kafka) | QUIET)
+    topics = admin.list_topics(timeout=seconds).topics
+    return sets_among(settings, {name: len(one.partitions) for name, one in topics.items()})
+
+
+def sets_among(settings: Settings, partitions: Mapping[str, int]) -> list[TopicSet]:
+    """The sets among these topics of the brokers, each with its number of partitions."""
+    own = Names(settings.namespace)
+    found = [TopicSet(own, settings.kafka)]
+    for topic in sorted(partitions):
+        names = Names(topic.removesuffix(_OF_EACH_SET).removesuffix("-"))
+        is_a_set = topic == names.topic(_OF_EACH_SET) and names.pipeline == own.pipeline
+        if is_a_set and names != own:
+            kafka = msgspec.structs.replace(settings.kafka, partitions=partitions[topic])
+            found.append(TopicSet(names, kafka))
+    return found
+
+
+def members_of(admin: AdminClient, group: str, seconds: float = ANSWER_SECONDS) -> int:
+    """How many members the group has, 0 if there is no such group. Raises KafkaException."""
+    future = admin.describe_consumer_groups([group], request_timeout=seconds)[group]
+    try:
+        return len(future.result(seconds).members)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return 0
+        raise
+
+
+def set_in_use_instead(settings: Settings) -> TopicSet | None:
+    """Another set of the pipeline whose dedupe runs, if that of this set does not.
+
+    What is written to raw-messages of this set is then read by nobody. Blocks. Raises
+    KafkaException.
+    """
+    own, *others = sets_of_topics(settings)
+    if not others:
+        return None
+    admin = AdminClient(client_config(settings.kafka) | QUIET)
+    if members_of(admin, own.names.group("dedupe")):
+        return None
+    return next((one for one in others if members_of(admin, one.names.group("dedupe"))), None)
