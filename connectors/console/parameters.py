@@ -25,8 +25,8 @@ WithinSeconds = Annotated[
     Query(
         gt=0,
         le=LONGEST_WINDOW_SECONDS,
-        description="Messages that arrived in the last so many seconds. Left out: 300, or any age"
-        " if `limit` or `before` is given.",
+        description="Only messages that arrived within this many seconds before now. Left out: 300,"
+        " or any age if `limit` or `before` is given.",
     ),
 ]
 Limit = Annotated[
@@ -34,14 +34,14 @@ Limit = Annotated[
     Query(
         ge=1,
         le=MOST_MESSAGES,
-        description="The latest so many messages, of any age unless `within_seconds` is given.",
+        description="Number of latest messages, of any age unless `within_seconds` is given.",
     ),
 ]
 Before = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`earlier` of another answer: the messages before those it shows.",
+        description="`earlier` of another answer: asks for the messages before those of that answer.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -49,7 +49,7 @@ WaitSeconds = Annotated[
     Query(
         ge=0,
         le=LONGEST_WAIT_SECONDS,
-        description="Wait at most so long for what is asked for; 0: answer at once.",
+        description="How many seconds to wait at most. 0: answer at once.",
     ),
 ]
 WaitFor = Annotated[
@@ -57,7 +57,7 @@ WaitFor = Annotated[
     Query(
         max_length=MOST_WAITED_FOR,
         description="A message key (repeat it for several). The wait ends when these messages are"
-        " there and finished, whatever else is pending; they may be in any conversation. Without"
+        " there and finished, even if others are pending; they may be in any conversation. Without"
         " it, the wait ends when nothing of this conversation is pending that arrived within the"
         f" last 30 seconds. Form: {KEY_FORM}.",
     ),
@@ -75,17 +75,17 @@ QuietSeconds = Annotated[
     Query(
         ge=0,
         le=LONGEST_QUIET_SECONDS,
-        description="People send several messages in a row: wait also until the customer has sent"
-        " none for so long. It gives messages that were accepted together the time to be there"
-        " together. Part of `wait_seconds`, not added to it.",
+        description="Because people send several messages in a row: wait also until the customer"
+        " has sent nothing for this many seconds, so that messages that were accepted together are"
+        " there together. Part of `wait_seconds`, not added to it.",
     ),
 ]
 InOrder = Annotated[
     bool | None,
     Query(
-        description="Wait also until every message of the tenant that was accepted before the"
-        " messages that are there is there too, so that nothing older can come later. `in_order` of"
-        " the answer says whether that was known within `wait_seconds`. Left out: true with"
+        description="Wait also until every message of the tenant that was accepted earlier than"
+        " those of the answer is there, so that nothing older can come later. `in_order` of the"
+        " answer says whether that was known within `wait_seconds`. Left out: true with"
         " `wait_for`, otherwise false.",
     ),
 ]
@@ -93,8 +93,8 @@ After = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`cursor` of an earlier answer: what changed after it. Left out: from the"
-        " beginning, everything that is kept. `latest`: only what changes from now on.",
+        description="`cursor` of an earlier answer: asks for what changed after it. Left out:"
+        " everything that is stored, from the beginning. `latest`: only what changes from now on.",
     ),
 ]
 FeedWait = Annotated[
@@ -102,11 +102,11 @@ FeedWait = Annotated[
     Query(
         ge=0,
         le=LONGEST_WAIT_SECONDS,
-        description="Wait at most so long for the first change; 0: answer at once.",
+        description="How many seconds to wait at most for the first change. 0: answer at once.",
     ),
 ]
 PageLimit = Annotated[
-    int, Query(ge=1, le=MOST_MESSAGES, description="At most so many entries in one answer.")
+    int, Query(ge=1, le=MOST_MESSAGES, description="Maximum number of entries in one answer.")
 ]
 
 

@@ -52,7 +52,7 @@ def openapi() -> dict[str, Any]:
         "info": {
             "title": "Sensorium receiver",
             "version": program_version(),
-            "description": "Where providers and services of your own send messages to. "
+            "description": "Providers and your own services send messages here. "
             "A 2xx is given only after Kafka has acknowledged what was sent.",
         },
         "paths": {
@@ -112,10 +112,10 @@ def _webhook() -> dict[str, Any]:
                 {"accepted": {"type": "integer", "description": "Records stored"}},
             ),
             "401": _problem(
-                "Refused. It is the same for an unknown or removed token, the token of "
+                "Refused. The answer is the same for an unknown or removed token, the token of "
                 "another provider, a missing or wrong signature, and a time outside "
                 "the window. `sensorium endpoints deliveries` tells the "
-                "operator which it was."
+                "operator which of them it was."
             ),
             **_limits(),
         },
@@ -126,10 +126,10 @@ def _chat() -> dict[str, Any]:
     return {
         "operationId": "chat",
         "tags": ["your own messages"],
-        "summary": "A message that a service of yours holds",
-        "description": "What a customer wrote, or, with `direction` `outbound`, what your bot answered: that is how a bot's own answer "
-        "gets into the conversation, with the role `assistant`, and into the next context. What is answered 202 is never refused later "
-        "for its shape. The same `provider_message_id` again is a duplicate and is dropped, so it is safe to send again.",
+        "summary": "A message from your own service",
+        "description": "What a customer wrote or, with `direction` `outbound`, what your bot answered. This is how a bot's own answer gets "
+        "into the conversation, with the role `assistant`, and into the next context. A message that was answered 202 is never refused "
+        "later for its form. It is safe to send a message again: the same `provider_message_id` is a duplicate and is dropped.",
         "security": [{"key": []}],
         "requestBody": {
             "required": True,
@@ -149,12 +149,12 @@ def _chat() -> dict[str, Any]:
                 {
                     "message_key": {
                         "type": "string",
-                        "description": "`tenant:provider:provider_message_id`: the name of the message everywhere, also for `wait_for`",
+                        "description": "`tenant:provider:provider_message_id`, the key of the message in every route, for example in `wait_for`",
                     }
                 },
             ),
             "400": _problem("The body is not JSON."),
-            "401": _problem("No key, or an unknown one."),
+            "401": _problem("The key is missing or unknown."),
             "403": _problem("The key has another scope than chat or admin."),
             "422": _problem(
                 "The body is not a message. `errors` says what is wrong, field by field."
@@ -177,23 +177,23 @@ def _chat_message() -> dict[str, Any]:
 def _who_and_where() -> dict[str, Any]:
     return {
         "provider": _text(
-            "Names your source. With the name of a built-in provider (ycloud, "
-            "chatwoot) the id in the key is `direct/<id>`: your message and the "
+            "Names your source. If you give the name of a built-in provider (ycloud, "
+            "chatwoot), the id in the key is `direct/<id>`, so your message and the "
             "provider's own delivery of it are two messages",
             pattern="^[a-z0-9_]+$",
             maxLength=32,
         ),
         "provider_message_id": {
             **_text(
-                "Makes the message unique within the provider; printable",
+                "Identifies the message within the provider; printable characters",
                 minLength=1,
                 maxLength=PROVIDER_ID_MAX_CHARS,
             ),
         },
         "conversation_id": _text(
-            "The context is asked for by this id. What a bot answers (`outbound`) goes "
-            "into the conversation that has this id, also if that came through YCloud "
-            "or Chatwoot; what a customer wrote never does",
+            "Ask for the context by this id. A bot's answer (`outbound`) goes into the "
+            "conversation that has this id, even if that came through YCloud or "
+            "Chatwoot; a customer's message (`inbound`) never does",
             minLength=1,
             maxLength=CONVERSATION_CHARS,
         ),
@@ -214,7 +214,7 @@ def _what_and_when() -> dict[str, Any]:
         "text": _text("Required if there is no media", nullable=True),
         "media": {
             "type": ["array", "null"],
-            "description": "Files by their address. Required if there is no text",
+            "description": "Files by their URL. Required if there is no text",
             "maxItems": _MAX_MEDIA,
             "items": {"$ref": "#/components/schemas/Media"},
         },
@@ -239,12 +239,14 @@ def _media() -> dict[str, Any]:
         "properties": {
             "type": {"type": "string", "enum": list(_MEDIA_TYPES)},
             "url": _text(
-                "A public https address. It is fetched soon after the answer, and "
-                "again for about ten minutes if that fails",
+                "A public https URL. The file is downloaded soon after the answer; if that "
+                "fails, it is tried again for about ten minutes",
                 maxLength=8192,
             ),
-            "mime_type": _text("What the file is; it is looked at anyway", nullable=True),
-            "filename": _text("For people", nullable=True),
+            "mime_type": _text(
+                "MIME type; the stored type is determined from the content", nullable=True
+            ),
+            "filename": _text("File name for people", nullable=True),
         },
     }
 
