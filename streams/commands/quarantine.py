@@ -295,8 +295,8 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         )
     if stays["job"]:
         note(
-            f"{stays['job']} are jobs whose message is closed: sensorium replay "
-            "attachments --reason quarantined"
+            f"{stays['job']} are jobs of finished messages, which open again by: "
+            "sensorium replay attachments --reason quarantined"
         )
 
 

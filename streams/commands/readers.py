@@ -53,7 +53,7 @@ def list_(as_json: bool) -> None:
 def remove(name: str, as_json: bool) -> None:
     """Removes a reader and ends its sessions."""
     _on_database(command_settings(), lambda readers: readers.remove(name))
-    emit({"name": name, "removed": True}, as_json, [f"{name} can read no more"])
+    emit({"name": name, "removed": True}, as_json, [f"{name} can no longer read"])
 
 
 def _on_database(settings: Settings, work: Callable[[Readers], Awaitable[T]]) -> T:

@@ -126,7 +126,7 @@ def _kafka_lines(document: dict[str, Any]) -> list[str]:
         ]
     return [
         f"{rows} written to enriched-messages, {opened} opened again",
-        f"the sink begins again in {topics}",
+        f"the sink starts again from the beginning of {topics}",
         "lost with Kafka: raw records that were accepted and not read yet; providers "
         "do not send them again by themselves",
     ]

@@ -58,7 +58,11 @@ class _Rate(click.FloatRange):
     ) -> float:
         rate = float(super().convert(value, param, ctx))
         if 0 < rate < LOWEST_RATE:
-            self.fail(f"{rate:g} is neither 0 nor at least {LOWEST_RATE:g}.", param, ctx)
+            self.fail(
+                f"{rate:g} is too low: give 0 for no limit, or at least {LOWEST_RATE:g}.",
+                param,
+                ctx,
+            )
         return rate
 
 

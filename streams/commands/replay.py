@@ -287,7 +287,7 @@ def _note_what_stays(
             "ask the sender to send it again (--with-gone tries all the same)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
-        note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")
+        note(f"{redone} are being redone already: see sensorium queue, sensorium trace MESSAGE_KEY")
 
 
 def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) -> None:

@@ -765,7 +765,7 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
     document = json.loads(result.stdout)
     assert (result.exit_code, document["records"], document["left"]) == (0, 1, 3)
     assert refused.replace(" cannot", " and 1 more cannot") in result.stderr
-    assert "1 are jobs whose message is closed" in result.stderr
+    assert "1 are jobs of finished messages" in result.stderr
     assert [message.value() for message in written(commands, "enriched-messages")] == [b"{"]
     assert written(commands, "receipts") == []
     assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == [
