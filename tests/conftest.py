@@ -15,6 +15,7 @@ from streams.local.topology import PORTS, local_settings
 from tests.depth import THOROUGH, load_profile
 from tests.failure_logs import logs_of
 from tests.servers import temporary_stack
+from tests.topics import delete_topics
 
 if "SENSORIUM_TEST_STACK" in os.environ:
     os.environ["TESTS_STACK"] = os.environ.pop("SENSORIUM_TEST_STACK")
@@ -45,9 +46,11 @@ def stack() -> Iterator[Settings]:
 
 
 @pytest.fixture
-def namespace() -> str:
-    """A NAMESPACE that no other test uses."""
-    return f"t{secrets.token_hex(3)}"
+def namespace() -> Iterator[str]:
+    """A NAMESPACE that no other test uses. Its topics are deleted afterwards."""
+    name = f"t{secrets.token_hex(3)}"
+    yield name
+    delete_topics(name)
 
 
 class _Skips:

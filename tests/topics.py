@@ -6,6 +6,7 @@ later, and on a busy machine that moment is long enough for a client to be told 
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -18,6 +19,8 @@ from storage.kafka.topics import Applied, apply_topics
 
 SECONDS = 60.0
 T = TypeVar("T")
+_MADE: dict[str, set[str]] = {}
+"""Addresses of brokers → topics that were made there and are not deleted yet."""
 
 
 def unless_stalled(create: Callable[[], T]) -> T:
@@ -38,6 +41,7 @@ def unless_stalled(create: Callable[[], T]) -> T:
 
 def wait_until_seen(kafka: Kafka, topics: Collection[str]) -> None:
     """Waits until the broker shows each topic, with a leader of each partition."""
+    _MADE.setdefault(kafka.bootstrap_servers, set()).update(topics)
     admin = AdminClient(client_config(kafka))
     deadline = time.monotonic() + SECONDS
     while True:
@@ -75,3 +79,27 @@ def make_each(
         lambda: [one.result(30) for one in admin.create_topics(new, operation_timeout=30).values()]
     )
     wait_until_seen(kafka, topics)
+
+
+def delete_topics(namespace: str) -> None:
+    """Deletes the topics of a namespace in which some were made here, and those that the product added to them.
+
+    A broker that keeps the topics of every test has no memory left after a thousand of them, and answers late from then on.
+    """
+    for address, made in _MADE.items():
+        if any(_is_of(namespace, name) for name in made):
+            made -= {name for name in made if _is_of(namespace, name)}
+            admin = AdminClient({"bootstrap.servers": address})
+            try:
+                there = admin.list_topics(timeout=SECONDS).topics
+                left = [name for name in there if _is_of(namespace, name)]
+                if left:  # nobody waits until the files are gone
+                    for future in admin.delete_topics(left, request_timeout=SECONDS).values():
+                        with suppress(KafkaException):
+                            future.result(SECONDS)
+            except KafkaException:
+                continue  # its test stopped it
+
+
+def _is_of(namespace: str, topic: str) -> bool:
+    return topic.startswith((f"{namespace}-", f"{namespace}."))

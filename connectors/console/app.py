@@ -90,7 +90,7 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
             if not parts.links.holds(
                 f"/media/{tenant}/{name}", expires or "", signature or "", time.time()
             ):
-                raise ConsoleProblem(403, "this link is over or was not made for this file")
+                raise ConsoleProblem(403, "this link has expired, or it was made for another file")
         elif authorized(parts.directory, request).tenant_id != tenant:
             raise ConsoleProblem(404, "there is no such file")
         if not TENANT_PATTERN.fullmatch(tenant) or not _FILE_NAME.fullmatch(name):
@@ -132,7 +132,9 @@ def _add_proxy(app: FastAPI, parts: Parts) -> None:
         except NotFound:
             raise ConsoleProblem(404, "the provider has no such file") from None
         except Refused as refused:
-            raise ConsoleProblem(502, f"the file cannot be had: {refused.reason}") from None
+            raise ConsoleProblem(
+                502, f"the file could not be fetched from the provider: {refused.reason}"
+            ) from None
         return answer_downloaded(file, sniff(file.head, file.content_type).mime, request.headers)
 
 

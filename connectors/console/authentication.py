@@ -42,7 +42,11 @@ def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
     for no or an unknown one, 403 for another scope.
     """
     if not directory.loaded:
-        raise ConsoleProblem(503, "keys are not loaded yet", {"retry-after": "1"})
+        raise ConsoleProblem(
+            503,
+            "the API keys are not loaded yet: try again after Retry-After",
+            {"retry-after": "1"},
+        )
     header = request.headers.get("authorization")
     if header is None:
         raise _unauthorized("there is no Authorization header")
@@ -51,7 +55,9 @@ def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
         raise _unauthorized("the Authorization header is not of the form Bearer <key>")
     key = directory.key(plain.strip())
     if key is None:
-        raise _unauthorized("this key is unknown here: mistyped, revoked, or of another system")
+        raise _unauthorized(
+            "this key is unknown here: it is mistyped, was revoked, or belongs to another system"
+        )
     if key.scope not in ("read", "admin"):
         raise ConsoleProblem(403, 'this key does not have the scope "read"')
     return key

@@ -75,7 +75,7 @@ def _json(body: bytes) -> Response:
 
 def _without_nul(*texts: str) -> None:
     if any("\0" in one for one in texts):
-        raise ConsoleProblem(422, "an id holds U+0000")
+        raise ConsoleProblem(422, "an id contains U+0000")
 
 
 def form_of(parts: Parts, tenant_id: TenantId) -> Form:

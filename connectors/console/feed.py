@@ -89,7 +89,8 @@ class FeedReader:
             raise ConsoleProblem(
                 410,
                 "after: this cursor is ahead of the database, which was restored or copied since."
-                " Go on without after (everything again) or with after=latest (from now on)",
+                " Continue without after (reads everything again) or with after=latest (reads only"
+                " what changes from now on)",
             )
 
     async def look(self) -> Page:

@@ -62,7 +62,11 @@ def span_of(value: str | None, size: int) -> ByteRange | None:
         if last and int(last) < int(first):
             return None
     if start >= size or end < start:
-        raise ConsoleProblem(416, "the file is not that long", {"content-range": f"bytes */{size}"})
+        raise ConsoleProblem(
+            416,
+            "the requested range begins after the end of the file",
+            {"content-range": f"bytes */{size}"},
+        )
     return ByteRange(start, end - start + 1)
 
 

@@ -62,7 +62,7 @@ class WithoutBodies:
             length = headers.get("content-length", "0")
             if "transfer-encoding" in headers or len(length) > 9 or int(length) > MAX_BODY_BYTES:
                 refused = problem_response(
-                    413, "this server reads no body", {"connection": "close"}
+                    413, "this server accepts no request body", {"connection": "close"}
                 )
                 return await refused(scope, receive, send)
         return await self._app(scope, receive, send)

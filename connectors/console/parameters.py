@@ -144,8 +144,8 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
         if tenant != tenant_id:
             raise ConsoleProblem(
                 422,
-                f"wait_for: {key[:200]!r} is of another tenant than this key, which is of"
-                f" {tenant_id}; {KEY_FORM}",
+                f"wait_for: {key[:200]!r} belongs to another tenant than this API key, which belongs"
+                f" to {tenant_id}; {KEY_FORM}",
             )
     return keys
 
@@ -153,5 +153,5 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
 def problem_of_cursor(name: str, source: str) -> ConsoleProblem:
     """The answer to a text that is no cursor."""
     return ConsoleProblem(
-        422, f"{name}: not a cursor of this API for this tenant; it takes {source}"
+        422, f"{name}: not a cursor of this API for this tenant; give it {source}"
     )

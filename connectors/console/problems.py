@@ -59,12 +59,14 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(Unavailable)
     async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
         return problem_response(
-            503, f"{error.what} is away", {"retry-after": str(max(1, round(error.retry_after)))}
+            503,
+            f"{error.what} is unavailable",
+            {"retry-after": str(max(1, round(error.retry_after)))},
         )
 
     @app.exception_handler(Busy)
     async def busy(_: Request, error: Busy) -> JSONResponse:
-        detail = "this tenant has too many requests under way"
+        detail = "this tenant has too many requests in progress"
         return problem_response(429, detail, {"retry-after": "1"})
 
     @app.exception_handler(StarletteHTTPException)
@@ -79,4 +81,4 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def ours(_: Request, error: Exception) -> JSONResponse:
         """Starlette raises it again behind the answer, so that it stands in the log."""
-        return problem_response(500, "this is our fault, and in our log")
+        return problem_response(500, "an internal error, which the console has logged")

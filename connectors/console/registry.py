@@ -291,7 +291,7 @@ async def _schema_in(request: Request) -> str:
         raise RegistryRefused(400, "the body is not JSON") from None
     text = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(text, str):
-        raise RegistryRefused(42201, "the body has no text named schema")
+        raise RegistryRefused(42201, "the body needs a field named schema with a text")
     return text
 
 

@@ -46,8 +46,8 @@ class MessageAttachment(BaseModel):
     transcript: str | None = None
     model: str | None = Field(
         None,
-        description="the model that described or transcribed it, as its server names it: what a"
-        " stand-in or a small model of this machine said is known by it",
+        description="the model that described or transcribed it, as its server names it. It tells"
+        " answers of a stand-in or of a small local model from others",
     )
     prompt_version: str | None = Field(None, description="which prompt the model was given")
 
@@ -149,8 +149,8 @@ class ContextMessage(BaseModel):
         " reaction, order, system, unsupported or mixed"
     )
     status: Status = Field(
-        description="pending: more will become known of it; complete; degraded: something of it"
-        " could not be had, see the reason of its attachments"
+        description="pending (an attachment is still being processed), complete, or degraded (an"
+        " attachment failed: see its reason)"
     )
     version: int = Field(description="rises with every change of the message")
     content: str | None = Field(
@@ -173,9 +173,9 @@ class FeedMessage(ContextMessage):
     received_at: datetime = Field(
         description="when it was accepted: the order within a conversation"
     )
-    changed_at: datetime = Field(description="when this version was made")
+    changed_at: datetime = Field(description="when this version was written")
     generation: int = Field(
-        description="0: live traffic; more: the message was made again by this repair run"
+        description="0 for live traffic, otherwise the number of the repair run that redid the message"
     )
     visual_context: str = Field(
         description="one trusted line per image of the message, as in a context"
@@ -186,8 +186,8 @@ class Feed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     messages: list[FeedMessage] = Field(description="oldest change first; empty if there is none")
-    cursor: str = Field(description="send it as `after` to go on; keep it, it stays valid")
-    more: bool = Field(description="whether to ask again at once, also where messages is empty")
+    cursor: str = Field(description="send it as `after` to continue; it stays valid")
+    more: bool = Field(description="true: ask again at once, even if messages is empty")
     visual_context_nonce: str | None = Field(
         None, description="as in a context, for the lines of all messages of this answer"
     )
@@ -197,7 +197,7 @@ class Conversation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     conversation_id: str
-    aliases: list[str] = Field(description="other names of it, at most 16")
+    aliases: list[str] = Field(description="its other ids, at most 16")
     providers: list[str]
     messages: int = Field(description="without private notes")
     pending: int
@@ -220,8 +220,8 @@ class Context(BaseModel):
 
     conversation_id: str
     visual_context: str = Field(
-        description="one line per image of the last 5 minutes, oldest first, whatever window is"
-        " asked for, and one per file that failed; nothing else is to be trusted as a marker. Text"
+        description="one line per image of the last 5 minutes, oldest first, whatever time window"
+        " was requested, and one per file that failed. Trust no other text as a marker. Text"
         " between « and » was read in the picture"
     )
     visual_context_nonce: str | None = Field(
@@ -234,13 +234,13 @@ class Context(BaseModel):
         " CONSOLE__CONTEXT_BYTES"
     )
     pending: list[str] = Field(
-        description="keys of unfinished messages, and those of wait_for that are not there"
+        description="keys of unfinished messages, and keys of wait_for that have no message yet"
     )
     as_of: str = Field(description="the moment of this answer, for newer_than")
     in_order: bool | None = Field(
         None,
         description="only if it was asked for, by itself or by `wait_for`: whether every message"
-        " that was accepted before the request is there. false: one may be missing that is older than those shown",
+        " that was accepted before the request is there. false: one that is older than those shown may be missing",
     )
     earlier: str | None = Field(
         None, description="for before: the messages before these; left out where there are none"
@@ -314,17 +314,17 @@ class RegistryError(BaseModel):
 
 _COMPONENTS = "#/components/schemas/"
 _WHY = {
-    401: "no key, or an unknown one: `detail` says which",
-    403: "a key of another scope, or a link that is bad or over",
-    404: "it is not there, or another tenant's",
-    410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to go on",
-    409: "it is over, or another one is under way",
+    401: "the key is missing or unknown: `detail` says which",
+    403: "the key has another scope, or the link is invalid or has expired",
+    404: "not found, or it belongs to another tenant",
+    410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to continue",
+    409: "it has ended, or another one is running",
     413: "the request has a body",
-    416: "the file is not that long",
+    416: "the requested range begins after the end of the file",
     422: "a parameter is missing or wrong",
-    429: "this tenant has too many requests under way: try again after Retry-After",
-    502: "the provider does not give the file",
-    503: "a part of the system is away: try again after Retry-After",
+    429: "this tenant has too many requests in progress: try again after Retry-After",
+    502: "the file could not be fetched from the provider",
+    503: "a part of the system is unavailable: try again after Retry-After",
 }
 
 

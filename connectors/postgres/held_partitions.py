@@ -43,8 +43,8 @@ class HeldPartitions:
     def troubles(self) -> list[str]:
         """One line for a person per partition."""
         return [
-            f"partition {topic}[{number}] is parked, version_unknown: offset "
-            f"{self._from[topic, number]}: {detail}"
+            f"partition {topic}[{number}] is parked (version_unknown) from offset "
+            f"{self._from[topic, number]} on: {detail}"
             for (topic, number), detail in sorted(self._detail.items())
         ]
 

@@ -133,16 +133,18 @@ class Positions:
         topic, partition, next_offset = row["topic"], row["partition"], row["next_offset"]
         if row["topic_id"] != topic_id:
             raise SinkStopped(
-                f"{topic} on the cluster has id {topic_id}, Postgres has a position in "
-                f"the one with id {row['topic_id']}: the topic was deleted and made "
-                "again, or this is another cluster. If Kafka was lost: "
-                "sensorium recover kafka"
+                f"the sink stopped: {topic} on this cluster has id {topic_id}, but the "
+                f"position in Postgres belongs to the topic with id {row['topic_id']}. The topic "
+                "was deleted and created again, or this is another cluster. If Kafka was "
+                "lost: sensorium recover kafka; otherwise check "
+                "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"
             )
         if next_offset > high:
             raise SinkStopped(
-                f"{topic}[{partition}] ends at {high}, Postgres stands at "
-                f"{next_offset}: the topic lost records, or this is another cluster. "
-                "If Kafka was lost: sensorium recover kafka"
+                f"the sink stopped: {topic}[{partition}] ends at offset {high}, but the "
+                f"position in Postgres is {next_offset}. The topic lost records, or this is "
+                "another cluster. If Kafka was lost: sensorium recover kafka; otherwise "
+                "check SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"
             )
         if 0 <= next_offset < low and self._names.logical(topic) == "quarantine":
             log.error(
@@ -188,10 +190,10 @@ class Positions:
             count = counts.get(topic, self._partitions)
             if count != self._partitions:
                 raise SinkStopped(
-                    f"{topic} has {count} partitions and SENSORIUM_KAFKA__PARTITIONS "
-                    f"is {self._partitions}: it was given partitions in place or made "
-                    "again, or this sink has another setting than the other roles. See "
-                    "'Another number of partitions' in docs/operating.md"
+                    f"the sink stopped: {topic} has {count} partitions, but "
+                    f"SENSORIUM_KAFKA__PARTITIONS is {self._partitions}. Partitions were added "
+                    "to the topic, it was created again, or this sink has another setting than "
+                    "the other roles. See 'Another number of partitions' in docs/operating.md"
                 )
 
     def check_ids(self, ids: Mapping[str, str]) -> None:
@@ -203,8 +205,8 @@ class Positions:
             there = ids.get(self._names.logical(topic), known)
             if there != known:
                 raise SinkStopped(
-                    f"{topic} had id {known} and has id {there} now: it was deleted "
-                    "and made again while the sink ran. If Kafka was lost: "
+                    f"the sink stopped: {topic} had id {known} and now has id {there}. It was "
+                    "deleted and created again while the sink ran. If Kafka was lost: "
                     "sensorium recover kafka"
                 )
 
@@ -212,9 +214,9 @@ class Positions:
         if beyond:
             places = ", ".join(f"{row['topic']}[{row['partition']}]" for row in beyond)
             raise SinkStopped(
-                f"Postgres has positions in {places}, and SENSORIUM_KAFKA__PARTITIONS "
-                f"is {self._partitions}: the topics had more partitions before. See "
-                "'Another number of partitions' in docs/operating.md"
+                f"the sink stopped: Postgres has positions in {places}, but "
+                f"SENSORIUM_KAFKA__PARTITIONS is {self._partitions}. The topics had more "
+                "partitions before. See 'Another number of partitions' in docs/operating.md"
             )
 
 

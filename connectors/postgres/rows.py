@@ -332,7 +332,7 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
         q,
         tenant_id=TenantId("unknown"),
         reason="record_unstorable",
-        detail=f"this record of quarantine could not be stored as it is: {why}",
+        detail=f"this quarantine record could not be stored unchanged: {why}",
         key=None if is_empty else q.key,
         value=None if is_empty else q.value,
         headers={},

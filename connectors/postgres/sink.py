@@ -150,7 +150,7 @@ class Sink:
         there = (await asyncio.to_thread(self._admin.call, metadata_within(5))).topics
         missing = [name for name in SINK_TOPICS if self._names.topic(name) not in there]
         if missing:
-            raise LookupError(f"no topic {', '.join(missing)}")
+            raise LookupError(f"topics are missing: {', '.join(missing)}")
         try:
             self._positions.check_counts({name: len(t.partitions) for name, t in there.items()})
             if time.monotonic() > self._topics_at:

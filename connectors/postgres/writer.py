@@ -239,14 +239,15 @@ class Writer:
         row = await connection.fetchrow(self._sql["position_of"], *place)
         where = f"{position.topic}[{position.partition}]"
         if row is None:
-            raise OutOfStep(f"{where} has no position any more")
+            raise OutOfStep(f"Postgres no longer has a position for {where}")
         if row["epoch"] > position.epoch:
-            raise Fenced(f"{where} has another owner")
+            raise Fenced(f"another sink has taken over {where}")
         if (row["epoch"], row["next_offset"]) == (position.epoch, position.next_offset):
             return False
         raise OutOfStep(
-            f"{where} stands at {row['next_offset']} under epoch {row['epoch']}, not "
-            f"at {position.after} under {position.epoch}"
+            f"the position of {where} in Postgres is {row['next_offset']} with epoch "
+            f"{row['epoch']}, but this batch continues from {position.after} with epoch "
+            f"{position.epoch}"
         )
 
     async def _store(

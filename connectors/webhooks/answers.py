@@ -107,7 +107,7 @@ class Stranger(Problem):
         self.reason = reason
 
 
-def not_stored(detail: str = "not stored, send it again") -> Problem:
+def not_stored(detail: str = "not stored: send it again") -> Problem:
     """The answer while Kafka or another server that is needed cannot be reached."""
     return Problem(503, "Service Unavailable", detail, {"retry-after": "1"})
 

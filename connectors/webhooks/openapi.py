@@ -11,13 +11,13 @@ from schemas.versions import program_version
 _MAX_MEDIA = 50
 _MEDIA_TYPES = ("image", "audio", "video", "document", "sticker", "other")
 _LIMITS = {
-    405: "Another method than POST.",
+    405: "The method is not POST.",
     408: "The headers were not complete within 10 s, or the body within RECEIVER__BODY_SECONDS.",
     413: "The body is over RECEIVER__MAX_BODY_BYTES.",
-    415: "The body has a Content-Encoding.",
-    429: "The tenant is over its rate: send it again after Retry-After.",
+    415: "The body has a Content-Encoding: send it without one.",
+    429: "The tenant has exceeded its rate: send it again after Retry-After.",
     431: "The request target and headers exceed 16 KiB.",
-    503: "Not stored, because Kafka is away, too many bodies are in memory, the receiver is starting, or the endpoint has no secret yet: "
+    503: "Not stored, because Kafka is unavailable, too many bodies are in memory, the receiver is starting, or the endpoint has no secret yet: "
     "send it again after Retry-After.",
 }
 _EXAMPLE = {
@@ -108,7 +108,8 @@ def _webhook() -> dict[str, Any]:
         },
         "responses": {
             "200": _json_answer(
-                "Kafka has it.", {"accepted": {"type": "integer", "description": "Records stored"}}
+                "Stored in Kafka.",
+                {"accepted": {"type": "integer", "description": "Records stored"}},
             ),
             "401": _problem(
                 "Refused. It is the same for an unknown or removed token, the token of "
@@ -144,7 +145,7 @@ def _chat() -> dict[str, Any]:
         },
         "responses": {
             "202": _json_answer(
-                "Kafka has it.",
+                "Stored in Kafka.",
                 {
                     "message_key": {
                         "type": "string",
@@ -287,7 +288,7 @@ _OPERATIONS = {
     "/readyz": (
         "Whether it takes deliveries",
         "ready",
-        "Kafka is away, tenants are not loaded, or the role is ending.",
+        "Kafka is unavailable, the tenants are not loaded yet, or the role is ending.",
     ),
     "/metrics": ("Metrics for Prometheus", "metrics", ""),
 }

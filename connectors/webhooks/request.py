@@ -73,7 +73,7 @@ class ReceiverParts:
 
     def must_be_loaded(self) -> None:
         if not self.directory.loaded:
-            raise not_stored("starting")
+            raise not_stored("not stored, because the receiver is starting: send it again")
 
     def must_wait(self, name: str, per_second: float) -> None:
         """Counts a request for `name`. Raises Problem 429 if it exceeds the rate."""

@@ -216,10 +216,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
         )
     more = sum(document["totals"][kind] for kind in KINDS) - SHOWN
     if more > 0:
-        lines.append(f"… and {more} more: --json")
+        lines.append(f"… and {more} more: --json lists all of them")
     lines.append(
-        "it balances: nothing lost, nothing twice, nothing stuck, nothing unexplained"
+        "the audit balances: nothing is lost, duplicated, stuck or unexplained"
         if document["balanced"]
-        else "IT DOES NOT BALANCE"
+        else "THE AUDIT DOES NOT BALANCE: each finding above names a record and what is wrong"
     )
     return lines

@@ -187,7 +187,7 @@ async def _run(settings: Settings, request: _ErasureRequest, choice: ErasureScop
     try:
         async with database(settings) as connection:
             done = await Erasure(settings, connection, store).run(request.tenant, choice)
-            counts = f"{done.messages} messages, {done.files} files"
+            counts = f"{counted(done.messages, 'message')}, {counted(done.files, 'file')}"
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
             await tenancy.note(request.tenant, "messages_erased", f"{request.logged}: {counts}")
             return done
@@ -251,9 +251,8 @@ def _done_lines(request: _ErasureRequest, document: dict[str, Any]) -> list[str]
     done = document["erased"]
     lines = [
         f"{request.what}: erased {_counts(done)}",
-        f"{done['tombstones']} tombstones on enriched-messages: readers forget the "
-        "messages now, compaction removes their versions after "
-        f"{HORIZON_MS // 86_400_000} days",
+        f"{counted(done['tombstones'], 'tombstone')} on enriched-messages: readers forget the messages now, "
+        f"compaction removes their versions after {HORIZON_MS // 86_400_000} days",
         *_remarks(document),
     ]
     lines += [
@@ -277,8 +276,7 @@ def _remarks(document: dict[str, Any]) -> list[str]:
         )
     if account["shared_answers"]:
         lines.append(
-            f"{account['shared_answers']} recorded model answers are kept, because "
-            "other messages have the same file"
+            f"kept: {counted(account['shared_answers'], 'recorded model answer')}, because other messages have the same file"
         )
     if document["shared_conversations"]:
         lines.append(

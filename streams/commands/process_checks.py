@@ -31,5 +31,5 @@ def finding_of(home: Home) -> CheckResult:
         return CheckResult("processes", False, "; ".join(wrong))
     restarts = sum(max(0, row.starts - 1) for row in rows)
     return CheckResult(
-        "processes", True, f"{len(rows)} run, {restarts} restarts since they were declared"
+        "processes", True, f"{len(rows)} run, {restarts} restarts since their first start"
     )

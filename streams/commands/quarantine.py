@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from storage.postgres.repair_plans import Counted, RepairChoice
 from storage.postgres.sql import queries
 from storage.waiting import Deadline
+from streams.commands import waiting
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
@@ -210,7 +211,7 @@ def dismiss(
             )
             for owner, count in Counter(row["tenant_id"] for row in rows).items():
                 what = " ".join(filter(None, (place, stage, reason)))
-                detail = f"{count} records: {what or 'all'}"
+                detail = f"{waiting.counted(count, 'record')}: {what or 'all'}"
                 await connection.execute(
                     queries("tenancy")["write_audit"], owner, "quarantine dismiss", detail
                 )
@@ -219,7 +220,7 @@ def dismiss(
     dismissed = run_command(work)
     if place and not dismissed:
         raise click.ClickException(f"nothing new in quarantine came from {place}")
-    emit({"dismissed": dismissed}, as_json, [f"{dismissed} records dismissed"])
+    emit({"dismissed": dismissed}, as_json, [f"{waiting.counted(dismissed, 'record')} dismissed"])
 
 
 def _require_choice(
@@ -277,9 +278,14 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         )
         assert applied.held is not None
         if old := applied.held.looked - applied.held.redone - applied.held.set_aside:
-            note(f"{old} records are older than the row of their message and are not written again")
+            older = waiting.counted(old, "record")
+            note(f"not written again: {older} older than the row of their message")
     done["left"] = stays.total() - stays["again"]
-    emit(done, as_json, [f"{done['records']} records replayed", *_outcome_lines(done)])
+    emit(
+        done,
+        as_json,
+        [f"{waiting.counted(done['records'], 'record')} replayed", *_outcome_lines(done)],
+    )
     if stays["refused"]:
         note(_refusal(counted))
     if stays["set_aside"]:
@@ -289,8 +295,8 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
         )
     if stays["job"]:
         note(
-            f"{stays['job']} are jobs whose message is closed: sensorium replay "
-            "attachments --reason quarantined"
+            f"{stays['job']} are jobs of finished messages, which open again by: "
+            "sensorium replay attachments --reason quarantined"
         )
 
 
@@ -302,8 +308,8 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
     held = applied.held
     assert held is not None
     return {"generation": held.generation, "records": held.redone}, (
-        f"{held.redone} records were replayed as generation {held.generation} before "
-        "that; run the same command for the rest"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
+        " run the same command for the rest"
     )
 
 

@@ -10,6 +10,7 @@ from schemas.topics import Names
 from storage.postgres.readers import ReaderRefused, Readers, dsn_of
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit
+from streams.commands.waiting import counted
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def add(name: str, as_json: bool) -> None:
 def list_(as_json: bool) -> None:
     """Lists the readers of this namespace and the number of their sessions."""
     readers_ = _on_database(command_settings(), lambda readers: readers.all())
-    lines = [f"{one['name']}  {one['sessions']} sessions" for one in readers_]
+    lines = [f"{one['name']}  {counted(one['sessions'], 'session')}" for one in readers_]
     emit({"readers": readers_}, as_json, lines or ["there are no readers"])
 
 
@@ -52,7 +53,7 @@ def list_(as_json: bool) -> None:
 def remove(name: str, as_json: bool) -> None:
     """Removes a reader and ends its sessions."""
     _on_database(command_settings(), lambda readers: readers.remove(name))
-    emit({"name": name, "removed": True}, as_json, [f"{name} can read no more"])
+    emit({"name": name, "removed": True}, as_json, [f"{name} can no longer read"])
 
 
 def _on_database(settings: Settings, work: Callable[[Readers], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ from streams.commands.environment import (
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import counted
 from streams.repair.recovery import Lost, Recovery
 from streams.repair.writing import Item, committed_portions
 
@@ -113,17 +114,19 @@ async def _write(settings: Settings, items: AsyncIterator[Item[int]], what: str)
 
 def _kafka_lines(document: dict[str, Any]) -> list[str]:
     topics = ", ".join(document["topics"])
+    rows, opened = (
+        counted(document["messages"], "row"),
+        counted(document["reopened"], "unfinished message"),
+    )
     if document["dry_run"]:
         return [
             f"PostgreSQL has positions that these topics do not have: {topics}",
-            f"would be written to enriched-messages: {document['messages']} rows; "
-            f"opened again: {document['reopened']} unfinished messages",
+            f"would be written to enriched-messages: {rows}; opened again: {opened}",
             "nothing was changed; to recover, the same command with --yes",
         ]
     return [
-        f"{document['messages']} rows written to enriched-messages, "
-        f"{document['reopened']} unfinished messages opened again",
-        f"the sink begins again in {topics}",
+        f"{rows} written to enriched-messages, {opened} opened again",
+        f"the sink starts again from the beginning of {topics}",
         "lost with Kafka: raw records that were accepted and not read yet; providers "
         "do not send them again by themselves",
     ]

@@ -27,6 +27,7 @@ from storage.postgres.repair_plans import (
     RepairRequest,
 )
 from storage.postgres.repairs import Repairs
+from streams.commands import waiting
 from streams.commands.environment import kafka_answers, run_command
 from streams.commands.output import Failure, note
 from streams.repair.applying import RepairWork
@@ -57,7 +58,11 @@ class _Rate(click.FloatRange):
     ) -> float:
         rate = float(super().convert(value, param, ctx))
         if 0 < rate < LOWEST_RATE:
-            self.fail(f"{rate:g} is neither 0 nor at least {LOWEST_RATE:g}.", param, ctx)
+            self.fail(
+                f"{rate:g} is too low: give 0 for no limit, or at least {LOWEST_RATE:g}.",
+                param,
+                ctx,
+            )
         return rate
 
 
@@ -241,9 +246,10 @@ def note_plan(request: RepairRequest, counted: Counted) -> None:
         where = " ".join(filter(None, (line.tenant, line.what, line.reason)))
         stays = _BECOMES[line.becomes]
         note(f"{line.records:8}  {where}{'  ' + stays if stays else ''}")
-    how_many = f"{'' if counted.is_whole else 'about '}{counted.records}"
-    unit = "messages" if request.kind == "attachments" else "records"
+    noun = "message" if request.kind == "attachments" else "record"
+    about = "" if counted.is_whole else "about "
+    how_many = about + waiting.counted(counted.records, noun)
     takes = f", at most {request.rate:g} per second" if request.rate else ""
-    note(f"plan: {how_many} {unit}{takes}; {DOES[request.kind]}")
+    note(f"plan: {how_many}{takes}; {DOES[request.kind]}")
     if counted.microusd is not None and request.kind == "attachments":
         note(f"the models' answers will cost about {counted.microusd / 1_000_000:.6f} USD")

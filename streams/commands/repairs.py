@@ -48,7 +48,7 @@ def list_(tenant: str | None, limit: int, as_json: bool) -> None:
         f"{one['created_at'][:19]}  {one['repair_id']}  {one['tenant_id']:16} {one['kind']:11}"
         f" {one['chosen']:24} {one['state']:9} {one['looked']} of {one['messages']}"
         f"{', ' + str(one['set_aside']) + ' set aside' if one['set_aside'] else ''}"
-        f"{', ' + one['trouble'] + ' is away' if one['trouble'] else ''}  {one['person']}"
+        f"{', waits for ' + one['trouble'] if one['trouble'] else ''}  {one['person']}"
         for one in shown
     ]
     emit({"repairs": shown}, as_json, lines)

@@ -13,6 +13,7 @@ from schemas.topics import UNNAMED, Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
 from storage.postgres.sql import queries
+from streams.commands import waiting
 from streams.commands.environment import (
     actor,
     command_settings,
@@ -107,7 +108,9 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     emit(
         done,
         as_json,
-        [f"{done['records']} raw records replayed as generation {done['generation']}"],
+        [
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+        ],
     )
 
 
@@ -160,7 +163,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
     cost = (
-        f"{counted.answers} answers of models are recorded for them"
+        f"recorded for them: {waiting.counted(counted.answers, 'answer')} of models"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
         " they are paid again only if prompt, model or language changed"
     )
@@ -175,7 +178,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
             "cost_microusd": counted.paid_microusd,
         },
         as_json,
-        [f"{counted.records} raw records would be replayed", *lines, cost],
+        [f"{waiting.counted(counted.records, 'raw record')} would be replayed", *lines, cost],
     )
 
 
@@ -201,8 +204,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"{held.redone} records were replayed as generation {held.generation} before "
-        f"that; for the rest: {go_on}"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
+        f" for the rest: {go_on}"
     )
 
 
@@ -257,9 +260,13 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, *
     emit(
         done,
         as_json,
-        [f"{done['attachments']} attachments of {done['messages']} messages are tried again"],
+        [f"tried again: {_of_messages(done['attachments'], done['messages'])}"],
     )
     _note_what_stays(settings, counted, request, looked)
+
+
+def _of_messages(files: int, messages: int) -> str:
+    return f"{waiting.counted(files, 'attachment')} of {waiting.counted(messages, 'message')}"
 
 
 def _note_what_stays(
@@ -280,7 +287,7 @@ def _note_what_stays(
             "ask the sender to send it again (--with-gone tries all the same)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
-        note(f"{redone} are being redone already: sensorium queue, sensorium trace MESSAGE_KEY")
+        note(f"{redone} are being redone already: see sensorium queue, sensorium trace MESSAGE_KEY")
 
 
 def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) -> None:
@@ -301,7 +308,7 @@ def _emit_files_plan(counted: Counted, request: RepairRequest, as_json: bool) ->
     emit(
         plan,
         as_json,
-        [f"{files} attachments of {counted.records} messages would be tried again", *lines],
+        [f"would be tried again: {_of_messages(files, counted.records)}", *lines],
     )
     note_plan(request, counted)
 
@@ -319,7 +326,7 @@ def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
         "attachments": held.redone,
     }
     return document, (
-        f"{applied.tried} messages are tried again as generation {held.generation};"
+        f"tried again: {waiting.counted(applied.tried, 'message')} as generation {held.generation};"
         " for the rest, run the same command again"
     )
 

@@ -10,6 +10,7 @@ from storage.objects.store import ObjectStore
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
+from streams.commands.waiting import counted
 from streams.repair.orphans import Behind, Sweep, Swept
 
 
@@ -62,7 +63,7 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         "undecided_tenants": undecided,
     }
     lines = [
-        f"{swept.objects} files, {swept.bytes} bytes {'would be deleted' if dry_run else 'deleted'}"
+        f"{counted(swept.objects, 'file')}, {counted(swept.bytes, 'byte')} {'would be deleted' if dry_run else 'deleted'}"
     ]
     lines += (
         [

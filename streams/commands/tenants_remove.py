@@ -14,6 +14,7 @@ from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import counted
 from streams.repair.removal import Deleted, Removal
 
 
@@ -56,10 +57,11 @@ def holdings_text(holds: dict[str, int]) -> str:
     """The amount that is stored for a tenant, as text for a person."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
-        f"{holds['keys']} keys, {holds['endpoints']} endpoints, {holds['messages']} "
-        f"messages ({holds['pending']} unfinished), {holds['files']} files of "
-        f"{holds['file_bytes']} bytes, {holds['model_answers']} recorded model "
-        f"answers, {holds['quarantined']} quarantined records, {rows} other rows"
+        f"{counted(holds['keys'], 'key')}, {counted(holds['endpoints'], 'endpoint')}, "
+        f"{counted(holds['messages'], 'message')} ({holds['pending']} unfinished), "
+        f"{counted(holds['files'], 'file')} of {counted(holds['file_bytes'], 'byte')}, "
+        f"{counted(holds['model_answers'], 'recorded model answer')}, "
+        f"{counted(holds['quarantined'], 'quarantined record')}, {counted(rows, 'other row')}"
     )
 
 
@@ -119,7 +121,9 @@ def _confirm(name: str) -> None:
 
 def _lines(name: str, document: dict[str, Any]) -> list[str]:
     ended, deleted = document["ended"], document["deleted"]
-    lines = [f"{name}: {ended['keys']} keys and {ended['endpoints']} endpoints ended"]
+    lines = [
+        f"{name}: ended {counted(ended['keys'], 'key')} and {counted(ended['endpoints'], 'endpoint')}"
+    ]
     if deleted is None:
         return [
             *lines,
@@ -127,10 +131,9 @@ def _lines(name: str, document: dict[str, Any]) -> list[str]:
             "--keep-data deletes them",
         ]
     lines += [
-        f"deleted: {deleted['messages']} messages, {deleted['rows']} other rows, "
-        f"{deleted['files']} files of {deleted['file_bytes']} bytes",
-        f"{deleted['tombstones']} tombstones on enriched-messages: its compaction "
-        f"removes them after {HORIZON_MS // DAY_MS} days",
+        f"deleted: {counted(deleted['messages'], 'message')}, {counted(deleted['rows'], 'other row')}, "
+        f"{counted(deleted['files'], 'file')} of {counted(deleted['file_bytes'], 'byte')}",
+        f"{counted(deleted['tombstones'], 'tombstone')} on enriched-messages: its compaction removes them after {HORIZON_MS // DAY_MS} days",
     ]
     lines += [
         f"expires by itself on {one['topic']}: within {one['days']:g} days"

@@ -16,6 +16,7 @@ from streams.commands.environment import (
     run_command,
 )
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import counted
 from streams.repair.take_over import NotYet, TakeOver
 
 
@@ -76,7 +77,7 @@ def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
         claims = 0
         for taken in taking.take():
             claims += taken.claims
-            note(f"partition {taken.partition}: {taken.claims} claims")
+            note(f"partition {taken.partition}: {counted(taken.claims, 'claim')}")
     except (NotYet, UnknownVersion) as error:
         raise click.ClickException(str(error)) from None
     except KafkaException as error:
@@ -84,7 +85,7 @@ def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
             f"{kafka_trouble(settings, error)} Dedupe of this set must not run meanwhile. Then run the same command again"
         ) from None
     document = {"from": before, "partitions": settings.kafka.partitions, "claims": claims}
-    emit(document, as_json, [f"{claims} claims taken over: start dedupe of this set"])
+    emit(document, as_json, [f"{counted(claims, 'claim')} taken over: start dedupe of this set"])
 
 
 async def _running_repairs(settings: Settings) -> list[str]:

@@ -131,6 +131,22 @@ async def test_a_failed_picture_is_repaired_from_the_page_of_trouble(
         assert complaints == []
 
 
+async def test_what_is_erased_leaves_an_open_page_by_itself(scene: Scene, browser: Browser) -> None:
+    complaints: list[str] = []
+    await scene.console.write(said("1", 2, "first words"), said("2", 1, "second words"))
+    page = await entered(scene, browser, complaints)
+    await page.click(".head")
+    await expect(page.locator(".bubble")).to_have_count(2)
+    erase = "DELETE FROM chat_messages WHERE message_key LIKE '%' || $1"
+    await scene.console.connection.execute(erase, "2")
+    await expect(page.locator(".bubble .text")).to_have_text(["first words"], timeout=20_000)
+    await expect(page.locator(".preview")).to_have_text("first words", timeout=20_000)
+    assert "second words" not in await page.content()
+    await scene.console.connection.execute(erase, "1")
+    await expect(page.locator("h1")).to_contain_text("no messages any more", timeout=20_000)
+    assert "first words" not in await page.content() and "Mariana" not in await page.content()
+
+
 async def test_pages_are_read_without_script(scene: Scene, browser: Browser) -> None:
     await scene.console.write(said("1", 2, "first words"))
     context = await browser.new_context(java_script_enabled=False, locale="es-MX")

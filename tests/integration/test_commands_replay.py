@@ -332,8 +332,9 @@ def test_a_replay_that_breaks_off_says_how_to_go_on(
     document = json.loads(result.stdout)
     assert (document["records"], document["left"]) == (120, ["3:20-99"])
     go_on = "sensorium replay raw --offsets 3:20-99 --tenant acme"
-    assert document["error"].startswith(says) and document["error"].endswith(f"120 records were replayed as generation {document['generation']} "
-                                                                             f"before that; for the rest: {go_on}")  # fmt: skip
+    assert document["error"].startswith(says) and document["error"].endswith(
+        f"replayed before that: 120 records as generation {document['generation']}; for the rest: {go_on}"
+    )
     assert len(again(commands)) == 120
     assert commands.json(*go_on.split()[1:])["records"] == 80
     assert sorted(map(int, again(commands))) == [*range(100), *range(500, 600)]
@@ -764,7 +765,7 @@ def test_a_quarantined_receipt_is_refused_and_holds_up_nothing_else(commands: Co
     document = json.loads(result.stdout)
     assert (result.exit_code, document["records"], document["left"]) == (0, 1, 3)
     assert refused.replace(" cannot", " and 1 more cannot") in result.stderr
-    assert "1 are jobs whose message is closed" in result.stderr
+    assert "1 are jobs of finished messages" in result.stderr
     assert [message.value() for message in written(commands, "enriched-messages")] == [b"{"]
     assert written(commands, "receipts") == []
     assert [one["place"] for one in commands.json("quarantine", "list")["quarantined"]] == [
@@ -822,6 +823,6 @@ def test_dismissed_records_leave_the_list_and_are_not_replayed(commands: Command
         lambda connection: connection.fetch("SELECT tenant_id, action, detail FROM audit_log")
     )
     assert [tuple(row) for row in logged] == [
-        ("acme", "quarantine dismiss", "1 records: raw-messages[0]@1"),
+        ("acme", "quarantine dismiss", "1 record: raw-messages[0]@1"),
         ("acme", "quarantine dismiss", "2 records: not_json"),
     ]

@@ -282,7 +282,7 @@ async def test_postgres_being_away_is_said(stack: Settings, namespace: str) -> N
             "/api/conversations/c/context?wait_seconds=5"
         ]:
             answer = await console.get(path)
-            assert problem(answer, 503)["detail"] == "postgres is away"
+            assert problem(answer, 503)["detail"] == "postgres is unavailable"
             assert answer.headers["retry-after"] == "1"
 
 

@@ -417,7 +417,10 @@ async def test_waiting_ends_at_the_deadline_with_what_there_is(console: Console)
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        (key_of("1", "other"), "is of another tenant than this key, which is of acme"),
+        (
+            key_of("1", "other"),
+            "belongs to another tenant than this API key, which belongs to acme",
+        ),
         ("future1", "is not a message key; a message key is tenant:provider:provider_message_id"),
         ("acme:ycloud", "is not a message key"),
         ("acme:ycloud:", "is not a message key"),

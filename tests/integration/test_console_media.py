@@ -185,7 +185,7 @@ async def test_the_store_being_away_is_said(
     monkeypatch.setattr(console.parts.store, "stat", away)
     answer = await console.get(path)
     assert (problem(answer, 503)["detail"], answer.headers["retry-after"]) == (
-        "object_store is away",
+        "object_store is unavailable",
         "2",
     )
 
@@ -320,9 +320,17 @@ async def test_the_proxy_shows_no_page_of_a_provider(console: Console) -> None:
     ("trouble", "status", "says"),
     [
         (NotFound(), 404, "the provider has no such file"),
-        (Refused("media_forbidden", 403), 502, "the file cannot be had: media_forbidden"),
-        (Refused("media_refused_address"), 502, "the file cannot be had: media_refused_address"),
-        (Unavailable("media", 3.0), 503, "media is away"),
+        (
+            Refused("media_forbidden", 403),
+            502,
+            "the file could not be fetched from the provider: media_forbidden",
+        ),
+        (
+            Refused("media_refused_address"),
+            502,
+            "the file could not be fetched from the provider: media_refused_address",
+        ),
+        (Unavailable("media", 3.0), 503, "media is unavailable"),
     ],
 )
 async def test_what_keeps_the_proxy_from_a_file_is_said(

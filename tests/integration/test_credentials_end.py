@@ -184,7 +184,7 @@ def test_an_endpoint_waits_for_the_secret_of_its_provider(roles: Roles) -> None:
     endpoint = roles.commands.json("endpoints", "add", "acme", "ycloud", "--secret-later")
     assert endpoint["secret"] is None
     until(lambda: roles.deliver(endpoint, secret="whsec_theirs") == 503)
-    until(lambda: "has none yet: sensorium endpoints secret" in roles.receiver.log())
+    until(lambda: "has no secret yet: sensorium endpoints secret" in roles.receiver.log())
     roles.commands.json("endpoints", "secret", endpoint["token"], "--set", "whsec_theirs")
     until(lambda: roles.deliver(endpoint, secret="whsec_theirs") == 200)
     document = roles.commands.json("endpoints", "api-key", endpoint["endpoint_id"], "--set", "yk")

@@ -88,9 +88,9 @@ async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
         await until(lambda: sink.assigned)
         async with alongside(watch=sink.watch):
             await asyncio.to_thread(lambda: admin.create_partitions([new])[topic].result(20))
-            with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
+            with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions, but SENSORIUM_"):
                 await asyncio.wait_for(running, 60)
-        with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions and SENSORIUM_"):
+        with pytest.raises(SinkStopped, match=f"{topic} has {more} partitions, but SENSORIUM_"):
             await asyncio.wait_for(Sink(settings, pool).run(), 60)
         fewer = msgspec.structs.replace(stack.kafka, partitions=more)
         await database.execute("UPDATE sink_offsets SET partition = 99 WHERE partition = 0")
@@ -114,7 +114,7 @@ async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
         await positions.take()
         ids = ids_of_all_topics(admin, names)
         positions.check_ids(ids)
-        with pytest.raises(SinkStopped, match="was deleted and made again while the sink ran"):
+        with pytest.raises(SinkStopped, match="deleted and created again while the sink ran"):
             positions.check_ids(ids | {"receipts": "another"})
 
 

@@ -172,7 +172,7 @@ def test_what_needs_no_object_store_runs_before_the_store_is_built(
         makers = topology.servers(home, *rest)  # type: ignore[arg-type]
 
         def build() -> Declared:
-            assert wait_for(lambda: "dedupe" in running(home), 30)
+            assert wait_for(lambda: "dedupe" in running(home), 90)
             assert "store_media" not in running(home)
             return makers["objects"]()
 
@@ -200,7 +200,7 @@ def test_a_role_that_is_no_longer_wanted_ends(
         lambda settings, ports: (role for role in wanted(settings, ports) if role.name == "dedupe"),
     )
     assert "dedupe" in bring_up(home)
-    assert wait_for(lambda: "receive" not in running(home), 20)
+    assert wait_for(lambda: "receive" not in running(home), 60)
 
 
 def running(home: Home) -> set[str]:

@@ -60,7 +60,7 @@ def test_what_ignores_its_signal_is_killed_at_the_deadline(tmp_path: Path) -> No
         mark="",
         folder=tmp_path,
     )
-    assert wait_for((tmp_path / "deaf").exists, 10)
+    assert wait_for((tmp_path / "deaf").exists, 60)
     end({process: signal.SIGTERM}, 0.1)
     assert not process.alive()
     reap()

@@ -62,7 +62,7 @@ def tick_until_running(supervisor: Supervisor) -> dict[str, int]:
         supervisor.tick()
         return all(row.state == "running" for row in running_in(supervisor.home))
 
-    assert wait_for(all_run, 5)
+    assert wait_for(all_run, 60)
     return {row.name: row.pid or 0 for row in running_in(supervisor.home)}
 
 

@@ -112,9 +112,21 @@ async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait(
 
 async def test_a_stream_ends_quietly_when_it_may_not_go_on() -> None:
     async def fragment() -> str:
-        raise PageProblem(404, "problem.404")
+        raise PageProblem(403, "problem.403")
 
     assert await events(stream(desk("viewer"), visit("viewer"), ACME, (), fragment)) == []
+
+
+async def test_a_page_whose_messages_were_all_erased_is_told_so() -> None:
+    texts = iter(["a message"])
+
+    async def fragment() -> str:
+        for text in texts:
+            return text
+        raise PageProblem(404, "problem.no_messages")
+
+    found = await events(stream(desk("viewer", "viewer"), visit("viewer"), ACME, (), fragment))
+    assert found == [{"data": "a message"}, {"event": "gone", "data": ""}]
 
 
 async def test_the_stream_of_a_repair_ends_with_the_role_that_may_see_it() -> None:

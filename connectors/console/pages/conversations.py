@@ -199,7 +199,7 @@ async def chat_values(
     names = await desk.parts.reading.conversation_ids(tenant_id, conversation_id)
     found = await desk.reading.chat(tenant_id, names, before)
     if not found.rows and before is NOW:
-        raise PageProblem(404, "problem.404")
+        raise PageProblem(404, "problem.no_messages")
 
     def refer(message_key: str) -> str:
         return refs.of(tenant_id, "m", message_key)
@@ -293,7 +293,8 @@ def stream(
 ) -> Response:
     """Events, each with the fragment as it is now.
 
-    Ends when the session or the role does.
+    Ends when the session or the role does. If there is nothing to show any more, the
+    last event is `gone`, at which the page loads itself again and finds out.
     """
 
     async def events() -> AsyncIterator[dict[str, Any]]:
@@ -309,7 +310,9 @@ def stream(
                             before = text
                         await waiter.wait(look_seconds)
                         visit.session = await _still(desk, visit, tenant_id)
-        except PageProblem:
+        except PageProblem as problem:
+            if problem.status == 404:  # erased meanwhile: the page must not stay as it is
+                yield {"event": "gone", "data": ""}
             return  # the browser opens it again, and is told
         except (Busy, Unavailable):  # else the browser would open it again at once, for ever
             yield {"event": "busy", "data": "", "retry": BUSY_SECONDS * 1000}

@@ -173,16 +173,21 @@ WHERE tenant_id = $1 AND record_key = $2 ORDER BY created_at DESC LIMIT 20;
 -- name: failed_files
 -- Groups the failed files of the newest $2 degraded messages by reason, type and day, each group
 -- with its newest message. `redoing` counts those that a repair is redoing.
+-- The select list unfolds the attachments: a lateral join would be memoized without a single hit,
+-- and take twice the time.
 SELECT attachment ->> 'reason' AS reason, attachment ->> 'type' AS type, (m.received_at AT TIME ZONE 'UTC')::date AS day,
        count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
-       (array_agg(m.message_key ORDER BY m.received_at DESC))[1] AS message_key,
+       (max(ARRAY[extract(epoch FROM m.received_at)::numeric(20, 6)::text, m.message_key]))[2] AS message_key,
        count(*) FILTER (WHERE m.redoing_version IS NOT NULL) AS redoing
 FROM (
-    SELECT message_key, received_at, redoing_version, content_attributes FROM chat_messages
-    WHERE tenant_id = $1 AND status = 'degraded' ORDER BY received_at DESC LIMIT $2
+    SELECT message_key, received_at, redoing_version,
+           jsonb_array_elements(CASE WHEN jsonb_typeof(content_attributes -> 'attachments') = 'array'
+               THEN content_attributes -> 'attachments' ELSE '[]' END) AS attachment
+    FROM (
+        SELECT message_key, received_at, redoing_version, content_attributes FROM chat_messages
+        WHERE tenant_id = $1 AND status = 'degraded' ORDER BY received_at DESC LIMIT $2
+    ) AS newest
 ) AS m
-CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
-    THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
 WHERE attachment ->> 'status' = 'failed'
 GROUP BY 1, 2, 3;
 

@@ -31,13 +31,16 @@ FROM (
            count(*) AS files, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
            max(ARRAY[extract(epoch FROM m.received_at)::numeric(20, 6)::text, m.message_key]) AS newest,
            count(*) FILTER (WHERE m.redoing_version IS NOT NULL) AS redoing
-    FROM unnest($1::text[]) AS wanted (tenant_id)
-    CROSS JOIN LATERAL (
-        SELECT tenant_id, message_key, received_at, redoing_version, content_attributes FROM chat_messages
-        WHERE tenant_id = wanted.tenant_id AND status = 'degraded' ORDER BY received_at DESC LIMIT $3
+    FROM (
+        SELECT newest.tenant_id, message_key, received_at, redoing_version,
+               jsonb_array_elements(CASE WHEN jsonb_typeof(content_attributes -> 'attachments') = 'array'
+                   THEN content_attributes -> 'attachments' ELSE '[]' END) AS attachment
+        FROM unnest($1::text[]) AS wanted (tenant_id)
+        CROSS JOIN LATERAL (
+            SELECT tenant_id, message_key, received_at, redoing_version, content_attributes FROM chat_messages
+            WHERE tenant_id = wanted.tenant_id AND status = 'degraded' ORDER BY received_at DESC LIMIT $3
+        ) AS newest
     ) AS m
-    CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attributes -> 'attachments') = 'array'
-        THEN m.content_attributes -> 'attachments' ELSE '[]' END) AS attachment
     WHERE attachment ->> 'status' = 'failed'
     GROUP BY 1, 2, 3, 4
 ) AS by_day

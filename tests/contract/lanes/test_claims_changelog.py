@@ -99,11 +99,15 @@ def test_the_changelog_of_an_older_program_gets_the_new_clean_up(
     assert (claims_changelog(pipeline_topics), "configured") in [
         (one.topic, one.change) for one in applied
     ]
-    admin = AdminClient(client_config(stack.kafka))
+    admin, wanted = AdminClient(client_config(stack.kafka)), claims_config(stack.kafka)
     resource = ConfigResource(ResourceType.TOPIC, claims_changelog(pipeline_topics))
-    (described,) = admin.describe_configs([resource]).values()
-    found = {key: entry.value for key, entry in described.result(30).items()}
-    assert {key: found[key] for key in claims_config(stack.kafka)} == claims_config(stack.kafka)
+
+    def is_shown() -> bool:
+        (described,) = admin.describe_configs([resource]).values()
+        found = {key: entry.value for key, entry in described.result(30).items()}
+        return {key: found[key] for key in wanted} == wanted
+
+    waited_for(is_shown, "the broker shows the new clean-up")
 
 
 def test_a_further_set_of_topics_takes_over_all_claims(

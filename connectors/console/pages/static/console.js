@@ -45,4 +45,5 @@
   document.addEventListener("htmx:sse:after:connection", () => live("on"));
   document.addEventListener("htmx:sse:error", () => live("off"));
   document.addEventListener("busy", () => live("off"));
+  document.addEventListener("gone", () => location.reload());  // what it shows was erased
 })();
