@@ -25,6 +25,7 @@ KEPT = {
     "message-light", "pipeline-light", "endpoint-light",
 }  # fmt: skip
 """The others are to be looked at: EVERY=1 keeps them."""
+LAST_PICTURE = "[...document.querySelectorAll('.picture img')].pop().naturalWidth > 0"
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -67,6 +68,8 @@ async def first_chat(page: Page, name: str) -> None:
     await page.click(f".head:has-text('{name}')")
     await page.wait_for_selector(".bubble")
     await page.wait_for_load_state("load")
+    if await page.locator(".picture img").count():
+        await page.wait_for_function(LAST_PICTURE)
 
 
 async def shoot(folder: Path) -> None:

@@ -140,6 +140,7 @@ async def test_what_is_erased_leaves_an_open_page_by_itself(scene: Scene, browse
     erase = "DELETE FROM chat_messages WHERE message_key LIKE '%' || $1"
     await scene.console.connection.execute(erase, "2")
     await expect(page.locator(".bubble .text")).to_have_text(["first words"], timeout=20_000)
+    await expect(page.locator(".preview")).to_have_text("first words", timeout=20_000)
     assert "second words" not in await page.content()
     await scene.console.connection.execute(erase, "1")
     await expect(page.locator("h1")).to_contain_text("no messages any more", timeout=20_000)

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from connectors.console.pages.reading import Filters
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import Visit
 from connectors.console.pages.words import LANGUAGES, Words
 from schemas.keys import TenantId
-from storage.postgres.people import Session
+from storage.postgres.people import Role, Session
 from storage.postgres.repair_plans import Counted, PlanLine, RepairChoice
 
 ACME = TenantId("acme")
@@ -19,9 +20,9 @@ HOSTILE = """o'"><script>alert(1)</script>"""
 NOW = datetime(2026, 7, 14, tzinfo=UTC)
 
 
-def page(template: str, language: str, **values: Any) -> str:
+def page(template: str, language: str, role: Role = "admin", **values: Any) -> str:
     nothing: Any = None
-    person = Session("token", "per_1", HOSTILE, {ACME: "admin"}, False)
+    person = Session("token", "per_1", HOSTILE, {ACME: role}, False)
     visit = Visit(nothing, Words(language), ZoneInfo("UTC"), person, "", False)
     return render(template, visit=visit, t=visit.words, tenant=ACME, **values)
 
@@ -48,6 +49,20 @@ def test_the_settings_page_shows_names_as_text_and_asks_before_the_end(language:
     assert len(asked) == 1 and "&#39;&#34;&gt;" in asked[0]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_empty_list_leads_whoever_may_to_the_connection_of_a_provider(language: str) -> None:
+    empty: dict[str, Any] = {"section": "conversations", "heads": [], "providers": [], "older": "", "chosen": ""}  # fmt: skip
+    values = empty | {"filters": Filters(), "is_first": True, "sees": True}
+    words = Words(language)
+    text = page("conversations.html", language, **values)
+    link = f'<a class="button primary" href="/t/{ACME}/tenants">'
+    assert words("list.start_hint") in text and link in text
+    text = page("conversations.html", language, "viewer", **values)
+    assert words("list.start_ask") in text and link not in text
+    text = page("conversations.html", language, **values | {"filters": Filters(text="word")})
+    assert words("list.choose") in text and link not in text
+
+
 KINDS: dict[str, RepairChoice] = {
     "attachments": RepairChoice("media_gone"),
     "quarantine": RepairChoice("not_json", "dedupe", ("raw-messages", 0, 7, None)),
@@ -60,7 +75,7 @@ KINDS: dict[str, RepairChoice] = {
 @pytest.mark.parametrize("count", [0, 1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_repair_is_told_in_every_state(language: str, state: str, count: int, kind: str) -> None:
-    becomes = ("again", "set_aside", "without", "refused", "job")
+    becomes = ("again", "set_aside", "without", "gone", "refused", "job")
     lines = tuple(PlanLine("acme", HOSTILE, HOSTILE, count, one) for one in becomes)
     counted = Counted(count, lines, RepairChoice(), {"image": count}, None, count)
     repair = {
