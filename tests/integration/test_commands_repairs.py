@@ -31,7 +31,7 @@ def answering(commands: Commands, monkeypatch: pytest.MonkeyPatch, answer: str, 
     [
         ("replay", "raw", "--offsets", "0:0-1"),
         ("quarantine", "replay", "--all", "--wait-seconds", "0"),
-        ("replay", "attachments", "--reason", "media_gone"),
+        ("replay", "attachments", "--reason", "media_not_found"),
     ],
     ids=["raw", "quarantine", "attachments"],
 )
@@ -40,7 +40,7 @@ def test_at_a_terminal_the_plan_is_shown_and_asked_about(
 ) -> None:
     produce(commands, 2)
     set_aside(commands, 7, value=b"refused")
-    store(commands, row("1", failed(0, "media_gone")))
+    store(commands, row("1", failed(0, "media_not_found")))
     refused = answering(commands, monkeypatch, "n\n", *words)
     assert refused.exit_code == 1 and "plan: " in refused.stderr and again(commands) == []
     assert commands.json("repairs", "list") == {"repairs": []}
