@@ -37,11 +37,6 @@ class TopicReader:
     def has(self, topic: str) -> bool:
         return topic in self._consumer.list_topics(timeout=_SECONDS).topics
 
-    def partitions(self, topic: str) -> int:
-        """The number of partitions of the topic, or 0 if it does not exist."""
-        found = self._consumer.list_topics(timeout=_SECONDS).topics.get(topic)
-        return 0 if found is None else len(found.partitions)
-
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset and end, the last stable offset."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
