@@ -117,7 +117,8 @@ async def pictures(workers: int) -> dict[str, float]:
                 await decoder.prepare_image(data, owner, longest_side=512), PreparedImage
             )
 
-        await asyncio.gather(*(prepare(f"tenant-{number}") for number in range(workers)))
+        while len(decoder.workers.alive) < workers:
+            await asyncio.gather(*(prepare(f"tenant-{number}") for number in range(workers)))
         began = time.monotonic()
         await asyncio.gather(*(prepare(f"tenant-{number}") for number in range(PICTURES)))
         return {"per_second": PICTURES / (time.monotonic() - began)}

@@ -23,6 +23,7 @@ from connectors.media.frames import (
     Reply,
     Request,
 )
+from connectors.media.worker_pool import WorkerPool
 from connectors.media.worker_shares import SOFT_SECONDS, WorkerHold, WorkerShares
 from connectors.media.workers import Worker, WorkerLost
 from schemas.outcomes import Unavailable
@@ -85,7 +86,7 @@ class _GaveWay(Exception):
 class Decoder:
     """Runs long-lived workers: one per core, and at least four.
 
-    They start when first needed; one that hangs or dies is replaced. `WorkerShares`
+    `WorkerPool` says when they start; one that hangs or dies is replaced. `WorkerShares`
     describes how soon an owner gets a worker. A file given as a function is loaded once
     a worker is free, so there are never more files in memory than workers. An item may
     be tried and loaded twice: when it gave way, or when it ended for a reason that may
@@ -102,11 +103,9 @@ class Decoder:
         soft_seconds: float = SOFT_SECONDS,
     ) -> None:
         self._limits = {"image": image_limits, "audio": audio_limits, "probe": image_limits}
-        self._turns = WorkerShares(
-            workers or max(FEWEST_WORKERS, len(os.sched_getaffinity(0))), soft_seconds
-        )
-        self._idle: list[Worker] = []
-        self._alive: set[Worker] = set()
+        most = workers or max(FEWEST_WORKERS, len(os.sched_getaffinity(0)))
+        self._turns = WorkerShares(most, soft_seconds)
+        self.workers = WorkerPool(most)
 
     async def __aenter__(self) -> "Decoder":
         return self
@@ -117,8 +116,7 @@ class Decoder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in list(self._alive):
-            await self._end(worker)
+        await self.workers.close()
 
     async def start(self) -> Isolation:
         """Starts a first worker and logs its isolation. Raises Unavailable."""
@@ -133,7 +131,7 @@ class Decoder:
         Raises Unavailable.
         """
         async with self._turns.hold("") as turn:
-            worker = await self._worker()
+            worker = await self.workers.take()
             try:
                 answer = await self._answered(worker, turn, Request("probe", b"", 5), b"")
                 holds = msgspec.msgpack.decode(answer, type=Probed).holds
@@ -198,7 +196,7 @@ class Decoder:
         while failures < _TRIES:
             try:
                 async with self._turns.hold(owner, slow=slow) as turn:
-                    worker = await self._worker()
+                    worker = await self.workers.take()
                     answer = await self._answered(worker, turn, request, load_or_bytes)
                 return msgspec.msgpack.decode(answer, type=kind | NotPrepared)
             except _GaveWay:
@@ -208,19 +206,6 @@ class Decoder:
             except (_Undecided, msgspec.MsgspecError) as error:
                 slow, failures, why = True, failures + 1, str(error)
         return _undecodable(request.what, why)
-
-    async def _worker(self) -> Worker:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.alive:
-                return worker
-            self._alive.discard(worker)
-        try:
-            worker = await Worker.started()
-        except (OSError, WorkerLost) as error:  # says nothing about the item
-            raise Unavailable("decoder", retry_after=5.0, detail=type(error).__name__) from error
-        self._alive.add(worker)
-        return worker
 
     async def _answered(
         self, worker: Worker, turn: WorkerHold, request: Request, load_or_bytes: Load
@@ -239,9 +224,9 @@ class Decoder:
             is_working = False
         finally:
             if is_working:
-                await asyncio.shield(self._end(worker))
+                await asyncio.shield(self.workers.end(worker))
             else:
-                self._idle.append(worker)
+                self.workers.give_back(worker)
         if not reply.signal and reply.answer:
             return reply.answer
         if reply.signal == signal.SIGXCPU or reply.cpu_seconds >= request.cpu_seconds:
@@ -266,10 +251,6 @@ class Decoder:
         finally:
             answer.cancel()
             called.cancel()
-
-    async def _end(self, worker: Worker) -> None:
-        self._alive.discard(worker)
-        await worker.end()
 
 
 def _undecodable(what: str, detail: str) -> NotPrepared:

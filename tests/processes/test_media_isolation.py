@@ -114,7 +114,7 @@ async def test_a_child_of_a_real_worker_finds_everything_held_off(
     monkeypatch.setenv("SENSORIUM_SECRETS__KEY", "secret")
     async with Decoder(workers=1) as decoder:
         found = await decoder.isolation()
-        (worker,) = decoder._alive
+        (worker,) = decoder.workers.alive
         with contextlib.suppress(PermissionError):  # without root not even its parent may look
             environment = Path(f"/proc/{worker.process.pid}/environ").read_bytes()
             assert b"SENSORIUM" not in environment
