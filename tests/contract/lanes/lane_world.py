@@ -31,6 +31,7 @@ from tests.topics import make_each
 
 SECONDS = 90.0
 """Deadline of every wait: the machine is shared."""
+MARKER_SECONDS = 2.0
 PACE = Pace(gap_seconds=0.005)
 
 
@@ -224,9 +225,14 @@ class World:
     def read(
         self, name: str, partition: int | None = 0, *, committed: bool = True
     ) -> list[Message]:
-        """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all."""
+        """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all.
+
+        A commit is answered before its markers are written, so they are waited for. An open transaction has none, so not for long.
+        """
         consumer = _reader(self.kafka, "read_committed" if committed else "read_uncommitted")
         of = range(self.partitions) if partition is None else [partition]
+        if committed:
+            self._wait_for_markers(name, of)
         consumer.assign([TopicPartition(self.topic(name), p, 0) for p in of])
         found, ended = [], set()
         deadline = time.monotonic() + SECONDS
@@ -242,6 +248,22 @@ class World:
                     ended.add(message.partition())
         consumer.unassign()
         return found
+
+    def _wait_for_markers(self, name: str, of: Sequence[int]) -> None:
+        deadline = time.monotonic() + MARKER_SECONDS
+        while time.monotonic() < deadline:
+            stable, last = (
+                [
+                    _reader(self.kafka, isolation).get_watermark_offsets(
+                        TopicPartition(self.topic(name), one), SECONDS
+                    )[1]
+                    for one in of
+                ]
+                for isolation in ("read_committed", "read_uncommitted")
+            )
+            if all(seen >= end for seen, end in zip(stable, last, strict=True)):
+                return
+            time.sleep(0.01)
 
     def values(
         self, name: str, partition: int | None = 0, *, committed: bool = True
