@@ -1,10 +1,12 @@
 """How long the other tenants wait, before and while one of them is in trouble or floods."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from schemas.settings import Settings
 from tests.chaos import gather
@@ -99,17 +101,31 @@ def compare(
             world.generator.traffic.weights = [
                 0.0 if sender.tenant == victim else 1.0 for sender in world.senders
             ]
-        before = time.time()
+        before, idle_before = time.time(), _idle_seconds()
         world.sleep(seconds)
         world.generator.rate, world.generator.traffic.weights = rate, weights
-        began = time.time()
+        began, idle_began = time.time(), _idle_seconds()
         yield
-        ended = time.time()
+        ended, idle_ended = time.time(), _idle_seconds()
         world.until(lambda: not completions.waiting(ended), MORE_SECONDS * 2)
         baseline, now = completions.latencies(before, began), completions.latencies(began, ended)
     finally:
         completions.close()
+    world.notes |= {
+        "cores_busy_before": _share_busy(idle_began - idle_before, began - before),
+        "cores_busy": _share_busy(idle_ended - idle_began, ended - began),
+    }
     _compared(world, baseline, now, p99_at_most)
+
+
+def _idle_seconds() -> float:
+    """For how long the machine's cores have had nothing to do, all together."""
+    cpu = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return (int(cpu[4]) + int(cpu[5])) / os.sysconf("SC_CLK_TCK")
+
+
+def _share_busy(idle_seconds: float, seconds: float) -> float:
+    return round(1 - idle_seconds / (seconds * (os.cpu_count() or 1)), 2)
 
 
 def _compared(
