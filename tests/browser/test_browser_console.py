@@ -147,6 +147,35 @@ async def test_what_is_erased_leaves_an_open_page_by_itself(scene: Scene, browse
     assert "first words" not in await page.content() and "Mariana" not in await page.content()
 
 
+async def test_the_open_page_of_a_message_completes_and_ends_by_itself(
+    scene: Scene, browser: Browser
+) -> None:
+    complaints: list[str] = []
+    console = scene.console
+    sound = await kept(console, "1", "voice-es.mp3", "audio", "audio/mpeg", status="pending")
+    arrived = said("1", 1, None, sound)
+    await console.write(arrived)
+    page = await entered(scene, browser, complaints)
+    await page.click(".head")
+    await page.click(".bubble .when")
+    await expect(page.locator(".why.pending")).to_have_count(1)
+    await expect(page.locator(".live")).to_have_attribute("data-live", "on")
+    await page.evaluate("document.querySelector('audio').play()")
+    await until(lambda: page.evaluate(PLAYED))
+    heard = await kept(
+        console, "1", "voice-es.mp3", "audio", "audio/mpeg", status="transcribed", transcript=VOICE
+    )
+    await console.write(later(arrived, heard))
+    await expect(page.locator(".why.transcribed")).to_have_count(1)
+    await expect(page.locator(".seen")).to_contain_text(VOICE)
+    await expect(page.locator(".page-top .tag")).to_have_class("tag good")
+    assert await page.evaluate("!document.querySelector('audio').paused")
+    assert complaints == []
+    await console.connection.execute("DELETE FROM chat_messages")
+    await expect(page.locator("h1")).to_contain_text("not here any more", timeout=20_000)
+    assert VOICE not in await page.content()
+
+
 async def test_pages_are_read_without_script(scene: Scene, browser: Browser) -> None:
     await scene.console.write(said("1", 2, "first words"))
     context = await browser.new_context(java_script_enabled=False, locale="es-MX")

@@ -102,8 +102,14 @@ def _add_list(router: APIRouter, desk: Desk) -> None:
         return stream(desk, visit, tenant_id, (), fragment)
 
 
-async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
-    """What the list of conversations shows."""
+async def list_values(
+    desk: Desk, visit: Visit, tenant_id: TenantId, *, is_paged: bool = True
+) -> dict[str, Any]:
+    """What the list of conversations shows.
+
+    `is_paged`: the place in the address is one of the list. Beside a chat it is one
+    of the chat, and the list begins with the newest.
+    """
     query = visit.request.query_params
     sees = visit.person.may(tenant_id, "reader")
     state = query.get("state", "")
@@ -112,7 +118,7 @@ async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str
         state if state in ("pending", "degraded") else "",
         query.get("q", "")[:200] if sees else "",  # or words could be guessed
     )
-    before = place_of(query.get("before"), desk.pages.refs, tenant_id)
+    before = place_of(query.get("before"), desk.pages.refs, tenant_id) if is_paged else NOW
     found = await desk.reading.conversations(tenant_id, wanted, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
@@ -163,7 +169,7 @@ def _add_chat(router: APIRouter, desk: Desk) -> None:
         tenant_id = visit.at(tenant, "viewer")
         conversation_id = opened(desk.pages, tenant_id, "c", ref)
         values = await chat_values(desk, visit, tenant_id, conversation_id)
-        heads = await list_values(desk, visit, tenant_id)
+        heads = await list_values(desk, visit, tenant_id, is_paged=False)
         return visit.page(
             "conversation.html",
             tenant=tenant_id,
@@ -192,14 +198,17 @@ def _add_chat(router: APIRouter, desk: Desk) -> None:
 async def chat_values(
     desk: Desk, visit: Visit, tenant_id: TenantId, conversation_id: str
 ) -> dict[str, Any]:
-    """What a conversation shows. Raises PageProblem 404 for one without messages."""
+    """What a conversation shows, from the place in the address.
+
+    Raises PageProblem 404 where there are no messages.
+    """
     sees = await may_see(desk.pages, visit, tenant_id, conversation_id)
     refs = desk.pages.refs
     before = place_of(visit.request.query_params.get("before"), refs, tenant_id)
     names = await desk.parts.reading.conversation_ids(tenant_id, conversation_id)
     found = await desk.reading.chat(tenant_id, names, before)
-    if not found.rows and before is NOW:
-        raise PageProblem(404, "problem.no_messages")
+    if not found.rows:
+        raise PageProblem(404, "problem.no_messages" if before is NOW else "problem.no_older")
 
     def refer(message_key: str) -> str:
         return refs.of(tenant_id, "m", message_key)
@@ -212,9 +221,9 @@ async def chat_values(
         "days": _days(bubbles, visit),
         "title": (name or customer_of(conversation_id)) if sees else "",
         "number": customer_of(conversation_id) if sees else "",
-        "provider": found.rows[0]["provider"] if found.rows else "",
+        "provider": found.rows[0]["provider"],
         "older_messages": cursor(found.older, refs, tenant_id) if found.older else "",
-        "is_newest": before is NOW,
+        "shown_before": "" if before is NOW else cursor(before, refs, tenant_id),
         "sees_chat": sees,
     }
 

@@ -10,9 +10,10 @@ from fastapi.responses import Response
 
 from connectors.console.files import answer_stored
 from connectors.console.pages.bubbles import AttachedFile, bubble
-from connectors.console.pages.conversations import customer_of, may_see, opened
+from connectors.console.pages.conversations import Desk, customer_of, may_see, opened, stream
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
+from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem
@@ -58,10 +59,14 @@ class DeliveryShown:
     state: str
 
 
-def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
+def add_messages(router: APIRouter, desk: Desk) -> None:
     """Adds the routes."""
-    reading = pages.reading
-    noted = _Noted()
+    _add_page(router, desk)
+    _add_file(router, desk.parts, desk.pages)
+
+
+def _add_page(router: APIRouter, desk: Desk) -> None:
+    pages, reading = desk.pages, desk.reading
 
     @router.get("/t/{tenant}/m/{ref}", name="message")
     async def message(request: Request, tenant: str, ref: str) -> Response:
@@ -70,8 +75,49 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
         row = await message_row(reading, pages, tenant_id, ref)
         values = await _values(reading, pages, visit, tenant_id, row)
         return visit.page(
-            "message.html", tenant=tenant_id, section="conversations", ref=ref, **values
+            "message.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            is_live=False,
+            **values,
         )
+
+    @router.get("/t/{tenant}/m/{ref}/live")
+    async def live(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        names = await _conversation_ids(desk, tenant_id, ref)
+
+        async def fragment() -> str:
+            row = await message_row(reading, pages, tenant_id, ref)
+            values = await _values(reading, pages, visit, tenant_id, row)
+            return render(
+                "_message.html",
+                visit=visit,
+                t=visit.words,
+                tenant=tenant_id,
+                ref=ref,
+                is_live=True,
+                **values,
+            )
+
+        return stream(desk, visit, tenant_id, names, fragment)
+
+
+async def _conversation_ids(desk: Desk, tenant_id: TenantId, ref: str) -> list[str]:
+    """The ids of the conversation in which the message is.
+
+    There are none for a message that was erased: its stream opens and says so.
+    """
+    row = await desk.reading.message(tenant_id, opened(desk.pages, tenant_id, "m", ref))
+    if row is None:
+        return []
+    return await desk.parts.reading.conversation_ids(tenant_id, row["conversation_id"])
+
+
+def _add_file(router: APIRouter, parts: Parts, pages: PageParts) -> None:
+    reading, noted = pages.reading, _Noted()
 
     @router.get("/t/{tenant}/m/{ref}/file/{index}", name="file")
     async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
@@ -119,7 +165,7 @@ async def message_row(
     """The message behind a reference. Raises PageProblem 404."""
     row = await reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
     if row is None:
-        raise PageProblem(404, "problem.404")
+        raise PageProblem(404, "problem.no_message")
     return row
 
 

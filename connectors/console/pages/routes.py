@@ -39,7 +39,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_login(router, pages)
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
-    add_messages(router, parts, pages)
+    add_messages(router, desk)
     add_raw_records(router, pages)
     add_versions(router, pages)
     add_trouble(router, pages)
