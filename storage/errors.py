@@ -15,6 +15,7 @@ StorageError
 ├── PeopleError                  storage/postgres/people.py
 ├── ReaderRefused                storage/postgres/readers.py
 ├── RepairError                  storage/postgres/repair_plans.py
+│   └── ReadByNobody             storage/postgres/repair_plans.py
 ├── RepairLost                   storage/postgres/repair_plans.py
 └── VaultError                   storage/postgres/vault.py
 """

@@ -318,7 +318,7 @@ _WHY = {
     403: "the key has another scope, or the link is invalid or has expired",
     404: "not found, or it belongs to another tenant",
     410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to continue",
-    409: "it has ended, or another one is running",
+    409: "it has ended, another one is running, or nobody would read what it writes",
     413: "the request has a body",
     416: "the requested range begins after the end of the file",
     422: "a parameter is missing or wrong",

@@ -35,6 +35,18 @@ class RepairError(StorageError):
     """
 
 
+class ReadByNobody(RepairError):
+    """Dedupe of this set of topics does not run, and that of another set does.
+
+    `own` and `instead` are the names of the two sets, `environment` has the settings
+    that name the one in use.
+    """
+
+    def __init__(self, own: str, instead: str, environment: str) -> None:
+        super().__init__("repair.read_by_nobody")
+        self.own, self.instead, self.environment = own, instead, environment
+
+
 class RepairLost(StorageError):
     """Another process holds the repair now, because this one was away for too long."""
 

@@ -23,6 +23,7 @@ from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
     Intent,
+    ReadByNobody,
     RepairError,
     RepairRequest,
 )
@@ -106,6 +107,12 @@ class RepairCommand:
         self._request = request
         self._progress = progress
         self._document = document
+
+    def check(self) -> None:
+        """Ends the command with a message if nobody would read what it writes."""
+
+        with _explained({}, "Nothing was replayed"):
+            self._run(lambda redo, _: redo.check(self._request))
 
     def counted(self, seconds: float | None = None) -> Counted:
         """Counts the records. Raw records are read for `seconds` at most.
@@ -225,6 +232,8 @@ def _explain(error: BaseException, document: dict[str, Any], summary: str) -> No
     """Raises a message if a person can fix the error, else the error itself."""
     if isinstance(error, _KafkaAway):
         raise Failure(f"Kafka: {error}. {summary}", document) from None
+    if isinstance(error, ReadByNobody):
+        raise Failure(f"{_unread_text(error)}. {summary}", document) from None
     if isinstance(error, KeyboardInterrupt):
         raise Failure(f"interrupted. {summary}", document) from None
     if isinstance(error, click.ClickException):
@@ -236,8 +245,16 @@ def _explain(error: BaseException, document: dict[str, Any], summary: str) -> No
 def _explained(document: dict[str, Any], summary: str) -> Iterator[None]:
     try:
         yield
-    except (_KafkaAway, KeyboardInterrupt, click.ClickException) as error:
+    except (_KafkaAway, ReadByNobody, KeyboardInterrupt, click.ClickException) as error:
         _explain(error, document, summary)
+
+
+def _unread_text(error: ReadByNobody) -> str:
+    return (
+        f"dedupe of the set of topics {error.own} does not run, and that of {error.instead} does:"
+        f" what is written to {error.own} would be read by nobody. Raw records can be replayed"
+        f" only in the set that is in use ({error.environment})"
+    )
 
 
 def note_plan(request: RepairRequest, counted: Counted) -> None:

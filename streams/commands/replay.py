@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from schemas.keys import TenantId
 from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
-from schemas.topics import UNNAMED, Names
+from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
 from storage.postgres.sql import queries
@@ -19,7 +19,6 @@ from streams.commands.environment import (
     command_settings,
     database,
     kafka_answers,
-    kafka_trouble,
     moment,
     run_command,
 )
@@ -33,7 +32,6 @@ from streams.commands.repairing import (
     yes_option,
 )
 from streams.repair.raw import OffsetRange, RawReader, left_of, position_of, span_of
-from streams.repair.topic_sets import set_in_use_instead
 
 _WHOLE_RANGE_SECONDS = float("inf")
 
@@ -85,12 +83,12 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
     kafka_answers(settings)
-    if not dry_run:
-        _refuse_a_set_that_nobody_reads(settings)
     spans = _held_by_the_log(settings, requested) if begin is None else []
     choice = RepairChoice(spans=tuple(map(str, spans)), since=begin, until=end)
     request = request_of("raw", tenant, choice, rate)
     command = RepairCommand(settings, request, _raw_progress, lambda done: _raw_left(done, tenant))
+    if not dry_run:
+        command.check()
     counted = (
         command.counted(_WHOLE_RANGE_SECONDS if dry_run else None)
         if spans or begin is not None
@@ -112,21 +110,6 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
             f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
         ],
     )
-
-
-def _refuse_a_set_that_nobody_reads(settings: Settings) -> None:
-    """After a change of the partitions, dedupe of the earlier set has ended for good."""
-    try:
-        instead = set_in_use_instead(settings)
-    except KafkaException as error:
-        raise click.ClickException(kafka_trouble(settings, error)) from None
-    if instead is not None:
-        own = settings.namespace or UNNAMED
-        raise click.ClickException(
-            f"dedupe of the set of topics {own} does not run, and that of {instead.title} does: what"
-            f" is written to {own} would be read by nobody. Raw records can be replayed only in the"
-            f" set that is in use: {instead.environment}"
-        )
 
 
 def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[OffsetRange]:

@@ -71,6 +71,9 @@ class Redo(Protocol):
     async def next_generation(self, detail: str) -> int:
         """Returns a generation higher than all before. Raises Unavailable."""
 
+    async def check(self, request: RepairRequest) -> None:
+        """Raises RepairError if nobody would read what the repair writes, and Unavailable."""
+
     async def count(self, request: RepairRequest) -> Counted:
         """Returns the counts that a plan shows. Raises Unavailable."""
 
@@ -108,10 +111,12 @@ class RepairWork:
         self._has_work = asyncio.Event()
 
     async def plan(self, request: RepairRequest) -> str:
-        """Counts, and stores the plan.
+        """Checks, counts, and stores the plan.
 
-        Raises RepairError if there is nothing to do, and Unavailable.
+        Raises RepairError if there is nothing to do or nobody would read what is
+        written, and Unavailable.
         """
+        await self._redo.check(request)
         return await self._repairs.add(request, await self._redo.count(request))
 
     async def begin(

@@ -5,6 +5,8 @@ It also adds up what the models' answers about them have cost.
 
 import contextlib
 from collections import Counter
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -26,12 +28,24 @@ from storage.postgres.repairs import Repairs
 from storage.waiting import Deadline
 from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 
+P = ParamSpec("P")
+T = TypeVar("T")
 COUNTING_SECONDS = 20.0
 """The limit of the reading before the plan is shown.
 
 Of a longer range the offsets give the largest possible number of records.
 """
 KEYS_AT_ONCE = 5_000
+
+
+async def read_kafka(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs a blocking read of Kafka in a thread. Raises Unavailable."""
+    try:
+        return await read_in_thread(read, *args, **kwargs)
+    except KafkaException as error:
+        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+    except TimeoutError as error:
+        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
 
 
 async def count_raw(
@@ -45,12 +59,7 @@ async def count_raw(
 
     Raises Unavailable.
     """
-    try:
-        counted, keys = await read_in_thread(_read, settings, request, erased, seconds)
-    except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
-    except TimeoutError as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+    counted, keys = await read_kafka(_read, settings, request, erased, seconds)
     answers, unpriced, microusd = 0, 0, 0
     for begin in range(0, len(keys), KEYS_AT_ONCE):
         portion = keys[begin : begin + KEYS_AT_ONCE]

@@ -30,7 +30,8 @@ from streams.repair.raw import (
     position_of,
     span_of,
 )
-from streams.repair.raw_count import COUNTING_SECONDS, count_raw
+from streams.repair.raw_count import COUNTING_SECONDS, count_raw, read_kafka
+from streams.repair.topic_sets import refuse_unread_set
 from streams.repair.writing import LIMITS, Item, NumberedPortions, collect
 
 T = TypeVar("T")
@@ -54,6 +55,14 @@ class KafkaRedo:
                     queries("tenancy")["next_generation"], "repair", detail
                 )
         return generation
+
+    async def check(self, request: RepairRequest) -> None:
+        """Refuses raw records of a set of topics that no dedupe reads.
+
+        Raises ReadByNobody and Unavailable.
+        """
+        if request.kind == "raw":
+            await read_kafka(refuse_unread_set, self._settings)
 
     async def count(self, request: RepairRequest) -> Counted:
         """Counts failed files and quarantined records in Postgres, and raw records in the topic."""

@@ -15,6 +15,7 @@ from schemas.pipeline import TopicName
 from schemas.settings import Kafka, Settings
 from schemas.topics import UNNAMED, Names
 from storage.kafka.client import QUIET, client_config
+from storage.postgres.repair_plans import ReadByNobody
 
 ANSWER_SECONDS = 30.0
 _OF_EACH_SET: TopicName = "enriched-messages"
@@ -75,16 +76,19 @@ def members_of(admin: AdminClient, group: str, seconds: float = ANSWER_SECONDS) 
         raise
 
 
-def set_in_use_instead(settings: Settings) -> TopicSet | None:
-    """Another set of the pipeline whose dedupe runs, if that of this set does not.
+def refuse_unread_set(settings: Settings) -> None:
+    """Refuses a set of topics whose raw-messages nobody reads any more.
 
-    What is written to raw-messages of this set is then read by nobody. Blocks. Raises
-    KafkaException.
+    After a change of the partitions, dedupe of the earlier set has ended for good.
+    While no set has a dedupe that runs, one that ended may come back: nothing is refused.
+    Raises ReadByNobody and KafkaException. Blocks.
     """
     own, *others = sets_of_topics(settings)
     if not others:
-        return None
+        return
     admin = AdminClient(client_config(settings.kafka) | QUIET)
     if members_of(admin, own.names.group("dedupe")):
-        return None
-    return next((one for one in others if members_of(admin, one.names.group("dedupe"))), None)
+        return
+    for one in others:
+        if members_of(admin, one.names.group("dedupe")):
+            raise ReadByNobody(own.title, one.title, one.environment)

@@ -20,7 +20,13 @@ from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT, Role
-from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
+from storage.postgres.repair_plans import (
+    Counted,
+    HeldRepair,
+    Intent,
+    ReadByNobody,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 from storage.postgres.stage_minutes import StageMinute, StageMinutes
 from streams.local.samples import MEDIA_DIR
@@ -65,17 +71,23 @@ class Redone:
     """In the place of Kafka: notes what is to be redone, and does what `then` says.
 
     `dies`: portions that are lost after they were written, as if the process had ended.
+    `unread`: dedupe of another set of topics runs instead.
     """
 
     asked: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
     then: Callable[[Sequence[str]], Awaitable[None]] | None = None
     away: bool = False
     dies: int = 0
+    unread: bool = False
     pool: Any = None
     numbers: dict[str, int] = field(default_factory=dict)
 
     async def next_generation(self, detail: str) -> int:
         return 7
+
+    async def check(self, asked: RepairRequest) -> None:
+        if self.unread and asked.kind == "raw":
+            raise ReadByNobody("shop", "shop.2", "SENSORIUM_NAMESPACE=shop.2")
 
     async def count(self, asked: RepairRequest) -> Counted:
         repairs = Repairs(self.pool)

@@ -48,6 +48,9 @@ class NoRedo:
     async def next_generation(self, detail: str) -> int:
         raise AssertionError("nothing was to be repaired")
 
+    async def check(self, asked: RepairRequest) -> None:
+        raise AssertionError("nothing was to be repaired")
+
     async def count(self, asked: RepairRequest) -> Counted:
         raise AssertionError("nothing was to be repaired")
 

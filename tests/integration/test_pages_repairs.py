@@ -437,6 +437,24 @@ async def test_programs_repair_with_an_admin_key_and_only_their_tenant(
     problem(await console.get(f"{path}/cancel", scope="admin", method="POST"), 409)
 
 
+async def test_raw_records_that_nobody_would_read_are_planned_by_no_page_and_no_program(
+    scene: Scene, visitor: Visitor, redo: Redone
+) -> None:
+    redo.unread = True
+    form = {"kind": "raw", "since": "2026-01-01T00:00"}
+    answer = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
+    assert answer.status_code == 409 and "would be read by nobody" in answer.text
+    plan = "/api/repairs/plan?kind=raw&since=2026-01-01T00:00:00Z"
+    refused = await scene.console.get(plan, scope="admin", method="POST")
+    assert "would be read by nobody" in problem(refused, 409)["detail"]
+    failed = await scene.console.get(
+        "/api/repairs/plan?reason=media_not_found", scope="admin", method="POST"
+    )
+    assert failed.status_code == 200  # what is written for files is read by the stages of files
+    redo.unread = False
+    problem(await scene.console.get(plan, scope="admin", method="POST"), 404)  # nothing is there
+
+
 async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> None:
     from storage.postgres.tenancy import Tenancy
 

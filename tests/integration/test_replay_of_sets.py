@@ -4,12 +4,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from confluent_kafka import Consumer
 
 from schemas.topics import Names
 from storage.kafka.client import reader_config
+from storage.postgres.repair_plans import ReadByNobody, RepairChoice, RepairRequest
+from storage.postgres.repairs import Repairs
+from streams.repair.applying import RepairWork
 from tests.integration.commands import Commands
 from tests.integration.test_commands_replay import produce
+from tests.integration.test_redo import ACME, with_work
 from tests.topics import make_topics
 
 SECONDS = 60.0
@@ -43,3 +48,29 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
         with dedupe_of(commands, commands.names):
             assert commands.json(*words)["records"] == 2
     assert commands.json(*words)["records"] == 4  # no dedupe runs: one that ended comes back
+
+
+def planned(commands: Commands) -> str:
+    """A plan as the console makes it."""
+
+    async def ask(work: RepairWork, repairs: Repairs) -> str:
+        choice = RepairChoice(spans=("0:0-1",))
+        return await work.plan(RepairRequest(ACME, "raw", choice, "ana"))
+
+    return str(with_work(commands, ask))
+
+
+def test_a_console_plans_no_replay_into_a_set_that_nobody_reads(commands: Commands) -> None:
+    further = Names(f"{commands.settings.namespace}.2")
+    make_topics(commands.settings.kafka, further)
+    produce(commands, 2)
+    assert planned(commands)  # no dedupe runs: one that ended comes back
+    with dedupe_of(commands, further):
+        with pytest.raises(ReadByNobody) as refused:
+            planned(commands)
+        assert (refused.value.own, refused.value.instead) == (
+            commands.names.namespace,
+            further.namespace,
+        )
+        with dedupe_of(commands, commands.names):
+            assert planned(commands)

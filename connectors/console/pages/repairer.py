@@ -11,7 +11,8 @@ class Repairer(Protocol):
     async def plan(self, asked: RepairRequest) -> str:
         """Counts, and keeps the plan; the id.
 
-        Raises RepairError for nothing to do, Unavailable.
+        Raises RepairError for nothing to do, and if nobody would read what is
+        written; Unavailable.
         """
 
     async def begin(self, asked: RepairRequest, repair_id: str, rate: float | None = None) -> None:

@@ -119,6 +119,8 @@ Rate = Annotated[
         description=f"At most so many per second; {MESSAGES_PER_SECOND:g} if left out.",
     ),
 ]
+_STATUS = {"repair.nothing": 404, "repair.read_by_nobody": 409}
+"""Why a plan cannot be made → the status. All else is a wrong parameter."""
 _ERRORS = (401, 403, 404, 413, 429, 503)
 _ROUTE: dict[str, Any] = {"tags": ["repairs"], "response_model": Repair}
 
@@ -135,7 +137,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     @app.post(
         "/api/repairs/plan",
         summary="Plan to do work again: failed attachments, quarantined or raw records",
-        responses=problems(*_ERRORS),
+        responses=problems(*_ERRORS, 409),
         **_ROUTE,
     )
     async def plan(
@@ -164,7 +166,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             async with pages.kafka.turn(tenant_id):
                 repair_id = await pages.work.plan(asked)
         except RepairError as error:
-            status = 404 if error.args[0] == "repair.nothing" else 422
+            status = _STATUS.get(error.args[0], 422)
             raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None
         return await _shown(pages, tenant_id, repair_id)
 
