@@ -54,8 +54,9 @@ class RepairLost(StorageError):
 class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Selects the records that a repair covers.
 
-    For failed files only the reason, the limit and `with_gone` are used; `with_gone` tries
-    also files that the provider says are gone. `place` is one quarantined record: topic,
+    For failed files only the reason, the limit and `with_gone` are used. `limit` is the
+    most messages that are tried; what is left out does not count. `with_gone` tries also
+    files that the provider says are gone. `place` is one quarantined record: topic,
     partition, offset, and the topic's id if known. `until` is the newest quarantined record
     that was counted. `spans` are offsets of raw records, as `PARTITION:FIRST-LAST`. Without
     them, a repair covers the raw records that arrived from `since` to `until`.

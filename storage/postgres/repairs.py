@@ -50,12 +50,12 @@ class Repairs:
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
         """Counts the files that failed for the reason, with the cost of new tries."""
-        reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
+        reason = asked.choice.reason
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
             name = self._of("count_failed", asked.tenant_id)
-            leaves_gone = asked.choice.leaves_gone
-            rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES, leaves_gone)
+            how = (MOST_COUNTED, MOST_TRIES, asked.choice.leaves_gone, asked.choice.limit)
+            rows = await self._fetch(name, asked.tenant_id, reason, *how)
         files: dict[str, int] = {}
         for row in rows:
             if _becomes(row) == "again":
@@ -220,7 +220,7 @@ class Repairs:
     async def following(self, held: HeldRepair, most: int) -> Intent | None:
         """The next portion of failed files or quarantined records, or None."""
         if held.choice.limit:
-            most = min(most, held.choice.limit - held.looked)
+            most = min(most, held.choice.limit - (held.looked - held.set_aside))
         if most <= 0:
             return None
         rows = await (self._next_failed if held.kind == "attachments" else self._next_quarantined)(

@@ -207,7 +207,7 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
     type=click.IntRange(1, 10_000),
     default=1_000,
     show_default=True,
-    help="The most messages.",
+    help="The most messages that are tried. Those that are left out do not count.",
 )
 @click.option(
     "--with-gone",
@@ -234,18 +234,18 @@ def attachments(reason: str, tenant: str | None, dry_run: bool, as_json: bool, *
         _emit_files_plan(counted, request, as_json)
         return
     done: dict[str, Any] = {"generation": None, "messages": 0, "attachments": 0}
-    looked = 0
+    tried = 0
     if counted.records:
         applied = command.applied(counted, asks=not (how["yes"] or as_json))
         done, _ = _files_left(applied)
         assert applied.held is not None
-        looked = applied.held.looked
+        tried = applied.held.looked - applied.held.set_aside
     emit(
         done,
         as_json,
         [f"tried again: {_of_messages(done['attachments'], done['messages'])}"],
     )
-    _note_what_stays(settings, counted, request, looked)
+    _note_what_stays(settings, counted, request, tried)
 
 
 def _of_messages(files: int, messages: int) -> str:
@@ -253,10 +253,10 @@ def _of_messages(files: int, messages: int) -> str:
 
 
 def _note_what_stays(
-    settings: Settings, counted: Counted, request: RepairRequest, looked: int
+    settings: Settings, counted: Counted, request: RepairRequest, tried: int
 ) -> None:
-    if looked == request.choice.limit:
-        note(f"there may be more than {looked}: run the same command again")
+    if tried == request.choice.limit:
+        note(f"there may be more than {tried}: run the same command again")
     stays = Counter[str]()
     for line in counted.lines:
         stays[line.becomes] += line.messages

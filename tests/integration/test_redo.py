@@ -135,7 +135,7 @@ def test_failed_files_are_redone_from_the_file_or_from_the_download(commands: Co
         row("3", failed(0, "media_not_found", original_url=None)),
     )
     held = finished(commands, begun(commands, "attachments", RepairChoice("media_not_found")))
-    assert (held.state, held.looked, held.redone) == ("done", 2, 1)
+    assert (held.state, held.looked, held.redone) == ("done", 1, 1)
     jobs = outputs(commands, "media", MediaJob)
     assert [(job.message_key, job.generation) for job in jobs] == [(key_of("1"), held.generation)]
     finished(commands, begun(commands, "attachments", RepairChoice("model_timeout")))

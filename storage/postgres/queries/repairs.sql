@@ -4,7 +4,17 @@
 
 -- name: count_failed
 -- Counts the files of a tenant's oldest degraded messages that failed for a reason, by type, by
--- whether they can be redone, and by whether they were tried too often ($4) and are set aside.
+-- whether they can be redone, and by whether they were tried too often ($4) and are set aside. With
+-- a limit ($6, 0 for none) it ends with the last message that a repair of so many messages tries.
+WITH last_tried AS MATERIALIZED (
+    SELECT m.received_at, m.message_key
+    FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
+    WHERE $6::integer > 0 AND m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL AND coalesce(t.tries, 0) < $4
+      AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+      AND EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+                  WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND (a ? 'url' OR a ? 'original_url' AND NOT $5))
+    ORDER BY m.received_at, m.message_key OFFSET greatest($6::integer - 1, 0) LIMIT 1
+)
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
        attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
@@ -12,6 +22,8 @@ FROM (
     FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
     WHERE m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL
       AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+      AND (m.received_at, m.message_key) <= (coalesce((SELECT received_at FROM last_tried), 'infinity'),
+                                             coalesce((SELECT message_key FROM last_tried), ''))
     ORDER BY m.received_at, m.message_key LIMIT $3
 ) AS m
 CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
@@ -20,6 +32,15 @@ GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 -- name: count_failed_everywhere
 -- Counts the same as `count_failed` over all tenants.
+WITH last_tried AS MATERIALIZED (
+    SELECT m.received_at, m.message_key
+    FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
+    WHERE $6::integer > 0 AND $1 = '*' AND m.status = 'degraded' AND m.redoing_version IS NULL AND coalesce(t.tries, 0) < $4
+      AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+      AND EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+                  WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND (a ? 'url' OR a ? 'original_url' AND NOT $5))
+    ORDER BY m.received_at, m.message_key OFFSET greatest($6::integer - 1, 0) LIMIT 1
+)
 SELECT m.tenant_id, attachment ->> 'type' AS type, count(DISTINCT m.message_key) AS messages, count(*) AS files,
        attachment ? 'url' OR attachment ? 'original_url' AS is_redoable, m.is_set_aside, $5 AND NOT attachment ? 'url' AS is_gone
 FROM (
@@ -27,6 +48,8 @@ FROM (
     FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
     WHERE $1 = '*' AND m.status = 'degraded' AND m.redoing_version IS NULL
       AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
+      AND (m.received_at, m.message_key) <= (coalesce((SELECT received_at FROM last_tried), 'infinity'),
+                                             coalesce((SELECT message_key FROM last_tried), ''))
     ORDER BY m.received_at, m.message_key LIMIT $3
 ) AS m
 CROSS JOIN LATERAL jsonb_array_elements(m.content_attributes -> 'attachments') AS attachment
@@ -36,14 +59,14 @@ GROUP BY m.tenant_id, 2, 5, 6, 7 ORDER BY m.tenant_id, 2, 5, 6, 7;
 
 -- name: next_failed
 -- Returns a repair's next messages at a tenant, oldest first: those that failed before the repair
--- began ($3) and that no repair is redoing.
+-- began ($3), that no repair is redoing, and that have a file or an address to try.
 SELECT m.tenant_id, m.message_key, m.received_at, coalesce(t.tries, 0) AS tries
 FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t.message_key = m.message_key AND t.reason = $2
 WHERE m.tenant_id = $1 AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
   AND (m.received_at, m.message_key) > ($4, $5)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
-  AND (NOT $7 OR EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
-                         WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND a ? 'url'))
+  AND EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+              WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND (a ? 'url' OR a ? 'original_url' AND NOT $7))
 ORDER BY m.received_at, m.message_key LIMIT $6;
 
 -- name: next_failed_everywhere
@@ -53,8 +76,8 @@ FROM chat_messages m LEFT JOIN repair_tries t ON t.tenant_id = m.tenant_id AND t
 WHERE $1 = '*' AND m.status = 'degraded' AND m.redoing_version IS NULL AND m.enriched_at < $3
   AND (m.received_at, m.message_key) > ($4, $5)
   AND m.content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
-  AND (NOT $7 OR EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
-                         WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND a ? 'url'))
+  AND EXISTS (SELECT FROM jsonb_array_elements(m.content_attributes -> 'attachments') a
+              WHERE a ->> 'status' = 'failed' AND a ->> 'reason' = $2 AND (a ? 'url' OR a ? 'original_url' AND NOT $7))
 ORDER BY m.received_at, m.message_key LIMIT $6;
 
 
