@@ -101,7 +101,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             Query(max_length=500, description="Only of this conversation, by any of its names."),
         ] = None,
         status: Annotated[
-            list[response_models.Status],
+            list[response_models.ShownStatus],
             Query(
                 max_length=3,
                 description="Only with this status as they are now (repeat it for several).",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Status = Literal["pending", "complete", "degraded"]
+ShownStatus = Literal["pending", "complete", "degraded"]
 FEED = (
     "Every message is shown again whenever it changes, in its newest version; private notes are left"
     " out. `version` tells a change from a repetition, and a message whose `message_key` was not"
@@ -148,7 +148,7 @@ class ContextMessage(BaseModel):
         description="text, image, audio, video, document, sticker, location, contact, interactive,"
         " reaction, order, system, unsupported or mixed"
     )
-    status: Status = Field(
+    status: ShownStatus = Field(
         description="pending (an attachment is still being processed), complete, or degraded (an"
         " attachment failed: see its reason)"
     )

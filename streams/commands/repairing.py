@@ -50,7 +50,7 @@ DOES = {
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-class _Rate(click.FloatRange):
+class _RateRange(click.FloatRange):
     """0, or a rate high enough that a repair does not lose its hold between two portions."""
 
     def convert(
@@ -68,7 +68,7 @@ class _Rate(click.FloatRange):
 
 rate_option = click.option(
     "--rate",
-    type=_Rate(0, 100_000),
+    type=_RateRange(0, 100_000),
     default=0.0,
     help="The most per second; 0 means no limit.  [default: 0]",
 )

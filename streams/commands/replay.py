@@ -11,7 +11,7 @@ from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
 from schemas.topics import UNNAMED, Names
 from storage.postgres.people import EVERY_TENANT
-from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
+from storage.postgres.repair_plans import Counted, RepairChoice, RepairKind, RepairRequest
 from storage.postgres.sql import queries
 from streams.commands import waiting
 from streams.commands.environment import (
@@ -43,7 +43,9 @@ def replay() -> None:
     """Processes messages again. Rows get a higher version; no new rows appear."""
 
 
-def request_of(kind: Kind, tenant: str | None, choice: RepairChoice, rate: float) -> RepairRequest:
+def request_of(
+    kind: RepairKind, tenant: str | None, choice: RepairChoice, rate: float
+) -> RepairRequest:
     """The request of this command's repair, for one tenant or for all."""
     return RepairRequest(TenantId(tenant or EVERY_TENANT), kind, choice, actor(), rate)
 

@@ -28,14 +28,14 @@ from streams.stages.message import (
 )
 from streams.stages.store_media import model_job
 
-Redo = Callable[[Attachment], Attachment]
+RedoAttachment = Callable[[Attachment], Attachment]
 """Returns an attachment as pending if it is to be redone, else unchanged."""
 
 
 async def item_for(
     connection: "asyncpg.Connection[asyncpg.Record]",
     row: Any,
-    redo: Redo,
+    redo: RedoAttachment,
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
@@ -85,7 +85,7 @@ def snapshot(
     object_prefix: str,
     steps: list[Step],
     aliases: list[str],
-    redo: Redo,
+    redo: RedoAttachment,
     generation: int,
 ) -> EnrichedMessage:
     """The message from its row, with the attachments that are to be redone pending again."""
@@ -123,7 +123,7 @@ def snapshot(
     )
 
 
-def failed_for(reason: str, *, leaves_gone: bool = False) -> Redo:
+def failed_for(reason: str, *, leaves_gone: bool = False) -> RedoAttachment:
     """Redoes attachments that failed for this reason and have a file or a URL.
 
     With `leaves_gone` only those with a file of ours: the provider no longer has the others.

@@ -28,7 +28,7 @@ AGAIN_SECONDS = 30.0
 COUNTS_AT_ONCE = 2
 MOST_KEPT = 1_000
 K = TypeVar("K", bound=Hashable)
-Count = Callable[[K], Awaitable[list[Any]]]
+CountRows = Callable[[K], Awaitable[list[Any]]]
 Tenants = tuple[TenantId, ...]
 
 
@@ -51,7 +51,7 @@ class PatientCounter(Generic[K]):
     for a key and may be slow; `newest` counts a part and is quick.
     """
 
-    def __init__(self, every: Count[K], newest: Count[K]) -> None:
+    def __init__(self, every: CountRows[K], newest: CountRows[K]) -> None:
         self._every, self._newest = every, newest
         self._kept: dict[K, FailureCounts] = {}
         self._running: dict[K, asyncio.Task[FailureCounts]] = {}

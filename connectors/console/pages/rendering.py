@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from schemas.keys import TenantId
-from storage.postgres.people import Role, Session
+from storage.postgres.people import PersonRole, Session
 
-SECTIONS: tuple[tuple[str, Role], ...] = (
+SECTIONS: tuple[tuple[str, PersonRole], ...] = (
     ("conversations", "viewer"),
     ("trouble", "viewer"),
     ("pipeline", "viewer"),

@@ -13,9 +13,9 @@ from storage.postgres.repair_plans import (
     GONE_REASONS,
     LOWEST_RATE,
     MESSAGES_PER_SECOND,
-    Kind,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairRequest,
 )
 from storage.postgres.repairs import Repairs
@@ -53,7 +53,7 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
             choice = RepairChoice(spans=spans, since=since, until=until)
         case _:
             raise RepairError("repair.which")
-    known: Kind = kind
+    known: RepairKind = kind
     return RepairRequest(tenant_id, known, choice, person, MESSAGES_PER_SECOND)
 
 

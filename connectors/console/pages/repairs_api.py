@@ -16,7 +16,7 @@ from connectors.console.problems import ConsoleProblem
 from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
-from storage.postgres.repair_plans import LOWEST_RATE, MESSAGES_PER_SECOND, Kind, RepairError
+from storage.postgres.repair_plans import LOWEST_RATE, MESSAGES_PER_SECOND, RepairError, RepairKind
 
 
 class RepairLine(BaseModel):
@@ -74,7 +74,7 @@ class Repair(BaseModel):
 
 PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/plan` answers it.")]
 KindOf = Annotated[
-    Kind,
+    RepairKind,
     Query(
         description="`attachments` tries failed files again, `quarantine` sends refused records again,"
         " `raw` sends records of `raw-messages` through the pipeline again."
@@ -101,7 +101,7 @@ PlaceOf = Annotated[
     str,
     Query(max_length=300, description="One quarantined record, as `TOPIC[PARTITION]@OFFSET`."),
 ]
-Offsets = Annotated[
+RawOffsets = Annotated[
     tuple[str, ...],
     Query(
         max_length=100,
@@ -148,7 +148,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         with_gone: WithGone = False,
         stage: StageOf = "",
         place: PlaceOf = "",
-        offsets: Offsets = (),
+        offsets: RawOffsets = (),
         since: Since = None,
         until: Until = None,
     ) -> Repair:

@@ -9,7 +9,7 @@ from connectors.console.pages.changing import with_people
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
-from storage.postgres.people import LINK_SECONDS, PORTAL, People, Role
+from storage.postgres.people import LINK_SECONDS, PORTAL, People, PersonRole
 
 
 def add_team(router: APIRouter, pages: PageParts) -> None:
@@ -45,7 +45,7 @@ async def _page(
         tenant=tenant_id,
         section="tenants",
         members=members,
-        roles=get_args(Role),
+        roles=get_args(PersonRole),
         link=link,
         minutes=round(LINK_SECONDS / 60),
         me=visit.person.name,
@@ -188,11 +188,11 @@ async def _member(pages: PageParts, tenant_id: TenantId, person_id: str) -> Any:
     raise PageProblem(404, "problem.404")
 
 
-def _role(visit: Visit) -> Role:
+def _role(visit: Visit) -> PersonRole:
     wanted = visit.form.get("role", "")
-    if wanted not in get_args(Role):
+    if wanted not in get_args(PersonRole):
         raise PageProblem(422, "problem.422")
-    return cast(Role, wanted)
+    return cast(PersonRole, wanted)
 
 
 def _to(tenant_id: TenantId) -> Response:

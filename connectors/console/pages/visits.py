@@ -30,7 +30,7 @@ from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from storage.postgres.people import Role, Session
+from storage.postgres.people import PersonRole, Session
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class Visit:
         digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-    def at(self, tenant: str, role: Role) -> TenantId:
+    def at(self, tenant: str, role: PersonRole) -> TenantId:
         """Returns the tenant if the person has the role there.
 
         Raises PageProblem 403 for another role, and 404 for a tenant that the person
