@@ -117,9 +117,7 @@ def _answer(file: _File, pieces: Pieces, headers: Mapping[str, str], *, head: bo
     ]
     if tag in known or known == ["*"]:
         return Response(status_code=304, headers=answer)
-    ranged = (
-        not head and headers.get("if-range", tag) == tag
-    )  # HEAD ignores Range (RFC 9110, 14.2)
+    ranged = not head and headers.get("if-range", tag) == tag  # HEAD ignores Range (RFC 9110, 14.2)
     span = span_of(headers.get("range") if ranged else None, file.bytes)
     status, offset, length = 200, 0, file.bytes
     if span is not None:
