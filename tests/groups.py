@@ -9,6 +9,7 @@ Chaos has the machine to itself, and in each of its processes servers of its own
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -
     """Runs the groups side by side; returns False if one of them failed."""
     environment = dict(os.environ) | ({"SENSORIUM_TEST_STACK": str(stack)} if stack else {})
     print(f"{', '.join(group.name for group in groups)}: output in {logs}", flush=True)
+    began, cpu_before = time.monotonic(), _cpu_seconds()
     sessions = [Session(group, environment, logs) for group in groups]
     try:
         passed, left = True, list(sessions)
@@ -117,10 +119,21 @@ def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -
             for session in [one for one in left if one.process.poll() is not None]:
                 left.remove(session)
                 passed &= session.report()
+        print(
+            f"{', '.join(group.name for group in groups)}: {time.monotonic() - began:.0f} s, "
+            f"of {CORES} cores used {_cpu_seconds() - cpu_before:.0f} s",
+            flush=True,
+        )
         return passed
     finally:
         for session in sessions:
             session.interrupt()
+
+
+def _cpu_seconds() -> float:
+    """The processor time of all children that have ended, and of theirs. The shared servers are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def print_ends_of_logs(folder: Path) -> None:
