@@ -6,14 +6,14 @@ from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.rows import ended_by
-from connectors.postgres.writer import Placed, Stored, Work
+from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
 from schemas.pipeline import STAGES, TopicName
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 
-SINK_TOPICS: dict[TopicName, type[Stored]] = {
+SINK_TOPICS: dict[TopicName, type[SinkRecord]] = {
     "enriched-messages": EnrichedMessage,
     "quarantine": Quarantined,
     "receipts": Receipt,

@@ -57,7 +57,7 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """The files to serve: photographs and voice notes.
+    """Returns the files to serve: photographs and voice notes.
 
     One of them is slow, and one is a web page instead of a photograph.
     """
@@ -70,7 +70,7 @@ def demo_files() -> dict[str, Path | Served]:
 
 
 def samples(address: str) -> list[Sample]:
-    """The deliveries to send, in order, each message once.
+    """Returns the deliveries to send, in order, each message once.
 
     Two of them contain no message.
     """

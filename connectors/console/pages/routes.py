@@ -1,4 +1,4 @@
-"""The pages of the console: one router beside the API."""
+"""The router of the console's pages, which is added to the API."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
-    """Every page, form and event stream."""
+    """Returns the router with every page, form and event stream."""
     router = APIRouter(route_class=page_route(pages), include_in_schema=False)
     _add_entrance(router)
     router.include_router(_static_files())
@@ -67,7 +67,7 @@ def _add_entrance(router: APIRouter) -> None:
 
 
 def _add_nowhere(router: APIRouter) -> None:
-    """Comes last: a wrong address, or a form opened by its address, shows a page too."""
+    """Comes last, so that a wrong address, or the address of a form, also shows a page."""
 
     @router.get("/t/{rest:path}")
     async def nowhere(request: Request, rest: str) -> Response:
@@ -78,7 +78,7 @@ def _add_nowhere(router: APIRouter) -> None:
 
 
 def _static_files() -> APIRouter:
-    """Files that everybody may have; no session is looked for."""
+    """Returns the route of static files, which need no session."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{version}/{name}")
