@@ -17,6 +17,7 @@ from connectors.console.pages.previews import preview
 from connectors.console.pages.reading import (
     NOW,
     Filters,
+    PageCursor,
     PageReading,
     cursor,
     place_of,
@@ -87,7 +88,8 @@ def _add_list(router: APIRouter, desk: Desk) -> None:
     async def conversations(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        values = await list_values(desk, visit, tenant_id)
+        before = place_of(request.query_params.get("before"), desk.pages.refs, tenant_id)
+        values = await list_values(desk, visit, tenant_id, before)
         return visit.page("conversations.html", tenant=tenant_id, section="conversations", **values)
 
     @router.get("/t/{tenant}/conversations/live")
@@ -102,17 +104,25 @@ def _add_list(router: APIRouter, desk: Desk) -> None:
         return stream(desk, visit, tenant_id, (), fragment)
 
 
-async def list_values(desk: Desk, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
-    """Returns the template values of the list of conversations."""
+def filters_of(visit: Visit, tenant_id: TenantId) -> Filters:
+    """The filters of the list, which the page of a conversation keeps."""
     query = visit.request.query_params
-    sees = visit.person.may(tenant_id, "reader")
     state = query.get("state", "")
-    wanted = Filters(
+    return Filters(
         query.get("provider", "")[:40],
         state if state in ("pending", "degraded") else "",
-        query.get("q", "")[:200] if sees else "",  # a search could reveal masked words
+        # a search could reveal masked words
+        query.get("q", "")[:200] if visit.person.may(tenant_id, "reader") else "",
     )
-    before = place_of(query.get("before"), desk.pages.refs, tenant_id)
+
+
+async def list_values(
+    desk: Desk, visit: Visit, tenant_id: TenantId, before: PageCursor = NOW
+) -> dict[str, Any]:
+    """Returns the template values of the list: conversations before a place, or the newest."""
+    query = visit.request.query_params
+    sees = visit.person.may(tenant_id, "reader")
+    wanted = filters_of(visit, tenant_id)
     found = await desk.reading.conversations(tenant_id, wanted, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
@@ -212,6 +222,7 @@ async def chat_values(
     name = next((row["sender_name"] for row in users if row["sender_name"]), "")
     return {
         "bubbles": bubbles,
+        "filters": filters_of(visit, tenant_id),
         "days": _days(bubbles, visit),
         "title": (name or customer_of(conversation_id)) if sees else "",
         "number": customer_of(conversation_id) if sees else "",

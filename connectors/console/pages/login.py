@@ -167,6 +167,8 @@ def _address(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return str(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)  # a server that listens on `::` sees IPv4 like this
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

@@ -23,6 +23,8 @@ from storage.postgres.people import sha256
 VERSIONS = 1_000
 """Versions per generation: a version is the generation times this, plus a step."""
 MOST_NOTED = 10_000
+Look = tuple[bytes, str, int]
+"""The digest of a session, the message and the file."""
 MOST_DELIVERIES = 200
 """How many deliveries of a message are listed, the newest first."""
 
@@ -86,9 +88,11 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
         stored = await parts.store.stat(key_of_path(prefix, path)) if path else None
         if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
             raise PageProblem(404, "problem.404")
-        if noted.is_new(visit, ref, index):
+        look = (sha256(visit.person.token), ref, index)
+        if look not in noted:
             what = f"{row['message_key']} file {index}"
             await pages.people.note(tenant_id, visit.person.name, "media_seen", what)
+            noted.add(look)  # not before: a look whose note failed is noted at the next one
         try:
             answer = answer_stored(parts.store, stored, request.headers, head=False)
         except ConsoleProblem as problem:
@@ -103,17 +107,15 @@ class _Noted:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[bytes, str, int], None] = {}
+        self._seen: dict[Look, None] = {}
 
-    def is_new(self, visit: Visit, ref: str, index: int) -> bool:
-        """Whether this session views the file for the first time, as far as is remembered."""
-        look = (sha256(visit.person.token), ref, index)
-        if look in self._seen:
-            return False
+    def __contains__(self, look: Look) -> bool:
+        return look in self._seen
+
+    def add(self, look: Look) -> None:
         self._seen[look] = None
         if len(self._seen) > MOST_NOTED:
             del self._seen[next(iter(self._seen))]
-        return True
 
 
 async def message_row(

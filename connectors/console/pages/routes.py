@@ -16,7 +16,7 @@ from connectors.console.pages.pipeline import add_pipeline
 from connectors.console.pages.preferences import add_preferences
 from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
-from connectors.console.pages.rendering import STATIC_FOLDER
+from connectors.console.pages.rendering import STATIC_FOLDER, static_version
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
@@ -86,7 +86,9 @@ def _static_files() -> APIRouter:
         path = STATIC_FOLDER / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
-        headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
+        # while a release is rolled out, a page of the new one may ask a console of the old one
+        kept = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router
