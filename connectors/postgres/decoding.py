@@ -6,7 +6,7 @@ from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.rows import ended_by
-from connectors.postgres.writer import Placed, Stored, Work
+from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Quarantine
 from schemas.pipeline import STAGES, TopicName
@@ -14,7 +14,7 @@ from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 
-SINK_TOPICS: dict[TopicName, type[Stored]] = {
+SINK_TOPICS: dict[TopicName, type[SinkRecord]] = {
     "enriched-messages": EnrichedMessage,
     "quarantine": Quarantined,
     "receipts": Receipt,

@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, Producer
 
 from connectors.errors import ConnectorsError
-from connectors.postgres.writer import Placed, Refused
+from connectors.postgres.writer import Placed, RefusedRecords
 from schemas.codec import encode
 from schemas.outcomes import Unavailable
 from schemas.quarantine import quarantined
@@ -42,7 +42,7 @@ class QuarantineWriter:
         self._names = names
         self._producer = Producer(plain_producer_config(settings))
 
-    async def quarantine(self, refused: Refused) -> None:
+    async def quarantine(self, refused: RefusedRecords) -> None:
         """Writes records to quarantine.
 
         None of them comes from quarantine itself; the writer stores what it can of

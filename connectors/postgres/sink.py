@@ -12,9 +12,9 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
-from connectors.postgres.held_partitions import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions, Partition
 from connectors.postgres.judging import Judging, QuarantineGate
-from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.positions import Positions, ids_of_all_topics
 from connectors.postgres.quarantine_writer import QuarantineWriter, SinkStopped
 from connectors.postgres.reachable import Reachable
 from connectors.postgres.sink_consumer import sink_consumer
@@ -75,7 +75,7 @@ class Sink:
             settings.kafka, self._consumer, self._names.topic("enriched-messages")
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._ended: set[Place] = set()
+        self._ended: set[Partition] = set()
         self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False

@@ -72,7 +72,7 @@ class Position:
     after: int
 
 
-Stored = EnrichedMessage | Quarantined | Receipt
+SinkRecord = EnrichedMessage | Quarantined | Receipt
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Placed(msgspec.Struct, frozen=True):
     """
 
     source: Source
-    record: Stored
+    record: SinkRecord
     key: bytes
     value: bytes
     headers: Callable[[], Any] = list
@@ -113,15 +113,15 @@ class Written:
     unstorable: int = 0
 
 
-def tenant_of(record: Stored) -> str:
+def tenant_of(record: SinkRecord) -> str:
     """The record's tenant; empty for a receipt, whose lines belong to many tenants."""
     return "" if isinstance(record, Receipt) else record.tenant_id
 
 
-Refused = Sequence[tuple[Placed, Quarantine]]
-WriteQuarantined = Callable[[Refused], Awaitable[None]]
+RefusedRecords = Sequence[tuple[Placed, Quarantine]]
+WriteQuarantined = Callable[[RefusedRecords], Awaitable[None]]
 """Quarantines unstorable records, and returns when Kafka has them."""
-Judge = Callable[[Sequence[Placed], Refused], Awaitable[bool]]
+Judge = Callable[[Sequence[Placed], RefusedRecords], Awaitable[bool]]
 """Decides whether these refused records may be quarantined.
 
 A program that refuses nearly all records is wrong itself.
@@ -130,7 +130,7 @@ WriteTombstones = Callable[[Sequence[Placed]], Awaitable[None]]
 """Writes a tombstone for each of these records, and returns when Kafka has them."""
 
 
-async def every(placed: Sequence[Placed], refused: Refused) -> bool:
+async def every(placed: Sequence[Placed], refused: RefusedRecords) -> bool:
     """A judge that lets every record be quarantined."""
     return True
 
