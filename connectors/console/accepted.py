@@ -39,7 +39,13 @@ _Result = TypeVar("_Result")
 class Accepted:
     """Answers one request's question at a time, in a thread of its own."""
 
-    def __init__(self, settings: Kafka, names: Names, reading: ConsoleQueries) -> None:
+    def __init__(
+        self,
+        settings: Kafka,
+        names: Names,
+        reading: ConsoleQueries,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
         self._raw = names.topic("raw-messages")
         self._enriched = names.topic("enriched-messages")
         self._reading = reading
@@ -47,17 +53,21 @@ class Accepted:
         self._make = partial(_Reader, settings, names.group("dedupe"))
         self._kafka = self._make()
         self._ended = False
+        self._trouble = trouble
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
         """True as soon as all of the tenant's messages that were accepted before the call are rows.
 
-        False if that is not known by then, or Kafka does not answer.
+        False if that is not known by then, or Kafka does not answer, or a topic has more
+        partitions than this console looks at: `trouble` says so, as streams/lanes/counts.py.
         1. Where the raw topic ends: what was accepted is before.
         2. Wait until dedupe has decided on every record of the tenant before that.
         3. Where the enriched topic ends: what dedupe made of them is before.
         4. Wait until the transactions before that are decided,
            and the sink has stored what is the tenant's.
         """
+        if self._trouble():
+            return False
         try:
             ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
             while await self._asked(lambda: self._undecided(tenant_id, ends)):  # 2

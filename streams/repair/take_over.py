@@ -21,6 +21,7 @@ from confluent_kafka.admin import NewTopic as _NewTopic
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
+from storage.kafka.counts import CountReader
 from storage.kafka.reading import TopicReader
 from storage.kafka.topics import create_topics
 from storage.waiting import Deadline
@@ -74,7 +75,7 @@ class TakeOver:
 
     With `nothing_claimed`, a person says that there are no claims to copy. Run again
     after it broke off, it does everything once more: a claim that is there twice counts
-    once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion.
+    once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion, WrongCounts.
     """
 
     def __init__(self, settings: Settings, before: str, *, nothing_claimed: bool = False) -> None:
@@ -187,6 +188,7 @@ class TakeOver:
             config=claims_config(self._kafka),
         )
         create_topics(self._admin, [topic])
+        CountReader(self._kafka).require([topic.topic])
 
     def _take(self, partition: int) -> int:
         """Copies claims as dedupe itself would write them, then lets it begin.
