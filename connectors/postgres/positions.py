@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connectors.postgres.held_partitions import Partition
 from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.writer import Position
 from schemas.pipeline import TopicName
@@ -23,7 +24,6 @@ from storage.kafka.reconnection import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
-Place = tuple[str, int]
 TAKE_SECONDS = 10.0
 ADMIN_SECONDS = 10.0
 
@@ -61,13 +61,13 @@ class Positions:
         self._sql = queries("sink")
         self._partitions = partitions
         self._topic_ids: dict[str, str] = {}
-        self.owned: dict[Place, Owned] = {}
-        self.wanted: set[Place] = set()
+        self.owned: dict[Partition, Owned] = {}
+        self.wanted: set[Partition] = set()
 
-    def want(self, places: Iterable[Place]) -> None:
+    def want(self, places: Iterable[Partition]) -> None:
         self.wanted |= set(places)
 
-    def lose(self, places: Iterable[Place]) -> None:
+    def lose(self, places: Iterable[Partition]) -> None:
         """Removes partitions that the group has assigned to another member."""
         for place in places:
             self.owned.pop(place, None)
@@ -87,7 +87,7 @@ class Positions:
             for (topic, partition), at in self.owned.items()
         ]
 
-    def continued(self, ends: dict[Place, int]) -> list[Position]:
+    def continued(self, ends: dict[Partition, int]) -> list[Position]:
         """The positions of a batch with these ends: from where, to where, and under which epoch."""
         return [
             Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
@@ -155,7 +155,9 @@ class Positions:
                 first=low,
             )
 
-    def _bounds(self, places: list[Place], admin: AdminClient) -> dict[Place, tuple[int, int]]:
+    def _bounds(
+        self, places: list[Partition], admin: AdminClient
+    ) -> dict[Partition, tuple[int, int]]:
         """First and end offsets, from the admin client.
 
         The consumer may be inside its callback and must not be called.

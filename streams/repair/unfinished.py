@@ -16,10 +16,11 @@ from streams.lanes.entries import changelog_of, decode_entry
 def tenants_at_work(
     settings: Kafka, names: Names, before: datetime, *, any_count: bool = False
 ) -> set[str]:
-    """The tenants with an unfinished job that was admitted before the moment.
+    """Returns the tenants with an unfinished job that was admitted before the moment.
 
-    A later job has stored no file before it. `any_count` as TopicReader takes it. Blocks.
-    Raises UnknownVersion if a newer program admitted one, and WrongCounts.
+    Jobs that were admitted later have stored no file before it. TopicReader explains
+    `any_count`. Blocks. Raises UnknownVersion if a newer program admitted one, and
+    WrongCounts.
     """
     topic = changelog_of(names, "store_media")
     reader = TopicReader(settings, names.group("sweep"), any_count=any_count)
