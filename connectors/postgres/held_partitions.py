@@ -10,6 +10,7 @@ from schemas.versions import UnknownVersion
 
 log = structlog.get_logger()
 Partition = tuple[str, int]
+"""Topic and partition."""
 
 
 class HeldPartitions:

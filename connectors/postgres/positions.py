@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connectors.postgres.held_partitions import Partition
 from connectors.postgres.lost_positions import LostPositions, PositionInLog
 from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.writer import Position
@@ -24,7 +25,6 @@ from storage.kafka.reconnection import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
-Place = tuple[str, int]
 TAKE_SECONDS = 10.0
 ADMIN_SECONDS = 10.0
 
@@ -70,14 +70,14 @@ class Positions:
         self._sql = queries("sink")
         self._partitions = partitions
         self._topic_ids: dict[str, str] = {}
-        self.owned: dict[Place, Owned] = {}
-        self.wanted: set[Place] = set()
+        self.owned: dict[Partition, Owned] = {}
+        self.wanted: set[Partition] = set()
         self.lost = LostPositions()
 
-    def want(self, places: Iterable[Place]) -> None:
+    def want(self, places: Iterable[Partition]) -> None:
         self.wanted |= set(places)
 
-    def lose(self, places: Iterable[Place]) -> None:
+    def lose(self, places: Iterable[Partition]) -> None:
         """Removes partitions that the group has assigned to another member."""
         gone = list(places)
         for place in gone:
@@ -85,7 +85,7 @@ class Positions:
             self.wanted.discard(place)
         self.lost.forget(gone)
 
-    def refused(self, place: Place, answer: str) -> None:
+    def refused(self, place: Partition, answer: str) -> None:
         """Marks a partition to be taken again: the brokers have no records at its position."""
         if self.owned.pop(place, None) is not None:
             self.wanted.add(place)
@@ -104,7 +104,7 @@ class Positions:
         """The owned partitions, each with the offset to read from."""
         return [TopicPartition(*place, at.begin) for place, at in self.owned.items()]
 
-    def continued(self, ends: dict[Place, int]) -> list[Position]:
+    def continued(self, ends: dict[Partition, int]) -> list[Position]:
         """The positions of a batch with these ends: from where, to where, and under which epoch."""
         return [
             Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
@@ -145,7 +145,7 @@ class Positions:
         if len(rows) < len(wanted):
             log.warning("sink_partitions_held", partitions=len(wanted) - len(rows))
 
-    async def _take_one(self, place: Place, row: "asyncpg.Record", low: int, high: int) -> None:
+    async def _take_one(self, place: Partition, row: "asyncpg.Record", low: int, high: int) -> None:
         """Becomes the owner of a partition, parks it, or leaves it to be looked at again."""
         at = PositionInLog(row["next_offset"], row["lost_end"], low, high)
         if self.lost.is_unsettled(place, at):
@@ -184,7 +184,9 @@ class Positions:
                 "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"
             )
 
-    def _bounds(self, places: list[Place], admin: AdminClient) -> dict[Place, tuple[int, int]]:
+    def _bounds(
+        self, places: list[Partition], admin: AdminClient
+    ) -> dict[Partition, tuple[int, int]]:
         """First and end offsets, from the admin client.
 
         The consumer may be inside its callback and must not be called.

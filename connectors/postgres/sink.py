@@ -12,16 +12,16 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
-from connectors.postgres.held_partitions import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions, Partition
 from connectors.postgres.judging import Judging, QuarantineGate
-from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.positions import Positions, ids_of_all_topics
 from connectors.postgres.quarantine_writer import QuarantineWriter, SinkStopped
 from connectors.postgres.reachable import Reachable
 from connectors.postgres.sink_consumer import mirror, sink_consumer
 from connectors.postgres.sink_status import status_of
 from connectors.postgres.writer import OutOfStep, Placed, Refusing, Work, Writer
 from schemas import metrics
-from schemas.outcomes import Unavailable
+from schemas.outcomes import Quarantine, Unavailable
 from schemas.parked import Parked, show_parked
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -65,8 +65,8 @@ class Sink:
             pool,
             f"{self._names.postgres_schema}_messages",
             self._refused_records.quarantine,
-            self._refused_records.bury,
-            self._judging.may_set_aside,
+            self._refused_records.write_tombstones,
+            self._judging.may_quarantine,
         )
         self._admin = renewed_admin(settings.kafka)
         self._positions = Positions(
@@ -77,7 +77,7 @@ class Sink:
             settings.kafka, self._consumer, self._names.topic("enriched-messages")
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._ended: set[Place] = set()
+        self._ended: set[Partition] = set()
         self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False
@@ -137,7 +137,7 @@ class Sink:
         return self.assigned and not trouble
 
     @property
-    def parked(self) -> dict[Place, Parked]:
+    def parked(self) -> dict[Partition, Parked]:
         """The parked partitions with their reasons."""
         return self._positions.lost.parked | self._held.parked
 
@@ -192,14 +192,16 @@ class Sink:
                 return
         await self._settle(*decoded)
 
-    async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
+    async def _settle(
+        self, undecodable: list[tuple[Placed, Quarantine]], works: list[Work]
+    ) -> None:
         """Stores one batch, with retries; drops it on a stop or a new assignment."""
         assignment = self._assignments
         back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
-                    await self._set_undecodable_aside(undecodable, works)
+                    await self._quarantine_undecodable(undecodable, works)
                     undecodable = []
                 while works and assignment == self._assignments:
                     await self._write(works[0])
@@ -281,11 +283,11 @@ class Sink:
         self._positions.check_ids(ids)
         self._writer.topic_ids = ids
 
-    async def _set_undecodable_aside(
-        self, undecodable: list[tuple[Placed, str]], works: list[Work]
+    async def _quarantine_undecodable(
+        self, undecodable: list[tuple[Placed, Quarantine]], works: list[Work]
     ) -> None:
         placed = [one for work in works for one in work.placed]
-        if not await self._judging.may_set_aside(placed, undecodable):
+        if not await self._judging.may_quarantine(placed, undecodable):
             raise Refusing(f"{len(undecodable)} records that cannot be decoded")
         await self._refused_records.quarantine(undecodable)
         metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))

@@ -18,10 +18,10 @@ from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
     Intent,
-    Kind,
     PlanLine,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairLost,
     RepairRequest,
 )
@@ -315,7 +315,7 @@ class Repairs:
             setattr(held, name, value)
         held.intent = None
 
-    async def _note(self, connection: Any, kind: Kind, intent: Intent) -> None:
+    async def _note(self, connection: Any, kind: RepairKind, intent: Intent) -> None:
         if kind != "raw" and intent.items:
             tried = [
                 list(column) for column in zip(*(item[:3] for item in intent.items), strict=True)

@@ -167,9 +167,9 @@ def _anything(held: Account, choice: ErasureScope) -> bool:
 async def _look(
     settings: Settings, request: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """The chosen messages, and what is stored of them.
+    """Returns the chosen messages, and what is stored for them.
 
-    For a single message, also the time since which it is erased already.
+    For a single message, it also returns since when it has been erased, if it has.
     """
     async with database(settings) as connection:
         choice = await request.choose(connection)

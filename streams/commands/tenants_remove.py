@@ -54,7 +54,7 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
 
 
 def holdings_text(holds: dict[str, int]) -> str:
-    """The amount that is stored for a tenant, as text for a person."""
+    """Describes how much is stored for a tenant."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
         f"{counted(holds['keys'], 'key')}, {counted(holds['endpoints'], 'endpoint')}, "
@@ -66,7 +66,7 @@ def holdings_text(holds: dict[str, int]) -> str:
 
 
 def expiries(settings: Settings) -> list[dict[str, Any]]:
-    """The topics that still have records of a removed tenant, and for how many days."""
+    """Returns the topics that still have records of a removed tenant, and for how many days."""
     timed = [
         {"topic": topic.name, "days": retention_ms(topic, settings.kafka) / DAY_MS}
         for topic in TOPICS.values()

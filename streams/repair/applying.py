@@ -2,9 +2,9 @@
 
 Pages, API and commands share this implementation. A portion is recorded in Postgres as
 an intent, written to Kafka in one transaction together with its number, and settled in
-Postgres. Whoever continues after a crash asks Kafka for the number of the last portion
-committed under the repair's transactional id, and thereby fences the former worker. So
-no portion is written twice, and none is left out.
+Postgres. After a crash, the next worker asks Kafka for the number of the last portion
+that was committed under the repair's transactional id. Opening that id also fences the
+former worker. No portion is therefore written twice or left out.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 2.0
 AWAY_SECONDS = 5.0
-"""A repair rests for this long after Kafka or Postgres was unavailable."""
+"""A repair pauses for this long after Kafka or Postgres was unavailable."""
 MOST_AT_ONCE = 4
 """Repairs that one process applies at a time. Others wait."""
 MOST_RECORDS = 500
@@ -97,7 +97,8 @@ def _say_nothing(held: HeldRepair, intent: Intent) -> None:
 class RepairWork:
     """Plans and applies repairs.
 
-    `run` is a loop beside a console; several consoles share the work by taking turns.
+    `run` is a background loop of a console. Several consoles share the work, because
+    each repair is held by one of them at a time.
     """
 
     def __init__(self, repairs: Repairs, redo: Redo) -> None:

@@ -1,7 +1,7 @@
 """Deletes objects that no row refers to.
 
-They were stored by a worker that died before it could report it. The next try stored
-the file again, perhaps under another key.
+Such objects were stored by a worker that died before it could report them. The next
+attempt stored the file again, perhaps under another key.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ with the rest.
 
 
 class Behind(StreamsError):
-    """Rows that refer to an object may still come, so orphans cannot be recognised now.
+    """Rows that refer to an object may still arrive, so orphans cannot be recognised now.
 
     The text says which reader is behind.
     """
@@ -129,8 +129,10 @@ class Sweep:
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
     async def _at_work(self, one_set: TopicSet, before: datetime) -> set[str]:
-        """Tenants with old unfinished jobs. Read before the waits, so that a job
-        finished by now has its row after them.
+        """Returns the tenants with old unfinished jobs.
+
+        They are read before the waits, so that a job which has finished by then has its
+        row after them.
         """
         try:
             return await asyncio.to_thread(tenants_at_work, one_set.kafka, one_set.names, before)

@@ -14,10 +14,10 @@ from streams.lanes.entries import changelog_of, decode_entry
 
 
 def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
-    """The tenants with an unfinished job that was admitted before the moment.
+    """Returns the tenants with an unfinished job that was admitted before the moment.
 
-    A later job has stored no file before it. Blocks. Raises UnknownVersion if a newer
-    program admitted one.
+    Jobs that were admitted later have stored no file before it. Blocks. Raises
+    UnknownVersion if a newer program admitted one.
     """
     topic = changelog_of(names, "store_media")
     reader = TopicReader(settings, names.group("sweep"))

@@ -27,7 +27,7 @@ from schemas.pipeline import TOPIC_NAMES, TopicName
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
-from storage.kafka.one_record import Span, record_at, records_of_key
+from storage.kafka.one_record import TimeRange, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
@@ -124,9 +124,9 @@ def _versions(
     )
 
 
-def spans_of(moments: Sequence[datetime]) -> list[Span]:
+def spans_of(moments: Sequence[datetime]) -> list[TimeRange]:
     """The times around the moments, in order; those that overlap are one."""
-    spans: list[Span] = []
+    spans: list[TimeRange] = []
     for moment in sorted(moments):
         begin, until = (int(one.timestamp() * 1000) for one in (moment - BEFORE, moment + AFTER))
         if spans and begin <= spans[-1][1]:

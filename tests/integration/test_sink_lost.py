@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 import msgspec
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -19,13 +19,15 @@ from confluent_kafka.admin import (
 )
 
 from connectors.postgres import lost_positions
+from connectors.postgres.held_partitions import Partition
 from connectors.postgres.lost_positions import Loss, LostPositions, PositionInLog
-from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.positions import Positions, ids_of_all_topics
 from connectors.postgres.sink import Sink
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, plain_producer_config
 from storage.postgres.sql import queries
+from storage.waiting import Deadline
 from streams.commands.stage_checks import stage_findings
 from streams.roles.sink import serve_operations
 from tests.integration.databases import Connection, schema
@@ -74,7 +76,15 @@ class World:
         shortened = ConfigResource(ResourceType.TOPIC, self.topic, incremental_configs=[entry])
         self.admin.incremental_alter_configs([shortened])[shortened].result(30)
         place = TopicPartition(self.topic, 0, offset)
-        self.admin.delete_records([place])[place].result(30)
+        deadline = Deadline(30.0)
+        while True:
+            try:
+                self.admin.delete_records([place])[place].result(30)
+                return
+            except KafkaException as error:  # the leader has not heard of the new policy yet
+                is_early = error.args[0].code() == KafkaError.POLICY_VIOLATION
+                if not is_early or deadline.has_passed:
+                    raise
 
     async def parked(self, sink: Sink) -> None:
         await until(lambda: (self.topic, 0) in sink.parked, 60, "the partition is parked")
@@ -175,8 +185,8 @@ async def test_a_position_that_the_brokers_refuse_while_the_sink_reads_parks_its
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def any_bounds(
-        _: Positions, places: list[Place], __: AdminClient
-    ) -> dict[Place, tuple[int, int]]:
+        _: Positions, places: list[Partition], __: AdminClient
+    ) -> dict[Partition, tuple[int, int]]:
         return dict.fromkeys(places, (0, 1_000))
 
     monkeypatch.setattr(Positions, "_bounds", any_bounds)
