@@ -26,7 +26,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
-from storage.kafka.delivery import Done
+from storage.kafka.delivery import DeliveryCallback
 from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
@@ -178,7 +178,9 @@ class _Nowhere:
 
     healthy = True
 
-    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+    def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, done: DeliveryCallback
+    ) -> None:
         asyncio.get_running_loop().call_soon(done, None)
 
     def overdue(self) -> Unavailable:

@@ -10,6 +10,11 @@ DAY_MS = 86_400_000
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
+MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
+"""The limit for value, key and headers of one write.
+
+The remaining bytes are for Kafka's own framing, as a broker refuses the whole batch.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The console as a FastAPI application: context, messages, media, proxy, schemas."""
+"""The console as a FastAPI application: bot API, media, proxy, registry, operations, pages."""
 
 import asyncio
 import math
@@ -37,7 +37,7 @@ _FILE_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]{
 
 
 def create_console(parts: Parts) -> ASGIApp:
-    """The application, its metrics and CORS around it."""
+    """Builds the application and wraps it in the middleware for metrics, CORS and body limits."""
     app = FastAPI(
         title="Sensorium console",
         version=program_version(),
@@ -157,7 +157,11 @@ def _add_operations(app: FastAPI, parts: Parts) -> None:
 
 
 class _MetricsText:
-    """The metrics as text, made in a thread and at most once per second: anyone may ask."""
+    """The metrics as text.
+
+    They are rendered in a thread, at most once per second, because `/metrics` needs no
+    key.
+    """
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

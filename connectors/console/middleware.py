@@ -1,4 +1,4 @@
-"""Middleware of the application: CORS where browsers may call, bounds on bodies, and metrics."""
+"""ASGI middleware: CORS for the routes that browsers may call, body limits, and metrics."""
 
 import re
 import time
@@ -24,8 +24,9 @@ class _Cors(CORSMiddleware):
 
 
 class OpenToBrowsers:
-    """CORS for media, proxy and context; every other route
-    answers browsers of other origins as if there were none.
+    """Allows CORS for media, proxy and context.
+
+    Every other route answers cross-origin requests without CORS headers.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
@@ -44,14 +45,14 @@ class OpenToBrowsers:
 
 
 MAX_BODY_BYTES = 64 * 1024
-"""No route of the API reads a body, and a form of a page is small.
+"""No route of the API reads a body, and the forms of the pages are small.
 
-A small one is borne, because some clients send `{}` with every request.
+Small bodies are tolerated, because some clients send `{}` with every request.
 """
 
 
 class WithoutBodies:
-    """Refuses what announces a large body, or one without a length."""
+    """Refuses requests that announce a large body, or one without a length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -69,7 +70,10 @@ class WithoutBodies:
 
 
 class Measured:
-    """Counts requests by route and status; the time a caller asked to wait is not the console's."""
+    """Counts and times requests by route and status.
+
+    The time that a caller asked to wait is subtracted.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

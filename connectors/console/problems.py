@@ -31,7 +31,7 @@ _TITLES = {
 
 
 class ConsoleProblem(ConnectorsError):
-    """An answer that is an error. `detail` is for the person who reads it."""
+    """An error answer. `detail` is written for the person who reads it."""
 
     def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] = {}) -> None:
         super().__init__(status, detail)
@@ -50,7 +50,7 @@ def problem_response(
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Every error of the app leaves it as a problem."""
+    """Turns every error of the application into problem details."""
 
     @app.exception_handler(ConsoleProblem)
     async def problem(_: Request, error: ConsoleProblem) -> JSONResponse:
@@ -80,5 +80,5 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def ours(_: Request, error: Exception) -> JSONResponse:
-        """Starlette raises it again behind the answer, so that it stands in the log."""
+        """Starlette raises the error again after this answer, so that it is logged."""
         return problem_response(500, "an internal error, which the console has logged")

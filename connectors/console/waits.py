@@ -1,4 +1,4 @@
-"""A request that waits: it looks again when something was written, until it has what it wants."""
+"""Lets a request wait: it looks again after each change until it has found what it wants."""
 
 import asyncio
 import time
@@ -11,9 +11,10 @@ from connectors.console.changes import Changes, Waiter
 
 
 class Waitable(Protocol):
-    """What was found.
+    """The result of one look.
 
-    `again_seconds`: look again so soon, whether or not something is written.
+    `waits` is true while the request is not satisfied. `again_seconds` is how soon to
+    look again even if nothing is written.
     """
 
     @property
@@ -32,9 +33,11 @@ async def until_found(
     look: Callable[[], Awaitable[Found]],
     seconds: float,
 ) -> Found | None:
-    """The last look: one that waits no more, or what there is when the time or the role ends.
+    """Returns the first result that satisfies the request, or the last one when the
+    time or the role ends.
 
-    None when the client left. Raises Unavailable and Busy where too many wait.
+    Returns None if the client disconnected. Raises Unavailable and Busy if too many
+    requests wait.
     """
     began = time.monotonic()
     with waiter:

@@ -34,7 +34,7 @@ from connectors.media.isolation import give_up_the_rest, leave_the_system, probe
 from connectors.media.unfit import NotFit
 
 _CHUNK = 1024 * 1024
-Answer = PreparedImage | PreparedAudio | Probed | NotPrepared
+WorkerAnswer = PreparedImage | PreparedAudio | Probed | NotPrepared
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def _decode_and_end(request: Request, answer: int) -> None:
         os._exit(0)
 
 
-def _decoded(request: Request) -> Answer:
+def _decoded(request: Request) -> WorkerAnswer:
     try:
         return _WORK[request.what](request)
     except NotFit as unfit:
@@ -114,7 +114,7 @@ def _decoded(request: Request) -> Answer:
         return NotPrepared(undecodable, "out of memory")
 
 
-_WORK: dict[str, Callable[[Request], Answer]] = {
+_WORK: dict[str, Callable[[Request], WorkerAnswer]] = {
     "image": lambda r: pictures.prepare_image(r.data, r.longest_side, r.formats),
     "audio": lambda r: sounds.prepare_audio(r.data, r.audio_format, r.part_seconds),
     "probe": lambda r: Probed(probe()),

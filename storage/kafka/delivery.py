@@ -31,7 +31,7 @@ STUCK_AFTER_SECONDS = 120.0
 """The role ends if all sends fail for this long although the topic is available."""
 
 
-Done = Callable[[str | None], None]
+DeliveryCallback = Callable[[str | None], None]
 """Receives the result of a send: None if acknowledged, otherwise the error."""
 
 
@@ -76,7 +76,7 @@ class AcknowledgedProducer:
         self._wrong_count = ""
         self._fruitless_since: float | None = None
         self._max_queued = max_queued
-        self._gathered: list[tuple[str, bytes, bytes, Headers, Done]] = []
+        self._gathered: list[tuple[str, bytes, bytes, Headers, DeliveryCallback]] = []
         self._gate = SendGate()
         self._outstanding = 0  # at librdkafka
         self._is_turning = False
@@ -144,7 +144,9 @@ class AcknowledgedProducer:
         elif time.monotonic() - self._failed_at >= TRIAL_AFTER_SECONDS:
             self._failing_since, self._on_trial = None, True
 
-    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+    def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, done: DeliveryCallback
+    ) -> None:
         """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
         `done` gets None if the record was acknowledged, otherwise the error, in which case
@@ -171,7 +173,7 @@ class AcknowledgedProducer:
         self._hand_over()
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
-    def _report(self, done: Done, error: KafkaError | None, _message: Message) -> None:
+    def _report(self, done: DeliveryCallback, error: KafkaError | None, _message: Message) -> None:
         self._outstanding -= 1
         if error is None:
             self._failing_since = self._fruitless_since = None

@@ -19,10 +19,10 @@ from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
     Intent,
-    Kind,
     PlanLine,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairLost,
     RepairRequest,
 )
@@ -316,7 +316,7 @@ class Repairs:
             setattr(held, name, value)
         held.intent = None
 
-    async def _note(self, connection: Any, kind: Kind, intent: Intent) -> None:
+    async def _note(self, connection: Any, kind: RepairKind, intent: Intent) -> None:
         if kind != "raw" and intent.items:
             tried = in_lock_order(dict.fromkeys(item[:3] for item in intent.items))
             await connection.fetch(self._sql["note_tries"], *columns(tried))

@@ -5,6 +5,7 @@ from functools import partial
 
 from confluent_kafka import Message
 
+from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
 from schemas.receipts import Line
@@ -22,7 +23,6 @@ from streams.lanes.changelogs import COMPACTED
 from streams.lanes.receipts import line
 from streams.lanes.state import KeptValues
 from streams.lanes.transactions import Write
-from streams.stages.arrival import Arrival
 from streams.stages.assemble import (
     ClosedMessage,
     OpenMessage,

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from connectors.providers.catalogue import read
+from schemas.arrival import Arrival
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
 from schemas.receipts import Line
 from schemas.settings import Settings
@@ -18,7 +19,6 @@ from streams.lanes.batches import Batch
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.receipts import line
 from streams.lanes.transactions import Write
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import Claimed, dedupe
 
 DAY_SECONDS = 86_400

@@ -14,6 +14,7 @@ import structlog
 from confluent_kafka import Message
 
 from schemas import metrics
+from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
@@ -32,7 +33,6 @@ from streams.lanes.job_ends import Done, Held, JobEnd, Later
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, Refusal
 from streams.lanes.transactions import Write
-from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
 TRY_SECONDS = 1_800.0

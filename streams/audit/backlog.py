@@ -19,7 +19,7 @@ from streams.lanes.entries import changelog_of, decode_entry
 
 NOT_READ = "(not read)"
 NO_TENANT = "(none)"
-Place = tuple[str, int]
+Partition = tuple[str, int]
 """Topic without the namespace, and partition."""
 
 
@@ -50,7 +50,7 @@ class StageBacklog:
 
     stage: str
     tenants: dict[str, TenantBacklog] = field(default_factory=dict)
-    first: dict[Place, tuple[int, float]] = field(default_factory=dict)
+    first: dict[Partition, tuple[int, float]] = field(default_factory=dict)
 
     def of(self, tenant: str) -> TenantBacklog:
         return self.tenants.setdefault(tenant, TenantBacklog())
@@ -93,7 +93,7 @@ class Backlogs:
             reader.close()
         return backlog
 
-    def of_sink(self, positions: Mapping[Place, int]) -> StageBacklog:
+    def of_sink(self, positions: Mapping[Partition, int]) -> StageBacklog:
         """Reads the unread records of the sink.
 
         `positions` are those that it keeps in Postgres.

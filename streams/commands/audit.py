@@ -106,10 +106,10 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """The message keys in the file.
+    """Returns the message keys in the file.
 
-    A key may contain spaces and characters that `splitlines` splits at. Invalid UTF-8
-    is replaced, as it is in the keys of the log.
+    A key may contain spaces and characters at which `splitlines` splits. Invalid UTF-8
+    is replaced, as in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -158,9 +158,9 @@ class _Parts:
         return report
 
     async def _parts_for(self, scope: AuditScope) -> int:
-        """The number of parts.
+        """Returns the number of parts.
 
-        A single tenant cannot be divided: if it is too large, choose a later --since.
+        A single tenant cannot be divided. If it is too large, choose a later --since.
         """
         if scope.tenant is not None:
             return 1
@@ -169,7 +169,7 @@ class _Parts:
         return max(1, -(-records * RECORD_BYTES // self._memory_bytes))
 
     def how_to_continue(self) -> str:
-        """The hint for an audit that was interrupted after its first part, else an empty string."""
+        """Returns a hint if the audit was interrupted after its first part, else ""."""
         if self._part <= 1:
             return ""
         since = self._scope.since.strftime("%Y-%m-%dT%H:%M:%SZ")

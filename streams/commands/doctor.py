@@ -1,4 +1,4 @@
-"""`sensorium doctor`: checks every part and says what is wrong with it, and what to do."""
+"""`sensorium doctor`: checks every part, and says what is wrong and what to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -178,7 +178,7 @@ async def _objects(settings: Settings) -> str:
 async def _secrets(settings: Settings) -> str:
     """Opens every sealed value.
 
-    After a rotation some may still be sealed with a key that was removed.
+    After a key rotation, some may still be sealed with a key that was removed.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -244,7 +244,9 @@ async def _tenant(settings: Settings, name: str) -> TenantSettings:
 
 
 async def _decoder(settings: Settings) -> str:
-    """Starts a decoder as the stages do, and lets it try what a hostile file would try."""
+    """Starts a decoder as the stages do, and checks its isolation with what a hostile
+    file would try.
+    """
     try:
         async with Decoder(workers=1) as decoder:
             isolation = await decoder.isolation()
@@ -264,7 +266,7 @@ async def _decoder(settings: Settings) -> str:
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
     """Returns the check of a role that serves HTTP.
 
-    Only `up` and whoever set the URL know where it is.
+    Its address is known only from `up` or from the URL in the settings.
     """
 
     async def check(settings: Settings) -> str:

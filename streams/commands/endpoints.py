@@ -41,9 +41,9 @@ endpoints.add_command(deliveries)
 
 
 def next_steps(endpoint: Endpoint, *, has_its_secret: bool) -> list[str]:
-    """The next steps for a person, at the provider and here.
+    """Returns the next steps for a person, at the provider and here.
 
-    `has_its_secret`: no secret of the provider has to be copied.
+    With `has_its_secret`, no secret has to be copied from the provider.
     """
     name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
     steps = [provider.webhook_page]
@@ -76,7 +76,7 @@ def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
 
 
 def _public(endpoint: Endpoint) -> dict[str, Any]:
-    """The endpoint and the ids of its live secrets, without the secrets themselves."""
+    """Returns the endpoint and the ids of its live secrets, without the secrets themselves."""
     return {
         "tenant_id": endpoint.tenant_id,
         "endpoint_id": endpoint.endpoint_id,
@@ -353,7 +353,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _last(row: dict[str, Any]) -> str:
-    """The time of the last accepted delivery, and the reason if one was refused since."""
+    """Returns the time of the last accepted delivery, and the reason if one was refused since."""
     accepted, refused = row["accepted_at"], row["refused_at"]
     text = f"accepted {accepted:%Y-%m-%d %H:%M:%S}Z" if accepted else "nothing accepted yet"
     if refused and (accepted is None or refused > accepted):

@@ -171,7 +171,7 @@ def show(place: str, as_json: bool) -> None:
 
 
 def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The lines of a document for a person.
+    """Formats a document for a person, one field per line.
 
     Nested fields are indented. The bytes are only in --json.
     """
@@ -314,7 +314,7 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
 
 
 def _outcome_lines(done: dict[str, Any]) -> Iterator[str]:
-    """The outcome for the records, and where to look for the rest."""
+    """Formats the outcome of the records, and where to look for the rest."""
     meaning = {
         "written": "are rows now",
         "quarantined": "were refused again: sensorium quarantine list",
@@ -354,7 +354,7 @@ async def _outcomes(
 
 
 def _refusal(counted: Counted) -> str:
-    """The message about records that cannot be replayed.
+    """Returns the message about records that cannot be replayed.
 
     The sink also reads receipts, and a refused receipt must not be written among
     messages.

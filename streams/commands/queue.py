@@ -1,4 +1,4 @@
-"""`sensorium queue`: what waits, by stage and tenant, since when, and why."""
+"""`sensorium queue`: shows what waits, by stage and tenant, since when, and why."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -15,8 +15,10 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
+from storage.postgres.sql import queries
 from streams.audit.backlog import StageBacklog
 from streams.commands.checks import CheckResult
+from streams.commands.environment import database
 from streams.commands.queue import backlogs, causes_of
 from streams.commands.waiting import counted, why
 
@@ -24,9 +26,9 @@ LOOK_SECONDS = 2.0
 """The time between two readings, in which a healthy worker makes progress."""
 SLOW_SECONDS = 5.0
 MOST_READ = 50
-"""The offsets to read of a partition.
+"""How many offsets of a partition are read.
 
-They are enough to find its first unread record after transaction markers.
+They suffice to find its first unread record after transaction markers.
 """
 MOST_NAMED = 3
 _SECONDS = 8.0
@@ -37,8 +39,8 @@ Causes = Mapping[str, Sequence[Any]]
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
     """Returns one result per stage, and one for the sink.
 
-    Returns none if Kafka is unavailable, and leaves out the sink and the causes without
-    Postgres: other checks report that.
+    Without Kafka it returns none; without Postgres it leaves out the sink and the
+    causes. Other checks report that these are unavailable.
     """
     causes = await _causes(settings)
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
@@ -54,7 +56,7 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Che
     except (KafkaException, TimeoutError, UnknownVersion, *_AWAY):
         return []
     now = time.time()
-    return [
+    found = [
         finding_of(
             one,
             first,
@@ -65,6 +67,32 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Che
         )
         for first, one in zip(before, after, strict=True)
     ]
+    lost = await _lost_positions(settings)
+    return [lost if lost is not None and one.part == lost.part else one for one in found]
+
+
+async def _lost_positions(settings: Settings) -> CheckResult | None:
+    """The finding of a sink whose positions the log does not have, or None."""
+    topics = Names(settings.namespace).topics
+    try:
+        async with database(settings) as connection:
+            rows = await connection.fetch(queries("sink")["lost_positions"], topics)
+    except _AWAY:
+        return None
+    if not rows:
+        return None
+    places = ", ".join(
+        f"{row['topic']}[{row['partition']}] (position {row['next_offset']}, the log ended at "
+        f"{row['lost_end']})"
+        for row in rows[:MOST_NAMED]
+    )
+    amount = counted(len(rows), "partition")
+    return CheckResult(
+        "sink",
+        False,
+        f"{amount} parked (offset_lost): {places}. See 'A position that the log does not have' "
+        "in docs/operating.md",
+    )
 
 
 def finding_of(
@@ -77,8 +105,8 @@ def finding_of(
 ) -> CheckResult:
     """Judges one stage.
 
-    `before` is its backlog a moment ago: a record that was unread then and still is
-    shows that the stage does not progress.
+    `before` is its backlog a moment ago. If a record was unread then and still is, the
+    stage makes no progress.
     """
     stage = backlog.stage
     command = "sensorium sink" if stage == "sink" else f"sensorium stream {stage}"
@@ -116,7 +144,7 @@ def finding_of(
 
 
 def _cause(cause: Any) -> str:
-    """Whose jobs wait, why, and what to do."""
+    """Describes whose jobs wait, why, and what to do."""
     text = f"{cause['jobs']} of {cause['tenant_id']} wait since {cause['since']:%H:%M:%S}Z, {why(cause)}"
     text += f", next try {cause['next_at']:%H:%M:%S}Z"
     if cause["cause"].startswith("model_"):
@@ -131,7 +159,7 @@ def _amount(backlog: StageBacklog) -> str:
 
 
 def _workers(settings: Settings) -> dict[str, int]:
-    """The number of members of each stage's consumer group, from the brokers."""
+    """Returns the number of members of each stage's consumer group, from the brokers."""
     names = Names(settings.namespace)
     groups = {names.group(stage): stage for stage in (*STAGES, "sink")}
     admin = AdminClient(client_config(settings.kafka) | QUIET)
@@ -145,7 +173,7 @@ def _workers(settings: Settings) -> dict[str, int]:
 
 
 async def _causes(settings: Settings) -> Causes | None:
-    """The causes by stage, or None if Postgres is unavailable."""
+    """Returns the causes by stage, or None if Postgres is unavailable."""
     by_stage: dict[str, list[Any]] = defaultdict(list)
     try:
         for cause in await causes_of(settings, None):

@@ -72,7 +72,7 @@ class Write(NamedTuple):
     headers: Headers
 
 
-_Record = tuple[str, bytes, bytes | None, int, Headers]
+_OutputRecord = tuple[str, bytes, bytes | None, int, Headers]
 """A `Write` as a plain tuple, which is cheaper for many changelog records."""
 _NO_HEADERS: Headers = []
 
@@ -294,7 +294,7 @@ class PartitionTransactions:
             raise KafkaException(found.error)
         return found.offset
 
-    def _produce(self, records: Iterable[_Record]) -> None:
+    def _produce(self, records: Iterable[_OutputRecord]) -> None:
         """Queues the records. Waits for room while librdkafka's queue is full."""
         produce: Any = self._producer.produce  # looked up once: called several times per record
         for topic, key, value, partition, headers in records:

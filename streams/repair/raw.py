@@ -41,9 +41,8 @@ class OffsetRange:
 
 
 def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """Returns the ranges in order, without empty ones and overlaps.
-
-    So no record is sent twice.
+    """Returns the ranges in order, without empty ones and overlaps, so that no record
+    is sent twice.
     """
     merged_spans: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
@@ -83,7 +82,7 @@ def position_of(text: str) -> RawRecordPosition | None:
 
 
 def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
-    """The rest of the ranges after those up to and including `done` were read, in this order."""
+    """Returns what is left of the ranges after everything up to and including `done` was read."""
     if done is None:
         return spans
     for number, span in enumerate(spans):
@@ -103,11 +102,6 @@ class RawReader:
         self._erased = erased
         self._topic = names.topic("raw-messages")
         self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
-        self._partitions = settings.partitions
-
-    @property
-    def partitions(self) -> int:
-        return self._partitions
 
     def held(self) -> dict[int, OffsetRange]:
         """Returns, by partition, the range that the topic still has.

@@ -22,8 +22,10 @@ KEPT = (
     "audit_log",
     "ai_usage",
 )
-"""Tables whose rows stay after a tenant was removed: that it existed, what was done,
-what was spent. They have no content of messages.
+"""Tables whose rows stay after a tenant was removed.
+
+They show that the tenant existed, what was done and what was spent. They contain no
+messages.
 """
 TABLES = (
     "arrival_records",
@@ -60,7 +62,7 @@ class Deleted:
 class Removal:
     """Deletes the data of one tenant.
 
-    Raises Unavailable; called again, it continues.
+    Raises Unavailable; a second call continues.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.people import EVERY_TENANT, Role
+from storage.postgres.people import EVERY_TENANT, PersonRole
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.stage_minutes import StageMinute, StageMinutes
@@ -45,7 +45,7 @@ class Scene:
     repairs: dict[str, str] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
 
-    async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
+    async def person(self, name: str, role: PersonRole, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
         pages = self.console.parts.pages
         assert pages is not None

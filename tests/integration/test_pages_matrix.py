@@ -11,7 +11,7 @@ from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.people import Role
+from storage.postgres.people import PersonRole
 from storage.postgres.tenancy import Tenancy
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
 from tests.integration.console import key_of
@@ -26,7 +26,7 @@ PLANTED = (
     "wamid-clave",
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
-ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
+ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
 """`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
 RANKED = (*ROLES, "nobody of one tenant")
@@ -153,7 +153,7 @@ async def test_there_are_pages_to_look_at(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) -> None:
+async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: PersonRole) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)
     for path in get_routes(scene):
@@ -171,7 +171,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
-    scene: Scene, role: Role
+    scene: Scene, role: PersonRole
 ) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)

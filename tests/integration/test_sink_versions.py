@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
+from prometheus_client import REGISTRY
 
 from connectors.postgres.sink import Sink
 from schemas.codec import encode
@@ -84,6 +85,9 @@ async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the
             await until(lambda: stored("1", "4"), 60)
             await until(lambda: bool(sink.status()["troubles"][-1:]))
             assert "version_unknown" in sink.status()["troubles"][-1]
+            sink.refresh_metrics()
+            labels = {"stage": "sink", "reason": "version_unknown"}
+            assert REGISTRY.get_sample_value("sensorium_stage_partitions_parked", labels) == 1
             write(settings, (encode(five), 1))
             await until(lambda: stored("1", "4", "5"), 60)
             assert not sink.ready

@@ -1,4 +1,4 @@
-"""What the pages need beside what the API has."""
+"""The dependencies that the pages need in addition to those of the API."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,11 @@ from storage.postgres.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """`public_url` is where people reach the console; with https its cookies are Secure.
+    """`public_url` is the address at which people reach the console; with https its
+    cookies are Secure.
 
-    `reading` and `kafka` hold the lines of the tenants: one of each for all pages.
+    `reading` and `kafka` limit how much each tenant runs at once, so all pages share
+    one of each.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -40,7 +42,7 @@ def page_parts(
     public_url: str,
     other_roles: OtherRoles,
 ) -> PageParts:
-    """From what the role has."""
+    """Builds the dependencies from those of the role."""
     refs = page_refs(vault)
     return PageParts(
         pool,

@@ -1,6 +1,6 @@
-"""What the pages read from Postgres.
+"""The queries of the pages.
 
-Each tenant has a share of the pool for its questions.
+Each tenant has its own share of the connection pool.
 """
 
 import re
@@ -24,13 +24,13 @@ PAGE_CONVERSATIONS = 40
 PAGE_MESSAGES = 50
 WINDOW = 1_000
 MOST_WINDOWS = 3
-"""So many messages, times the window, are looked at for one page of conversations."""
+"""A page of conversations scans at most this many windows of messages."""
 MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
-"""Words that more messages hold are frequent: they are among the newest messages, too."""
+"""Beyond this many matches a search is frequent, so it also matches among the newest messages."""
 POOL_SHARE = 2
 EVERY = TenantId("*")
-"""The line of questions about several tenants."""
+"""The key of the queue for queries about several tenants."""
 MOST_IN_LINE = 100
 _WORD = re.compile(r"\w+")
 MOST_WORDS = 8
@@ -38,7 +38,7 @@ MOST_WORDS = 8
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:
-    """Where a page of rows ends: the next one has what came before."""
+    """The position at which a page of rows ends; the next page has the older rows."""
 
     received_at: datetime
     message_key: str
@@ -49,13 +49,13 @@ NOW = PageCursor(datetime(9999, 1, 1, tzinfo=UTC), "")
 
 
 def cursor(place: PageCursor, refs: Refs, tenant_id: TenantId) -> str:
-    """The place as an address has it."""
+    """Returns the position as text for an address."""
     micros = (place.received_at - _EPOCH) // timedelta(microseconds=1)
     return f"{micros}.{refs.of(tenant_id, 'm', place.message_key)}"
 
 
 def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> PageCursor:
-    """A place as an address has it; whatever else it is, the newest."""
+    """Parses a position from an address; returns NOW, the newest, for any other text."""
     micros, _, ref = (text or "").partition(".")
     message_key = refs.open(tenant_id, "m", ref)
     if message_key is None or not re.fullmatch(r"[0-9]{1,17}", micros):
@@ -68,7 +68,7 @@ def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> PageCursor:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which conversations a list has. Empty: all."""
+    """Selects the conversations of a list. An empty field selects all."""
 
     provider: str = ""
     state: str = ""
@@ -77,20 +77,20 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """Rows, newest first, and where the next page begins; None after the last."""
+    """Rows, newest first, and where the next page begins, or None after the last page."""
 
     rows: list[Any]
     older: PageCursor | None
 
 
 def tsquery(text: str) -> str:
-    """Words that must all be there, the last one perhaps unfinished; empty where there is none."""
+    """Returns a query for all of these words, the last one as a prefix; "" if there are none."""
     words = _WORD.findall(storable(text)[:500])[:MOST_WORDS]
     return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
 
 
 class PageReading:
-    """Raises Unavailable while Postgres is away, and Busy."""
+    """Runs the queries. Raises Unavailable while Postgres cannot be reached, and Busy."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -104,7 +104,7 @@ class PageReading:
     async def conversations(
         self, tenant_id: TenantId, wanted: Filters, before: PageCursor
     ) -> ListPage:
-        """One row per conversation, with its newest message that fits the filters."""
+        """Returns one row per conversation: its newest message that matches the filters."""
         chosen: dict[str, Any] = {}
         at, ended = before, False
         query = tsquery(wanted.text)
@@ -125,9 +125,11 @@ class PageReading:
         return ListPage(heads, None if is_last else at)
 
     async def _search(self, tenant_id: TenantId, query: str) -> str:
-        """The statement for these words: rare ones by their index, frequent ones among the newest messages.
+        """Chooses the statement for these words.
 
-        Postgres cannot tell: for a word that it has no statistics of, it would walk through every message.
+        Rare words are found by their index, frequent ones by a scan of the newest
+        messages. Postgres cannot choose itself: without statistics for a word it would
+        scan every message.
         """
         (row,) = await self.fetch("words_found", tenant_id, query, MOST_BY_INDEX + 1)
         return "newest_with_rare_words" if row["found"] <= MOST_BY_INDEX else "newest_with_words"
@@ -154,7 +156,7 @@ class PageReading:
         return [row["provider"] for row in await self.fetch("providers", tenant_id)]
 
     async def chat(self, tenant_id: TenantId, names: Sequence[str], before: PageCursor) -> ListPage:
-        """Messages of a conversation, newest first."""
+        """Returns messages of a conversation, newest first."""
         rows = await self.fetch(
             "chat",
             tenant_id,
@@ -173,7 +175,7 @@ class PageReading:
         return _decoded(rows[0]) if rows else None
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
-        """The rows of a statement of `pages.sql` or `pages_tenant.sql`, in the tenant's turn."""
+        """Runs a statement of `pages.sql` or `pages_tenant.sql` in the tenant's turn."""
         with as_unavailable():
             async with self.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
@@ -181,15 +183,16 @@ class PageReading:
     async def fetch_of_tenants(
         self, name: str, tenants: Sequence[TenantId], *arguments: Any
     ) -> list[Any]:
-        """The rows of a statement of `pages_tenants.sql`; all such questions share one line."""
+        """Runs a statement of `pages_tenants.sql`; all such statements share one queue."""
         with as_unavailable():
             async with self.turn(EVERY):
                 return list(await self._pool.fetch(self._sql[name], list(tenants), *arguments))
 
     def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
-        """A place in the tenant's line.
+        """Waits for a turn in the tenant's queue.
 
-        Raises Busy. Whoever has one must not wait for another: two such would wait forever.
+        Raises Busy. Do not wait for another turn while holding one: two such tasks
+        would deadlock.
         """
         return self._turns.turn(tenant_id)
 

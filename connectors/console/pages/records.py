@@ -1,4 +1,4 @@
-"""The route of records in quarantine: those of a cause, and what can be done about each."""
+"""The route of quarantined records of one cause, and what can be done about each."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def _cursor(row: Any) -> str:
 
 
 def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> dict[str, Any]:
-    """What of a record is shown; its detail may quote the record."""
+    """Returns the template values of a record. Its detail may quote the record's content."""
     key = row["message_key"]
     return {
         "at": row["created_at"],

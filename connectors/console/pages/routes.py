@@ -1,4 +1,4 @@
-"""The pages of the console: one router beside the API."""
+"""The router of the console's pages, which is added to the API."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from connectors.console.pages.pipeline import add_pipeline
 from connectors.console.pages.preferences import add_preferences
 from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
-from connectors.console.pages.rendering import STATIC_FOLDER
+from connectors.console.pages.rendering import STATIC_FOLDER, static_version
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
@@ -32,7 +32,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
-    """Every page, form and event stream."""
+    """Returns the router with every page, form and event stream."""
     router = APIRouter(route_class=page_route(pages), include_in_schema=False)
     _add_entrance(router)
     router.include_router(_static_files())
@@ -67,7 +67,7 @@ def _add_entrance(router: APIRouter) -> None:
 
 
 def _add_nowhere(router: APIRouter) -> None:
-    """Comes last: a wrong address, or a form opened by its address, shows a page too."""
+    """Comes last, so that a wrong address, or the address of a form, also shows a page."""
 
     @router.get("/t/{rest:path}")
     async def nowhere(request: Request, rest: str) -> Response:
@@ -78,7 +78,7 @@ def _add_nowhere(router: APIRouter) -> None:
 
 
 def _static_files() -> APIRouter:
-    """Files that everybody may have; no session is looked for."""
+    """Returns the route of static files, which need no session."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{version}/{name}")
@@ -86,7 +86,9 @@ def _static_files() -> APIRouter:
         path = STATIC_FOLDER / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
-        headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
+        # while a release is rolled out, a page of the new one may ask a console of the old one
+        kept = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router

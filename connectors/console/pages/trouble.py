@@ -1,4 +1,4 @@
-"""Routes of trouble: what failed by cause, and from any cause to its records."""
+"""Routes of failures: files and records that failed, grouped by cause."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _AT_THE_MODEL = frozenset(
 class Cause:
     """Files that failed for one reason at one stage.
 
-    `bars`: files per day, oldest first.
+    `bars` has the number of files per day, oldest first.
     """
 
     reason: str
@@ -46,9 +46,9 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Records in quarantine of one stage and reason.
+    """Quarantined records of one stage and reason.
 
-    `is_sendable`: some can be sent again.
+    `is_sendable` is true if some of them can be sent again.
     """
 
     stage: str
@@ -61,7 +61,7 @@ class Refusals:
 
 
 def stage_of(reason: str, type_: str) -> str:
-    """The stage that found the file wanting; empty where the reason does not tell."""
+    """Returns the stage at which the file failed, or "" if the reason does not say."""
     if reason == "quarantined":
         return ""
     sense = "transcribe" if type_ == "audio" else "describe"
@@ -70,7 +70,7 @@ def stage_of(reason: str, type_: str) -> str:
 
 
 def causes_of(rows: list[Any], today: date) -> list[Cause]:
-    """Most files first."""
+    """Groups the rows by cause, those with the most files first."""
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         reason = row["reason"] or "unknown"
@@ -80,7 +80,7 @@ def causes_of(rows: list[Any], today: date) -> list[Cause]:
 
 
 def classes_of(rows: list[Any], today: date) -> list[Refusals]:
-    """Most records first."""
+    """Groups the rows by stage and reason, those with the most records first."""
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         groups[row["stage"], row["reason"]].append(row)
@@ -100,7 +100,7 @@ def classes_of(rows: list[Any], today: date) -> list[Refusals]:
 
 
 def bars_of(per_day: Mapping[date | None, int], today: date) -> tuple[int, ...]:
-    """One number per day, oldest first."""
+    """Returns one number per day, oldest first."""
     days = (today - timedelta(days=DAYS - 1 - back) for back in range(DAYS))
     return tuple(per_day.get(day, 0) for day in days)
 
@@ -113,7 +113,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 
 def cause_of(reason: str, stage: str, rows: list[Any], bars: tuple[int, ...]) -> Cause:
-    """A cause over several rows of counts."""
+    """Combines several rows of counts into one cause."""
     newest = max(rows, key=lambda row: row["last_at"])
     return Cause(
         reason,

@@ -1,4 +1,4 @@
-"""The route of trouble at every tenant that a person may see: reason by stage by tenant."""
+"""The route of failures of every tenant that a person may see, by reason, stage and tenant."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ from connectors.console.pages.visits import Visit, visit_of
 from schemas.keys import TenantId
 
 MOST_SHOWN = 200
-"""So many causes are shown, those with most files."""
+"""How many causes are shown, those with the most files first."""
 
 
 @dataclass(frozen=True, slots=True)
 class AtTenant:
-    """A cause, or a class of refused records, at one tenant."""
+    """A cause, or a class of quarantined records, of one tenant."""
 
     tenant: TenantId
     what: Cause | Refusals
@@ -69,7 +69,7 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
 
 
 def causes_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Cause]]:
-    """Why files failed, by tenant and stage; most files first."""
+    """Groups failed files by tenant, stage and reason, those with the most files first."""
     groups: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
     for row in rows:
         reason = row["reason"] or "unknown"
@@ -90,7 +90,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 
 def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Refusals]]:
-    """Records in quarantine, by tenant, stage and reason; most records first."""
+    """Groups quarantined records by tenant, stage and reason, those with the most records first."""
     return [
         (
             TenantId(row["tenant_id"]),
@@ -106,7 +106,7 @@ def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId
 def choices_of(
     found: Iterable[tuple[TenantId, Cause | Refusals]],
 ) -> dict[str, list[str]]:
-    """What the page can be narrowed to: tenants, reasons and stages that are there."""
+    """Returns the filters of the page: the tenants, reasons and stages that occur."""
     rows = list(found)
     return {
         "tenant": sorted({tenant for tenant, _ in rows}),
@@ -121,7 +121,7 @@ def _shown(
     found: Iterable[tuple[TenantId, Cause | Refusals]],
     wanted: Mapping[str, str],
 ) -> list[AtTenant]:
-    """Those that fit, each with whether the person may repair it."""
+    """Returns the causes that match the filters, and whether the person may repair them."""
     fitting = [
         (tenant, one)
         for tenant, one in found

@@ -24,15 +24,25 @@ SELECT topic, partition FROM sink_offsets WHERE topic = ANY($1::text[]) AND part
 -- name: take_partitions
 -- Becomes the owner of these partitions by raising their epoch, so that no former owner can write
 -- any more. Skips partitions that a running transaction has locked; the caller tries them again.
+-- Forgets where the log ended once a person has set the position to that or to an earlier offset.
 WITH free AS (
     SELECT o.topic, o.partition FROM sink_offsets o
     JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition)
     ORDER BY o.topic, o.partition
     FOR UPDATE OF o SKIP LOCKED
 )
-UPDATE sink_offsets o SET epoch = o.epoch + 1
+UPDATE sink_offsets o SET epoch = o.epoch + 1, lost_end = CASE WHEN o.next_offset > o.lost_end THEN o.lost_end END
 FROM free WHERE o.topic = free.topic AND o.partition = free.partition
-RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch;
+RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch, o.lost_end;
+
+-- name: note_lost_end
+-- Notes where the log ended when it was found to end before the position, unless another sink has
+-- taken over. No sink continues from that position, however far the log grows.
+UPDATE sink_offsets SET lost_end = $4 WHERE topic = $1 AND partition = $2 AND epoch = $3 AND next_offset > $4;
+
+-- name: lost_positions
+-- Returns the positions that are not continued from, because the log ended before them.
+SELECT topic, partition, next_offset, lost_end FROM sink_offsets WHERE topic = ANY($1::text[]) AND next_offset > lost_end ORDER BY topic, partition;
 
 -- name: move_offset
 -- Moves the position of a partition forward, if the epoch shows that this process still owns it and
