@@ -116,8 +116,8 @@ class Lanes:
         """Closes lost lanes and opens new ones after a rebalance. `assigned` is complete."""
         self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
-        # One of two private accesses to Faust (the other: membership.py). Its consumer must
-        # not fetch what lanes fetch, and loses its pauses at each assignment.
+        # Faust's consumer must not fetch what lanes fetch, and loses its pauses at each
+        # assignment. Decision 0001 lists all private parts of Faust that are used.
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
         fetcher.pause(
