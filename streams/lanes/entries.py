@@ -2,8 +2,8 @@
 
 import msgspec
 
-from schemas.pipeline import Stage
-from schemas.topics import Names
+from schemas.pipeline import JOB_STAGES, Stage
+from schemas.topics import Names, claims_changelog
 from schemas.versions import body_of, with_version
 
 
@@ -87,5 +87,7 @@ def glance(value: bytes) -> Glance:
 
 
 def changelog_of(names: Names, stage: Stage) -> str:
-    """The changelog of a job stage's table, as Faust names it."""
-    return f"{names.group(stage)}-jobs-changelog"
+    """The changelog of the stage's table, as Faust names it."""
+    if stage == "dedupe":
+        return claims_changelog(names)
+    return f"{names.group(stage)}-{'jobs' if stage in JOB_STAGES else 'open'}-changelog"
