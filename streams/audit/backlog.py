@@ -12,13 +12,13 @@ from confluent_kafka import Message
 
 from schemas.codec import RECORD_TYPES, Undecodable, decode
 from schemas.headers import header
+from schemas.parked import Parked
 from schemas.pipeline import JOB_STAGES, READS_OF, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
-from schemas.topics import TOPICS, Names
+from schemas.topics import TOPICS, Names, changelog_of
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import changelog_of, decode_entry
-from streams.lanes.parked import Parked
+from streams.lanes.entries import decode_entry
 
 NOT_READ = "(not read)"
 NO_TENANT = "(none)"

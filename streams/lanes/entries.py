@@ -2,8 +2,6 @@
 
 import msgspec
 
-from schemas.pipeline import JOB_STAGES, Stage
-from schemas.topics import Names, claims_changelog
 from schemas.versions import body_of, with_version
 
 
@@ -84,10 +82,3 @@ def decode_entry(value: bytes) -> Entry:
 def glance(value: bytes) -> Glance:
     """The fields of a changelog record that the queue needs. Raises UnknownVersion."""
     return _glancer.decode(body_of(value, "Entry"))
-
-
-def changelog_of(names: Names, stage: Stage) -> str:
-    """The changelog of the stage's table, as Faust names it."""
-    if stage == "dedupe":
-        return claims_changelog(names)
-    return f"{names.group(stage)}-{'jobs' if stage in JOB_STAGES else 'open'}-changelog"

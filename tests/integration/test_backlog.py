@@ -11,12 +11,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.codec import pinned_schemas
 from schemas.pipeline import STAGES, TopicName
 from schemas.settings import Postgres, Secret
+from schemas.topics import changelog_of
 from schemas.versions import STATE_VERSION
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs
 from streams.commands import stage_checks
-from streams.lanes.entries import Entry, changelog_of
+from streams.lanes.entries import Entry
 from streams.lanes.job_entries import JobEntries
 from tests.integration.commands import Commands
 from tests.integration.test_commands_overview import noted

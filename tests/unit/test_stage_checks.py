@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.parked import Parked
 from schemas.pipeline import STAGES
-from schemas.topics import Names
-from streams.audit.backlog import StageBacklog, changelog_of
+from schemas.topics import Names, changelog_of
+from streams.audit.backlog import StageBacklog
 from streams.commands import process_checks
 from streams.commands.checks import CheckResult
 from streams.commands.stage_checks import finding_of
 from streams.lanes.app import lane_app
 from streams.lanes.job_entries import JobEntries
-from streams.lanes.parked import Parked
 from streams.local.figures import Figures, figures_in, figures_of, frozen, waits_in_words
 from streams.local.home import Home, home_at
 from streams.local.processes import Process, end, reap, start, wait_for
