@@ -20,6 +20,7 @@ from bench.traffic import raw_record
 from connectors.postgres.rows import STAGED_COLUMNS, message_rows
 from connectors.postgres.staging import prepare_staging, store_messages
 from connectors.providers.catalogue import read
+from schemas.arrival import Arrival
 from schemas.codec import encode
 from schemas.keys import conversation_partition
 from schemas.outcomes import Forward
@@ -30,7 +31,6 @@ from schemas.topics import Names
 from storage.postgres.pool import connect
 from streams.apps.encoding import utc_now
 from streams.local.lifecycle import sensorium
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe
 
 ROUNDS = 3

@@ -42,7 +42,13 @@ _Result = TypeVar("_Result")
 class Accepted:
     """Checks one request at a time, in its own thread."""
 
-    def __init__(self, settings: Kafka, names: Names, reading: ConsoleQueries) -> None:
+    def __init__(
+        self,
+        settings: Kafka,
+        names: Names,
+        reading: ConsoleQueries,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
         self._raw = names.topic("raw-messages")
         self._enriched = names.topic("enriched-messages")
         self._reading = reading
@@ -50,19 +56,23 @@ class Accepted:
         self._make = partial(_Reader, settings, names.group("dedupe"))
         self._kafka = self._make()
         self._ended = False
+        self._trouble = trouble
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
         """Returns True as soon as every message accepted from the tenant before the call is a row.
 
-        Returns False if that is not known by the deadline, or if Kafka does not answer.
+        Returns False if that is not known by the deadline, if Kafka does not answer, or if
+        `trouble` says that a topic has another partition count than the settings say.
         1. Read the end offsets of the raw topic. Everything accepted so far is before
-           them.
+            them.
         2. Wait until dedupe has decided on every record of the tenant before those
-           offsets.
+            offsets.
         3. Read the end offsets of the enriched topic. What dedupe wrote is before them.
         4. Wait until the transactions before those offsets have been decided and the
-           sink has stored the tenant's records.
+            sink has stored the tenant's records.
         """
+        if self._trouble():
+            return False
         try:
             ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
             while await self._asked(lambda: self._undecided(tenant_id, ends)):  # 2

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.settings import Kafka
+from storage.errors import StorageError
 from storage.kafka.reconnection import metadata_within, renewed_admin
 
 LOOK_SECONDS = 5.0
@@ -35,9 +36,20 @@ class WrongCount:
 
 
 REMEDY = (
-    "Correct the setting of this role. If the count was changed in place, nothing more "
+    "Correct the setting of this process. If the count was changed in place, nothing more "
     "is written: docs/operating.md, 'Another number of partitions'"
 )
+
+
+class WrongCounts(StorageError):
+    """Topics have other partition counts than the settings say.
+
+    Who would go on would read or write only a part of the partitions, or put keys into
+    others than before. The text names the topics and says what to do.
+    """
+
+    def __init__(self, wrong: Iterable[WrongCount]) -> None:
+        super().__init__(f"{'; '.join(map(str, wrong))}. {REMEDY}")
 
 
 def wrong_counts(
@@ -66,3 +78,8 @@ class CountReader:
         found = self._admin.call(metadata_within(_TIMEOUT_SECONDS)).topics
         there = {name: len(topic.partitions) for name, topic in found.items() if topic.partitions}
         return wrong_counts(there, topics, self._settings)
+
+    def require(self, topics: Iterable[str]) -> None:
+        """Raises WrongCounts, or KafkaException if the brokers do not answer."""
+        if wrong := self.wrong(topics):
+            raise WrongCounts(wrong)

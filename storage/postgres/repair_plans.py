@@ -28,6 +28,10 @@ may give it.
 """
 
 
+WRONG_COUNTS = "wrong_counts"
+"""The trouble of a repair that waits because of the partition counts of the topics."""
+
+
 class RepairError(StorageError):
     """The request cannot be carried out.
 

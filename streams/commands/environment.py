@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config
+from storage.kafka.counts import CountReader, WrongCounts
 from storage.postgres.pool import connect, keep_setting, unavailable
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
@@ -122,7 +123,7 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(to_the_end())
-    except (TenancyError, VaultError) as error:
+    except (TenancyError, VaultError, WrongCounts) as error:
         raise click.ClickException(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise click.ClickException("the database was never migrated: sensorium migrate") from None
@@ -171,6 +172,21 @@ def kafka_answers(settings: Settings) -> None:
         AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=KAFKA_SECONDS)
     except KafkaException as error:
         raise click.ClickException(kafka_trouble(settings, error)) from None
+
+
+def counts_fit(settings: Settings, *, or_away: bool = False) -> None:
+    """Ends the command with a message if a topic has another partition count than the settings.
+
+    Also if no broker answers, unless `or_away`, when what follows says so. A command that
+    went on with a wrong count would see a part of the partitions.
+    """
+    try:
+        CountReader(settings.kafka).require(Names(settings.namespace).topics)
+    except WrongCounts as wrong:
+        raise click.ClickException(str(wrong)) from None
+    except KafkaException as error:
+        if not or_away:
+            raise click.ClickException(kafka_trouble(settings, error)) from None
 
 
 def kafka_trouble(settings: Settings, error: KafkaException) -> str:

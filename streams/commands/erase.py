@@ -18,7 +18,7 @@ from storage.postgres.erased import key_digest
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_settings, counts_fit, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.tenants_remove import expiries
@@ -151,6 +151,7 @@ def _erase(request: _ErasureRequest, yes: bool, as_json: bool) -> None:
             document["erased_at"] = before.isoformat()
         emit(document, as_json, _plan_lines(request, document))
         return
+    counts_fit(settings, or_away=True)
     done = run_command(lambda: _run(settings, request, choice))
     document = _document(settings, request, choice, done, dry_run=False)
     emit(document, as_json, _done_lines(request, document))

@@ -28,7 +28,7 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 from streams.commands import waiting
-from streams.commands.environment import kafka_answers, run_command
+from streams.commands.environment import counts_fit, run_command
 from streams.commands.output import Failure, note
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
@@ -130,7 +130,7 @@ class RepairCommand:
         note_plan(self._request, counted)
         if asks and _is_terminal() and not click.confirm("Start?", err=True):
             raise click.ClickException("nothing was changed")
-        kafka_answers(self._settings)
+        counts_fit(self._settings)
         applied = AppliedRepair(counted)
         try:
             self._run(lambda redo, repairs: self._work(redo, repairs, applied))

@@ -17,8 +17,8 @@ from streams.commands import waiting
 from streams.commands.environment import (
     actor,
     command_settings,
+    counts_fit,
     database,
-    kafka_answers,
     kafka_trouble,
     moment,
     run_command,
@@ -60,7 +60,10 @@ def _spans(arguments: tuple[str, ...], partitions: int) -> list[OffsetRange]:
                 f"{text!r} is not a span: write PARTITION:FIRST-LAST, both offsets included"
             ) from None
         if spans[-1].partition >= partitions:
-            raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
+            raise click.UsageError(
+                f"{text!r}: there are partitions 0 to {partitions - 1}, as"
+                f" SENSORIUM_KAFKA__PARTITIONS is {partitions}"
+            )
     return spans
 
 
@@ -86,7 +89,7 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     requested = _spans(offsets, settings.kafka.partitions)
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
-    kafka_answers(settings)
+    counts_fit(settings)
     if not dry_run:
         _refuse_a_set_that_nobody_reads(settings)
     spans = _held_by_the_log(settings, requested) if begin is None else []

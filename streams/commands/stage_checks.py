@@ -15,8 +15,10 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
+from storage.postgres.sql import queries
 from streams.audit.backlog import StageBacklog
 from streams.commands.checks import CheckResult
+from streams.commands.environment import database
 from streams.commands.queue import backlogs, causes_of
 from streams.commands.waiting import counted, why
 
@@ -54,7 +56,7 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Che
     except (KafkaException, TimeoutError, UnknownVersion, *_AWAY):
         return []
     now = time.time()
-    return [
+    found = [
         finding_of(
             one,
             first,
@@ -65,6 +67,32 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Che
         )
         for first, one in zip(before, after, strict=True)
     ]
+    lost = await _lost_positions(settings)
+    return [lost if lost is not None and one.part == lost.part else one for one in found]
+
+
+async def _lost_positions(settings: Settings) -> CheckResult | None:
+    """The finding of a sink whose positions the log does not have, or None."""
+    topics = Names(settings.namespace).topics
+    try:
+        async with database(settings) as connection:
+            rows = await connection.fetch(queries("sink")["lost_positions"], topics)
+    except _AWAY:
+        return None
+    if not rows:
+        return None
+    places = ", ".join(
+        f"{row['topic']}[{row['partition']}] (position {row['next_offset']}, the log ended at "
+        f"{row['lost_end']})"
+        for row in rows[:MOST_NAMED]
+    )
+    amount = counted(len(rows), "partition")
+    return CheckResult(
+        "sink",
+        False,
+        f"{amount} parked (offset_lost): {places}. See 'A position that the log does not have' "
+        "in docs/operating.md",
+    )
 
 
 def finding_of(

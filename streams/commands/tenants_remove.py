@@ -9,6 +9,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, HORIZON_MS, TOPICS, retention_ms
+from storage.kafka.counts import WrongCounts
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -101,7 +102,7 @@ async def _remove(
             counts = ", ".join(f"{count} {what}" for what, count in deleted.document().items())
             await tenancy.note(name, "tenant_data_deleted", counts)
             return ended, deleted
-    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
+    except (KafkaException, ObjectStoreMisconfigured, Unavailable, WrongCounts) as error:
         raise click.ClickException(
             f"the credentials of {name} have ended, but its data is not completely "
             f"deleted yet ({error}): run sensorium doctor, then sensorium tenants "

@@ -15,6 +15,7 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from schemas import metrics
+from schemas.parked import Parked
 from schemas.pipeline import SOURCE_OF, WRITES_OF, Stage
 from schemas.settings import Kafka, Settings, WorkerSettings
 from schemas.topics import Names
@@ -37,7 +38,7 @@ from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
 from streams.lanes.pace import Pace
-from streams.lanes.parked import Parked, parked_reason
+from streams.lanes.parked import parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
 from streams.lanes.table import LaneTable, LaneTableManager

@@ -13,12 +13,12 @@ from typing import Protocol, TypeVar
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from schemas.parked import Parked, ParkedReason
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage.kafka.reconnection import ConsumerContact
 from streams.lanes.kafka_errors import is_passing
 from streams.lanes.pace import Pace, Rhythm
-from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
 from streams.lanes.rereads import RecordsBehind
 from streams.lanes.state import PartitionState

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.engines.outcomes import EARS, EYES
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, LocalSecrets
@@ -17,7 +18,6 @@ from streams.local.weights import engines_installed
 from streams.roles.needs import environment_of
 from streams.settings import PREFIX, read_settings
 
-STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
 SERVERS = ("kafka", "postgres", "objects")
 PORTS = (
     "kafka",
@@ -101,8 +101,9 @@ def local_settings(
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
     hosts = [host for host in given.get(allowed, "").split(",") if host]
-    # The demo serves its sample media there.
-    chosen[allowed] = ",".join(hosts if media in hosts else [*hosts, media])
+    # The demo serves its sample media there, and the store its picture that is mended later.
+    ours = (media, f"127.0.0.1:{ports['objects']}")
+    chosen[allowed] = ",".join([*hosts, *(host for host in ours if host not in hosts)])
     return read_settings(chosen)
 
 

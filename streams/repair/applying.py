@@ -20,7 +20,16 @@ import structlog
 
 from schemas.outcomes import Unavailable
 from storage.background import retry_forever
-from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
+from storage.kafka.counts import WrongCounts
+from storage.postgres.repair_plans import (
+    WRONG_COUNTS,
+    Counted,
+    HeldRepair,
+    Intent,
+    RepairError,
+    RepairLost,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
 
@@ -72,10 +81,10 @@ class Redo(Protocol):
         """Returns a generation higher than all before. Raises Unavailable."""
 
     async def count(self, request: RepairRequest) -> Counted:
-        """Returns the counts that a plan shows. Raises Unavailable."""
+        """Returns the counts that a plan shows. Raises Unavailable, WrongCounts."""
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
-        """Opens the repair on Kafka. Raises Unavailable."""
+        """Opens the repair on Kafka. Raises Unavailable, WrongCounts."""
 
 
 def portion_of(rate: float) -> int:
@@ -111,9 +120,15 @@ class RepairWork:
     async def plan(self, request: RepairRequest) -> str:
         """Counts, and stores the plan.
 
-        Raises RepairError if there is nothing to do, and Unavailable.
+        Raises RepairError if there is nothing to do, or if Kafka's topics have other
+        partition counts than the settings say; and Unavailable.
         """
-        return await self._repairs.add(request, await self._redo.count(request))
+        try:
+            counted = await self._redo.count(request)
+        except WrongCounts as wrong:
+            log.error("partition_counts_wrong", detail=str(wrong))
+            raise RepairError(f"repair.{WRONG_COUNTS}") from None
+        return await self._repairs.add(request, counted)
 
     async def begin(
         self,
@@ -166,6 +181,10 @@ class RepairWork:
             await self.work(held)
         except (RepairLost, Unavailable) as passing:
             log.info("repair_waits", repair=held.repair_id, what=str(passing)[:200])
+        except WrongCounts as wrong:
+            log.error("partition_counts_wrong", repair=held.repair_id, detail=str(wrong))
+            with contextlib.suppress(Exception):
+                await self._repairs.let_go(held, WRONG_COUNTS, 12 * AWAY_SECONDS)
         except Exception as error:
             log.exception("repair_failed", repair=held.repair_id)
             with contextlib.suppress(Exception):

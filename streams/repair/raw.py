@@ -102,11 +102,6 @@ class RawReader:
         self._erased = erased
         self._topic = names.topic("raw-messages")
         self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
-        self._partitions = settings.partitions
-
-    @property
-    def partitions(self) -> int:
-        return self._partitions
 
     def held(self) -> dict[int, OffsetRange]:
         """Returns, by partition, the range that the topic still has.

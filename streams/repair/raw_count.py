@@ -68,7 +68,7 @@ async def count_raw(
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
     """Returns the parts of the chosen ranges that the topic still has, each record once.
 
-    Raises RepairError.
+    Raises RepairError, WrongCounts.
     """
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)
@@ -76,9 +76,9 @@ def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
         spans = [span_of(text) for text in choice.spans]
     except ValueError:
         raise RepairError("repair.bad_span") from None
-    if any(span.partition >= reader.partitions for span in spans):
-        raise RepairError("repair.bad_span")
     held = reader.held()
+    if any(span.partition not in held for span in spans):
+        raise RepairError("repair.bad_span")
     return merged(span.within(held[span.partition]) for span in spans)
 
 

@@ -62,7 +62,8 @@ class Recovery:
         topics = {
             row["topic"]
             for row in positions
-            if row["topic_id"] != ids[row["topic"]]
+            if row["is_lost"]
+            or row["topic_id"] != ids[row["topic"]]
             or row["next_offset"] > ends[row["topic"]].get(row["partition"], 0)
         }
         counted = await self._connection.fetchrow(self._sql["counted"])

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.kafka.counts import CountReader
 from storage.postgres.erased import Erased, all_erased
 from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
@@ -44,6 +45,7 @@ class KafkaRedo:
         self._pool = pool
         self.counting_seconds = COUNTING_SECONDS
         self._repairs = Repairs(pool)
+        self._counts = CountReader(settings.kafka)
 
     async def next_generation(self, detail: str) -> int:
         """Returns a generation higher than all before. Raises Unavailable."""
@@ -70,8 +72,12 @@ class KafkaRedo:
 
     @asynccontextmanager
     async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
-        """Opens the repair on Kafka and fences its former worker."""
+        """Opens the repair on Kafka and fences its former worker.
+
+        Raises WrongCounts: messages would be put into other partitions than before.
+        """
         names = Names(self._settings.namespace)
+        await in_kafka(lambda: self._counts.require(names.topics))
         portions = NumberedPortions(self._settings.kafka, names, held.repair_id)
         source: _RawSource | None = None
         try:

@@ -21,6 +21,7 @@ from confluent_kafka.admin import NewTopic as _NewTopic
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
+from storage.kafka.counts import CountReader
 from storage.kafka.reading import TopicReader
 from storage.kafka.topics import create_topics
 from storage.waiting import Deadline
@@ -74,8 +75,8 @@ class TakeOver:
 
     With `nothing_claimed`, a person confirms that there are no claims to copy. After an
     interruption, run it again. It then repeats everything, and a claim that was copied
-    twice counts once. Every call blocks. Raises NotYet, KafkaException and
-    UnknownVersion.
+    twice counts once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion
+    and WrongCounts.
     """
 
     def __init__(self, settings: Settings, before: str, *, nothing_claimed: bool = False) -> None:
@@ -189,6 +190,7 @@ class TakeOver:
             config=claims_config(self._kafka),
         )
         create_topics(self._admin, [topic])
+        CountReader(self._kafka).require([topic.topic])
 
     def _take(self, partition: int) -> int:
         """Copies claims as dedupe itself would write them, then lets it begin.

@@ -15,6 +15,7 @@ from schemas.pipeline import TopicName
 from schemas.settings import Kafka, Settings
 from schemas.topics import UNNAMED, Names
 from storage.kafka.client import QUIET, client_config
+from storage.kafka.counts import WrongCounts, wrong_counts
 
 ANSWER_SECONDS = 30.0
 _OF_EACH_SET: TopicName = "enriched-messages"
@@ -45,11 +46,14 @@ def sets_of_topics(settings: Settings, seconds: float = ANSWER_SECONDS) -> list[
     """Returns the set of the settings, then the other sets of its pipeline, by name.
 
     A set whose enriched topic was deleted does not count. Blocks. Raises
-    KafkaException.
+    KafkaException, and WrongCounts if the own set has another count than the settings.
     """
     admin = AdminClient(client_config(settings.kafka) | QUIET)
     topics = admin.list_topics(timeout=seconds).topics
-    return sets_among(settings, {name: len(one.partitions) for name, one in topics.items()})
+    there = {name: len(one.partitions) for name, one in topics.items()}
+    if wrong := wrong_counts(there, Names(settings.namespace).topics, settings.kafka):
+        raise WrongCounts(wrong)
+    return sets_among(settings, there)
 
 
 def sets_among(settings: Settings, partitions: Mapping[str, int]) -> list[TopicSet]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import structlog
 from confluent_kafka import KafkaException, Message
 
 from connectors.console.pages.other_roles import (
@@ -27,11 +28,13 @@ from schemas.pipeline import TOPIC_NAMES, TopicName
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
+from storage.kafka.counts import CountReader, WrongCounts
 from storage.kafka.one_record import TimeRange, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
+log = structlog.get_logger()
 T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
@@ -85,10 +88,14 @@ def other_roles_of(settings: Settings) -> OtherRoles:
 async def _read(reading: Callable[..., T], *arguments: object) -> T:
     """Calls `reading` in a thread and returns its result.
 
-    Raises Unavailable if Kafka does not answer.
+    Raises Unavailable if Kafka does not answer, or if its topics have other partition
+    counts than the settings say.
     """
     try:
         return await read_in_thread(reading, *arguments)
+    except WrongCounts as wrong:
+        log.error("partition_counts_wrong", detail=str(wrong))
+        raise Unavailable("Kafka", detail=str(wrong)) from None
     except (KafkaException, TimeoutError) as error:
         raise Unavailable("Kafka") from error
 
@@ -106,9 +113,13 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
 def _versions(
     settings: Settings, tenant: str, conversation: str, key: str, moments: Sequence[datetime]
 ) -> VersionsFound:
-    """Those of the partition of the conversation, whose records are of this tenant."""
+    """Those of the partition of the conversation, whose records are of this tenant.
+
+    Raises WrongCounts, as the conversation would seem to be in another partition.
+    """
     topic: TopicName = "enriched-messages"
     names = Names(settings.namespace)
+    CountReader(settings.kafka).require([names.topic(topic)])
     partition = conversation_partition(TenantId(tenant), conversation, settings.kafka.partitions)
     place = (names.topic(topic), partition)
     found, is_whole = records_of_key(

@@ -1,6 +1,6 @@
 """docs/extending.md, executed: a provider that only the tests know goes through receiver and dedupe.
 
-tests/acceptance/test_toy_provider.py does the same with processes, servers and the sink.
+tests/integration/test_toy_provider.py does the same with processes, servers and the sink.
 """
 
 import json
@@ -10,11 +10,11 @@ import pytest
 
 from connectors.providers import catalogue
 from connectors.providers.samples import SampleMessage
+from schemas.arrival import Arrival
 from schemas.outcomes import Duplicate, Forward, Quarantine, Skip
 from schemas.providers import PROVIDERS
 from schemas.records import EnrichedMessage
 from schemas.signatures import Claim
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe
 from tests.unit import receiving
 from tests.unit.receiving import Application
