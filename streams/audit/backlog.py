@@ -13,9 +13,9 @@ from confluent_kafka import Message
 from schemas.headers import header
 from schemas.pipeline import JOB_STAGES, READS_OF, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
-from schemas.topics import Names
+from schemas.topics import Names, changelog_of
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import changelog_of, decode_entry
+from streams.lanes.entries import decode_entry
 
 NOT_READ = "(not read)"
 NO_TENANT = "(none)"

@@ -10,11 +10,12 @@ from confluent_kafka import Producer
 
 from schemas.pipeline import TopicName
 from schemas.settings import Postgres, Secret
+from schemas.topics import changelog_of
 from storage.kafka.client import plain_producer_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs
 from streams.commands import stage_checks
-from streams.lanes.entries import Entry, changelog_of
+from streams.lanes.entries import Entry
 from streams.lanes.job_entries import JobEntries
 from tests.integration.commands import Commands
 from tests.integration.test_commands_overview import noted

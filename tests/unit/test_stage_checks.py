@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from schemas.pipeline import STAGES
-from schemas.topics import Names
-from streams.audit.backlog import StageBacklog, changelog_of
+from schemas.topics import Names, changelog_of
+from streams.audit.backlog import StageBacklog
 from streams.commands import process_checks
 from streams.commands.checks import CheckResult
 from streams.commands.stage_checks import finding_of
