@@ -37,7 +37,7 @@ from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
-from streams.lanes.pace import Pace
+from streams.lanes.pace import BATCH_PACE, JOB_PACE, Pace
 from streams.lanes.parked import parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
@@ -54,12 +54,6 @@ PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
 ALIVE_SECONDS = 15.0
 EXIT_WATCHDOG_SECONDS = 10.0
-BATCH_PACE = Pace(gap_seconds=0.02)
-JOB_PACE = Pace(gap_seconds=0.01, burst=3)
-"""A job of a lane that rested needs three transactions: its admission, its end, and one to spare.
-
-The spare one is the admission of the next job, or the end of another one.
-"""
 JOB_DRAIN_SECONDS = 3.0
 
 
