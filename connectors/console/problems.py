@@ -1,11 +1,11 @@
 """Errors as RFC 9457 problem details."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from connectors.console.tenant_queue import Busy
@@ -49,8 +49,11 @@ def problem_response(
     return JSONResponse(document, status, dict(headers), media_type="application/problem+json")
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Turns every error of the application into problem details."""
+def answer_problems(app: FastAPI, page_of: Callable[[Request, int], Response | None]) -> None:
+    """Answers every error of the application with a problem.
+
+    An address without a route is answered with a page, if `page_of` makes one.
+    """
 
     @app.exception_handler(ConsoleProblem)
     async def problem(_: Request, error: ConsoleProblem) -> JSONResponse:
@@ -70,7 +73,9 @@ def answer_problems(app: FastAPI) -> None:
         return problem_response(429, detail, {"retry-after": "1"})
 
     @app.exception_handler(StarletteHTTPException)
-    async def http(_: Request, error: StarletteHTTPException) -> JSONResponse:
+    async def http(request: Request, error: StarletteHTTPException) -> Response:
+        if page := page_of(request, error.status_code):  # of a person who mistyped an address
+            return page
         return problem_response(error.status_code, str(error.detail or ""), error.headers or {})
 
     @app.exception_handler(RequestValidationError)

@@ -30,6 +30,7 @@ from storage.postgres.erased import (
     forget_answers,
     remember_erased,
 )
+from storage.postgres.lock_order import in_lock_order
 from storage.postgres.pool import names_a_value
 from storage.postgres.sql import queries
 
@@ -177,7 +178,7 @@ class Writer:
             if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
                 await connection.execute(self._sql["announce_writing"])
                 await prepare_staging(connection)
-            moved = [await self._move(connection, one) for one in sorted(positions, key=_place)]
+            moved = [await self._move(connection, one) for one in in_lock_order(positions, _place)]
             if not all(moved):
                 if any(moved):
                     raise OutOfStep("a part of this batch is committed already")
@@ -185,7 +186,7 @@ class Writer:
             removed = await self._removed(connection)  # 2
             if work.ended:
                 await remember_erased(connection, work.ended)
-                await forget(connection, sorted(work.ended))
+                await forget(connection, work.ended)
             placed = await self._wanted(connection, work.placed, removed)
             await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
@@ -225,7 +226,7 @@ class Writer:
             return placed
         late = [one for one in gone if isinstance(one.record, EnrichedMessage)]
         if late:
-            await forget(connection, sorted({name for one in late if (name := _named(one))}))
+            await forget(connection, {name for one in late if (name := _named(one))})
             await forget_answers(
                 connection, [content for one in late for content in _contents(one)]
             )

@@ -1,6 +1,6 @@
 """Erased messages, remembered by a digest of their key so that none is stored again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,6 +8,7 @@ import asyncpg
 
 from schemas.keys import MessageKey, claim_digest, split_message_key
 from schemas.text import storable
+from storage.postgres.lock_order import columns, in_lock_order
 from storage.postgres.sql import queries
 
 Connection: TypeAlias = (
@@ -68,8 +69,7 @@ async def erased_among(connection: Connection, messages: Iterable[Named]) -> fro
     digests = {(t, key_digest(key)): (t, key) for t, key in candidates if t in erasing}
     if not digests:
         return frozenset()
-    columns = [list(column) for column in zip(*digests, strict=True)]
-    found = await connection.fetch(queries("erased")["erased"], *columns)
+    found = await connection.fetch(queries("erased")["erased"], *columns(digests))
     return frozenset(digests[row["tenant_id"], row["key_digest"]] for row in found)
 
 
@@ -78,12 +78,12 @@ async def remember_erased(connection: Connection, messages: Iterable[Named]) -> 
 
     The caller holds the removal lock.
     """
-    rows = sorted({(tenant, key_digest(key)) for tenant, key in messages})
-    tenants, digests = [row[0] for row in rows], [row[1] for row in rows]
-    await connection.execute(queries("erased")["remember_erased"], tenants, digests)
+    rows = in_lock_order(dict.fromkeys((tenant, key_digest(key)) for tenant, key in messages))
+    if rows:
+        await connection.execute(queries("erased")["remember_erased"], *columns(rows))
 
 
-async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten:
+async def forget(connection: Connection, messages: Collection[Named]) -> Forgotten:
     """Deletes every row about these messages. The caller opens the transaction.
 
     A recorded answer is deleted if no other message of the tenant has the same content.
@@ -91,17 +91,18 @@ async def forget(connection: Connection, messages: Sequence[Named]) -> Forgotten
     that someone looked at it, without the conversation.
     """
     sql = queries("erased")
-    columns = _columns(messages)
-    contents = await connection.fetch(sql["contents_of"], *columns[:2])
-    conversations = await connection.fetch(sql["conversations_of"], *columns[:2])
-    row = await connection.fetchrow(sql["delete_erased"], *columns)
+    names = _columns(in_lock_order(messages))
+    await connection.execute(sql["lock_messages"], *names[:2])
+    contents = await connection.fetch(sql["contents_of"], *names[:2])
+    conversations = await connection.fetch(sql["conversations_of"], *names[:2])
+    row = await connection.fetchrow(sql["delete_erased"], *names)
     assert row is not None
     answers = await forget_answers(connection, [(r["tenant_id"], r["sha256"]) for r in contents])
     ended = (
         [r["tenant_id"] for r in conversations],
         [r["conversation_id"] for r in conversations],
     )
-    await connection.execute(sql["forget_looks"], *columns[:2], *ended)
+    await connection.execute(sql["forget_looks"], *names[:2], *ended)
     aliases = await connection.execute(sql["delete_aliases_unused"], *ended)
     return Forgotten(**dict(row), model_answers=answers, aliases=_count(aliases))
 

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from schemas.keys import TenantId
+from storage.postgres.lock_order import columns, in_lock_order
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import (
@@ -317,14 +318,12 @@ class Repairs:
 
     async def _note(self, connection: Any, kind: RepairKind, intent: Intent) -> None:
         if kind != "raw" and intent.items:
-            tried = [
-                list(column) for column in zip(*(item[:3] for item in intent.items), strict=True)
-            ]
-            await connection.fetch(self._sql["note_tries"], *tried)
+            tried = in_lock_order(dict.fromkeys(item[:3] for item in intent.items))
+            await connection.fetch(self._sql["note_tries"], *columns(tried))
         places = (*intent.items, *intent.old)
         if kind == "quarantine" and places:
-            columns = [list(column) for column in zip(*(item[3:] for item in places), strict=True)]
-            await connection.fetch(self._sql["mark_replayed"], *columns)
+            marked = in_lock_order(item[3:] for item in places)
+            await connection.fetch(self._sql["mark_replayed"], *columns(marked))
 
     async def finish(self, held: HeldRepair) -> None:
         await self._fetch("finish_repair", held.tenant_id, held.repair_id, held.holder)

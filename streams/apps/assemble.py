@@ -8,6 +8,7 @@ from confluent_kafka import Message
 from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Duplicate, Output, Quarantine, Skip, outcome_label
+from schemas.pipeline import TABLE_OF
 from schemas.receipts import Line
 from schemas.records import Enrichment
 from schemas.settings import Settings
@@ -33,12 +34,12 @@ from streams.stages.assemble import (
 
 
 def create_app(settings: Settings) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
+    """Builds the app. The `stream` role starts its worker."""
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("assemble", settings)
     opened = app.lane_table(
-        "open",
+        TABLE_OF["assemble"],
         partitions=settings.kafka.partitions,
         new_state=KeptValues,
         extra_topic_configs=COMPACTED

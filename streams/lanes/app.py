@@ -55,7 +55,11 @@ PARKED_SECONDS = 60.0
 ALIVE_SECONDS = 15.0
 EXIT_WATCHDOG_SECONDS = 10.0
 BATCH_PACE = Pace(gap_seconds=0.02)
-JOB_PACE = Pace(gap_seconds=0.01)
+JOB_PACE = Pace(gap_seconds=0.01, burst=3)
+"""A job of a lane that rested needs three transactions: its admission, its end, and one to spare.
+
+The spare one is the admission of the next job, or the end of another one.
+"""
 JOB_DRAIN_SECONDS = 3.0
 
 

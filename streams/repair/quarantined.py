@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.headers import with_generation
 from schemas.keys import key_partition
-from schemas.pipeline import TopicName
+from schemas.pipeline import REPLAYABLE
 from schemas.topics import Names
 from storage.postgres.sql import queries
 from streams.lanes.transactions import Write
@@ -18,17 +18,6 @@ PLACE_COLUMNS = ("stage", "topic", "partition", "offset", "topic_id")
 """Identifies a quarantined record.
 
 A topic that was created again has the same offsets under another id.
-"""
-REPLAYABLE: dict[str, TopicName] = {
-    "dedupe": "raw-messages",
-    "assemble": "enrichments",
-    "sink": "enriched-messages",
-}
-"""Stage → the topic to which its records return.
-
-Jobs are left out because their message was closed with failed(quarantined), and `replay
-attachments` opens it again. The sink also reads receipts, and a refused receipt must
-not be written among messages.
 """
 
 

@@ -3,6 +3,7 @@
 Each tenant has its own share of the connection pool.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +30,7 @@ MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
 """Beyond this many matches a search is frequent, so it also matches among the newest messages."""
 POOL_SHARE = 2
+COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
 """The key of the queue for queries about several tenants."""
 MOST_IN_LINE = 100
@@ -95,6 +97,7 @@ class PageReading:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
+        self._counts = asyncio.Semaphore(COUNTS_AT_ONCE)
         self._sql = {
             name: text
             for file in ("pages", "pages_tenant", "pages_tenants")
@@ -187,6 +190,17 @@ class PageReading:
         with as_unavailable():
             async with self.turn(EVERY):
                 return list(await self._pool.fetch(self._sql[name], list(tenants), *arguments))
+
+    async def count(
+        self, name: str, about: TenantId | list[TenantId], *arguments: Any
+    ) -> list[Any]:
+        """Runs a statement that may take long, in a turn of its own.
+
+        Two counts of all tenants together run at once, and hold up no page.
+        """
+        with as_unavailable():
+            async with self._counts:
+                return list(await self._pool.fetch(self._sql[name], about, *arguments))
 
     def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
         """Waits for a turn in the tenant's queue.

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of
-from connectors.console.pages.counting import MOST_COUNTED, failure_counter
+from connectors.console.pages.counting import MOST_COUNTED, failure_counter, refusal_counter
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
 from connectors.console.pages.visits import visit_of
@@ -130,7 +130,7 @@ def cause_of(reason: str, stage: str, rows: list[Any], bars: tuple[int, ...]) ->
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
-    counter = failure_counter(reading)
+    counter, refusals = failure_counter(reading), refusal_counter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")
     async def trouble(request: Request, tenant: str) -> Response:
@@ -139,8 +139,8 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
         counts = await counter.of(tenant_id)
         causes = causes_of(counts.rows, datetime.now(UTC).date())
         examples = {one: pages.refs.of(tenant_id, "m", one.example) for one in causes}
-        refused = await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
-        classes = classes_of(refused, datetime.now(UTC).date())
+        refused = await refusals.of(tenant_id)
+        classes = classes_of(refused.rows, datetime.now(UTC).date())
         return visit.page(
             "trouble.html",
             tenant=tenant_id,
@@ -152,6 +152,7 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
             may_repair=visit.person.may(tenant_id, "operator"),
             most=MOST_COUNTED,
             counted_at=counts.counted_at,
+            refused_at=refused.counted_at,
         )
 
     _add_failed_files(router, pages)

@@ -16,8 +16,9 @@ JOIN erased_messages USING (tenant_id, key_digest);
 -- Records these messages as erased: from this commit on, nothing of them is stored. A removed
 -- tenant needs no such list, because nothing of it is stored at all.
 INSERT INTO erased_messages (tenant_id, key_digest)
-SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS ended (tenant_id, key_digest)
+SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS ended (tenant_id, key_digest, nth)
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AND t.removed_at IS NOT NULL)
+ORDER BY ended.nth
 ON CONFLICT DO NOTHING;
 
 -- name: all_erased
@@ -38,6 +39,13 @@ JOIN chat_messages USING (tenant_id, message_key);
 -- more.
 DELETE FROM ai_results WHERE (tenant_id, sha256) IN (SELECT * FROM unnest($1::text[], $2::text[]))
   AND NOT EXISTS (SELECT 1 FROM media_objects m WHERE m.tenant_id = ai_results.tenant_id AND m.sha256 = ai_results.sha256);
+
+-- name: lock_messages
+-- Locks the rows of these messages one after another, in the given order, before anything about
+-- them is deleted. A DELETE with a join takes them in any order.
+SELECT FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS one (tenant_id, message_key, nth)
+JOIN chat_messages m ON m.tenant_id = one.tenant_id AND m.message_key = one.message_key
+ORDER BY one.nth FOR UPDATE OF m;
 
 -- name: delete_erased
 -- Deletes everything stored about these messages and returns how many rows of each kind: messages,
@@ -87,9 +95,15 @@ WHERE tenant_id = ANY($1::text[]) AND (
     OR (action = 'conversation_unmasked' AND (tenant_id, split_part(detail, ': ', 1)) IN (SELECT named.tenant_id, named.conversation_id FROM named)));
 
 -- name: delete_aliases_unused
--- Deletes the aliases of these conversations if no message of the conversation is left.
-DELETE FROM conversation_aliases a USING unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
-WHERE a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
+-- Deletes the aliases of these conversations if no message of the conversation is left. Locks them
+-- in the order in which the sink adds them.
+WITH locked AS (
+    SELECT a.tenant_id, a.alias, a.conversation_id FROM unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
+    JOIN conversation_aliases a ON a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
+    ORDER BY a.tenant_id COLLATE "C", a.alias COLLATE "C", a.conversation_id COLLATE "C" FOR UPDATE OF a
+)
+DELETE FROM conversation_aliases a USING locked
+WHERE a.tenant_id = locked.tenant_id AND a.alias = locked.alias AND a.conversation_id = locked.conversation_id
   AND NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = a.tenant_id AND m.conversation_id = a.conversation_id);
 
 -- name: holdings_of

@@ -136,10 +136,11 @@ INSERT INTO quarantined_messages
     (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id)
 SELECT stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers::jsonb, program_version, topic_id
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::timestamptz[],
-            $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[])
-    AS new (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id)
+            $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[]) WITH ORDINALITY
+    AS new (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id, nth)
 WHERE NOT EXISTS (SELECT 1 FROM quarantined_messages q WHERE q.stage = new.stage AND q.topic = new.topic AND q.partition = new.partition
                      AND q."offset" = new."offset" AND q.topic_id = '' AND q.created_at = new.created_at)
+ORDER BY new.nth
 ON CONFLICT DO NOTHING;
 
 -- name: tell
