@@ -63,7 +63,11 @@ class Abandoned(StreamsError):
 
 
 class Write(NamedTuple):
-    """One encoded record. With `partition` -1, the key selects it (murmur2)."""
+    """One encoded record.
+
+    The partition is chosen from the number in the settings (`schemas/keys.py`) and not by
+    the client, which may know of partitions that were added to the topic.
+    """
 
     topic: str
     key: bytes
