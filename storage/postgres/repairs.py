@@ -49,7 +49,7 @@ class Repairs:
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._sql = queries("repairs") | queries("causes")
+        self._sql = {**queries("repairs"), **queries("causes")}
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
         """Counts the files that failed for the reason, with the cost of new tries."""
