@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import TopicName
+from schemas.pipeline import TABLE_OF, Stage, TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
@@ -217,9 +217,11 @@ class Names:
         return f"{self.pipeline}/" if self.pipeline else ""
 
 
-CLAIMS_TABLE = "claimed"
+def changelog_of(names: Names, stage: Stage) -> str:
+    """The changelog of a stage's table, as Faust names it."""
+    return f"{names.group(stage)}-{TABLE_OF[stage]}-changelog"
 
 
 def claims_changelog(names: Names) -> str:
-    """The changelog of dedupe's table, as Faust names it."""
-    return f"{names.group('dedupe')}-{CLAIMS_TABLE}-changelog"
+    """The changelog of dedupe's claims."""
+    return changelog_of(names, "dedupe")

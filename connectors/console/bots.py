@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
 from connectors.console import response_models
-from connectors.console.authentication import caller_of
+from connectors.console.authentication import authorized, caller_of
 from connectors.console.change_positions import NoCursor, before_of, moment_of
 from connectors.console.context import encoded, shown_message
 from connectors.console.contexts import ContextQuery, Contexts, ContextSnapshot, Form
@@ -116,6 +116,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if wait_seconds and page is not None and page.waits:
             waiter = parts.changes.waiter(tenant_id, None)
             page = await until_found(request, parts.changes, waiter, feed.look, wait_seconds)
+            authorized(parts.directory, request)  # the key may have been revoked meanwhile
         if page is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         form = form_of(parts, tenant_id)
@@ -194,8 +195,8 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
-            left = deadline.left
-            found = await until_found(request, parts.changes, waiter, look, left)
+            found = await until_found(request, parts.changes, waiter, look, deadline.left)
+            authorized(parts.directory, request)  # the key may have been revoked meanwhile
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         more = {}

@@ -9,6 +9,7 @@ Frames on stdin and stdout are a 4-byte length and msgpack. A Hello comes first,
 one Reply for each Request.
 """
 
+import gc
 import os
 import select
 import signal
@@ -40,12 +41,23 @@ WorkerAnswer = PreparedImage | PreparedAudio | Probed | NotPrepared
 def main() -> None:
     pictures.warm_up()
     sounds.warm_up()
+    _freeze_imported_objects()
     alone = leave_the_system()
     _send(Hello(network_namespace=alone))
     source = sys.stdin.buffer
     while len(head := source.read(4)) == 4:
         body = source.read(struct.unpack(">I", head)[0])
         _send(_in_a_child(msgspec.msgpack.decode(body, type=Request)))
+
+
+def _freeze_imported_objects() -> None:
+    """Excludes what is in memory by now from garbage collection.
+
+    A collection in a child would write to all these objects, and so copy the memory that
+    the child shares with this process.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _in_a_child(request: Request) -> Reply:

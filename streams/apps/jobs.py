@@ -18,7 +18,7 @@ from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
-from schemas.pipeline import SOURCE_OF, Stage
+from schemas.pipeline import SOURCE_OF, TABLE_OF, Stage
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, Names
@@ -100,7 +100,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     app.healthy = job_stage.world.healthy
     load_bytes = settings.worker.queue_bytes // settings.kafka.partitions
     entries = app.lane_table(
-        "jobs",
+        TABLE_OF[job_stage.stage],
         partitions=settings.kafka.partitions,
         new_state=lambda: JobEntries(load_bytes),
         extra_topic_configs=COMPACTED

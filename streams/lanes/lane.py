@@ -277,13 +277,14 @@ class Lane:
     async def _flush(self) -> None:
         """Commits what was added until the lane is stopped and has nothing pending.
 
-        Commits at most one transaction per gap.
+        Commits at most one transaction per gap, unless it is full.
         """
         while True:
             # After a stop nothing needs to wake this task: it must not wait again.
             if not self.stopping:
                 await self._wake.wait()
-            await self._keep_gap()
+            if len(self._pending.lines) < self.pace.batch_records:
+                await self._keep_gap()
             while self.held():
                 if self.stopping:
                     # Nothing of this is committed: the next owner reads it again. Without

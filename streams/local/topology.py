@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.engines.outcomes import EARS, EYES
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, LocalSecrets
@@ -17,7 +18,6 @@ from streams.local.weights import engines_installed
 from streams.roles.needs import environment_of
 from streams.settings import PREFIX, read_settings
 
-STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
 SERVERS = ("kafka", "postgres", "objects")
 PORTS = (
     "kafka",

@@ -8,9 +8,9 @@ changelog even if no worker runs.
 from datetime import datetime
 
 from schemas.settings import Kafka
-from schemas.topics import Names
+from schemas.topics import Names, changelog_of
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import changelog_of, decode_entry
+from streams.lanes.entries import decode_entry
 
 
 def tenants_at_work(

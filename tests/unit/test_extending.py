@@ -1,6 +1,6 @@
 """docs/extending.md, executed: a provider that only the tests know goes through receiver and dedupe.
 
-tests/acceptance/test_toy_provider.py does the same with processes, servers and the sink.
+tests/integration/test_toy_provider.py does the same with processes, servers and the sink.
 """
 
 import json

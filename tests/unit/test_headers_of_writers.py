@@ -14,6 +14,7 @@ from schemas.codec import decode
 from schemas.headers import Headers, header, is_traceparent
 from schemas.keys import TenantId
 from schemas.outcomes import Quarantine
+from schemas.pipeline import ROLE_WRITES
 from schemas.records import Quarantined, Source
 from schemas.settings import Kafka, Settings
 from schemas.topics import MAX_RECORD_BYTES, Names
@@ -113,6 +114,20 @@ def test_an_erasure_writes_tombstones_with_the_four_headers(
         ("generation", b"0"),
     )
     assert is_traceparent(trace[1].decode())
+
+
+async def test_the_sink_and_an_erasure_write_to_the_topics_that_they_declare(
+    written: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = quarantine_writer.QuarantineWriter(Kafka(), Names())
+    await sink.quarantine([(placed(), REFUSED)])
+    await sink.write_tombstones([placed()])
+    assert {one["topic"] for one in written} == set(ROLE_WRITES["sink"])
+    written.clear()
+    monkeypatch.setattr(tombstones, "sets_of_topics", lambda *_: [TopicSet(Names(), Kafka())])
+    tombstones.Tombstones(Settings()).write(TenantId("acme"), [(KEY, "one~two")])
+    assert {one["topic"] for one in written} == set(ROLE_WRITES["erase"])
+    assert ROLE_WRITES["tenants remove"] == ROLE_WRITES["erase"]
 
 
 def test_every_producer_call_of_the_product_passes_headers() -> None:

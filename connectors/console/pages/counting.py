@@ -24,8 +24,10 @@ MOST_CAUSES = 2_000
 """How many causes are kept for a page of several tenants, those with the most files first."""
 WAIT_SECONDS = 0.12
 AGAIN_SECONDS = 30.0
-"""A slow complete count is cached for this long and not started again before."""
-COUNTS_AT_ONCE = 2
+"""A slow complete count is cached for this long and not started again before.
+
+This holds for one that failed after a while, too: it would fail again.
+"""
 MOST_KEPT = 1_000
 K = TypeVar("K", bound=Hashable)
 CountRows = Callable[[K], Awaitable[list[Any]]]
@@ -54,50 +56,62 @@ class PatientCounter(Generic[K]):
     def __init__(self, every: CountRows[K], newest: CountRows[K]) -> None:
         self._every, self._newest = every, newest
         self._kept: dict[K, FailureCounts] = {}
+        self._failed: dict[K, float] = {}
         self._running: dict[K, asyncio.Task[FailureCounts]] = {}
-        self._turns = asyncio.Semaphore(COUNTS_AT_ONCE)
 
     async def of(self, key: K) -> FailureCounts:
         """Returns the best count that is available quickly. Raises Unavailable and Busy."""
         kept = self._kept.get(key)
         if kept is not None and time.monotonic() - kept.began < AGAIN_SECONDS:
             return kept
-        counting = self._running.get(key)
-        if counting is None:
-            counting = asyncio.create_task(self._all(key), name="count of failures")
-            self._running[key] = counting
-            counting.add_done_callback(lambda task: self._ended(key, task))
-        done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
-        if done:
-            return counting.result()
+        if time.monotonic() - self._failed.get(key, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+            counting = self._running.get(key) or self._start(key)
+            done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
+            if done:
+                return counting.result()
         if kept is not None:
             return kept
         return FailureCounts(await self._newest(key), None)
 
+    def _start(self, key: K) -> "asyncio.Task[FailureCounts]":
+        began = time.monotonic()
+        counting = asyncio.create_task(self._all(key), name="count of failures")
+        self._running[key] = counting
+        counting.add_done_callback(lambda task: self._ended(key, task, began))
+        return counting
+
     async def _all(self, key: K) -> FailureCounts:
-        async with self._turns:
-            began, counted_at = time.monotonic(), datetime.now(UTC)
-            rows = await self._every(key)
-        counts = FailureCounts(rows, counted_at, time.monotonic())
+        began, counted_at = time.monotonic(), datetime.now(UTC)
+        counts = FailureCounts(await self._every(key), counted_at, time.monotonic())
         self._kept.pop(key, None)
         if time.monotonic() - began > WAIT_SECONDS:
             self._kept[key] = counts
-            if len(self._kept) > MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            _shorten(self._kept)
         return counts
 
-    def _ended(self, key: K, task: "asyncio.Task[FailureCounts]") -> None:
-        """Passes the error to a request that still waits; otherwise the next page counts again."""
+    def _ended(self, key: K, task: "asyncio.Task[FailureCounts]", began: float) -> None:
+        """Passes the error to a request that still waits.
+
+        The next page counts again, but not soon if it took long to fail.
+        """
         self._running.pop(key, None)
-        if not task.cancelled() and isinstance(task.exception(), Unavailable | Busy):
-            self._kept.pop(key, None)
+        self._failed.pop(key, None)
+        has_failed = not task.cancelled() and isinstance(task.exception(), Unavailable | Busy)
+        if has_failed and time.monotonic() - began > WAIT_SECONDS:
+            self._failed[key] = time.monotonic()
+            _shorten(self._failed)
+
+
+def _shorten(remembered: dict[K, Any]) -> None:
+    if len(remembered) > MOST_KEPT:
+        remembered.pop(next(iter(remembered)))
 
 
 def failure_counter(reading: PageReading) -> PatientCounter[TenantId]:
     """Counts the failed files of a tenant."""
 
     async def every(tenant_id: TenantId) -> list[Any]:
-        return await reading.fetch("all_failed_files", tenant_id)
+        return await reading.count("all_failed_files", tenant_id)
 
     async def newest(tenant_id: TenantId) -> list[Any]:
         return await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
@@ -109,11 +123,37 @@ def failures_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
     """Counts the failed files of several tenants, grouped by tenant."""
 
     async def every(tenants: Tenants) -> list[Any]:
-        return await reading.fetch_of_tenants("all_failed_files_of_tenants", tenants, MOST_CAUSES)
+        return await reading.count("all_failed_files_of_tenants", list(tenants), MOST_CAUSES)
 
     async def newest(tenants: Tenants) -> list[Any]:
         return await reading.fetch_of_tenants(
             "failed_files_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
+        )
+
+    return PatientCounter(every, newest)
+
+
+def refusal_counter(reading: PageReading) -> PatientCounter[TenantId]:
+    """Counts the quarantined records of a tenant."""
+
+    async def every(tenant_id: TenantId) -> list[Any]:
+        return await reading.count("quarantined_by_reason", tenant_id, None)
+
+    async def newest(tenant_id: TenantId) -> list[Any]:
+        return await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
+
+    return PatientCounter(every, newest)
+
+
+def refusals_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
+    """Counts the quarantined records of several tenants, grouped by tenant."""
+
+    async def every(tenants: Tenants) -> list[Any]:
+        return await reading.count("quarantined_of_tenants", list(tenants), MOST_CAUSES, None)
+
+    async def newest(tenants: Tenants) -> list[Any]:
+        return await reading.fetch_of_tenants(
+            "quarantined_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
         )
 
     return PatientCounter(every, newest)

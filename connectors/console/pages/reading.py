@@ -3,6 +3,7 @@
 Each tenant has its own share of the connection pool.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 from schemas.text import storable
 from storage.postgres.pool import as_unavailable
+from storage.postgres.repairs import MOST_RARE
 from storage.postgres.sql import queries
 
 PAGE_CONVERSATIONS = 40
@@ -28,7 +30,10 @@ MOST_WINDOWS = 3
 MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
 """Beyond this many matches a search is frequent, so it also matches among the newest messages."""
+MOST_WALKED = 20_000
+"""How many messages one statement walks through for a page of failed ones."""
 POOL_SHARE = 2
+COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
 """The key of the queue for queries about several tenants."""
 MOST_IN_LINE = 100
@@ -95,9 +100,10 @@ class PageReading:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
+        self._counts = asyncio.Semaphore(COUNTS_AT_ONCE)
         self._sql = {
             name: text
-            for file in ("pages", "pages_tenant", "pages_tenants")
+            for file in ("pages", "pages_tenant", "pages_tenants", "causes")
             for name, text in queries(file).items()
         }
 
@@ -170,6 +176,31 @@ class PageReading:
         older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return ListPage(shown, older)
 
+    async def failed(
+        self, tenant_id: TenantId, reason: str, before: PageCursor, most: int
+    ) -> ListPage:
+        """Returns messages with a file that failed for the reason, newest first.
+
+        A page of a frequent reason that is rare among the next messages may have fewer
+        rows than `most`, or none, although older ones follow.
+        """
+        at = (before.received_at, before.message_key)
+        rows = await self.fetch(
+            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1
+        )
+        if len(rows) <= most:
+            place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
+            if not place:
+                return ListPage(rows, None)
+            (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+            if row["found"] > MOST_RARE:
+                (last,) = place
+                return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
+            rows = await self.fetch("rare_failed_messages", tenant_id, reason, *at, most + 1)
+        last = rows[most - 1] if len(rows) > most else None
+        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
+        return ListPage(rows[:most], older)
+
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
         rows = await self.fetch("one_message", tenant_id, message_key)
         return _decoded(rows[0]) if rows else None
@@ -187,6 +218,17 @@ class PageReading:
         with as_unavailable():
             async with self.turn(EVERY):
                 return list(await self._pool.fetch(self._sql[name], list(tenants), *arguments))
+
+    async def count(
+        self, name: str, about: TenantId | list[TenantId], *arguments: Any
+    ) -> list[Any]:
+        """Runs a statement that may take long, in a turn of its own.
+
+        Two counts of all tenants together run at once, and hold up no page.
+        """
+        with as_unavailable():
+            async with self._counts:
+                return list(await self._pool.fetch(self._sql[name], about, *arguments))
 
     def turn(self, tenant_id: TenantId) -> AbstractAsyncContextManager[None]:
         """Waits for a turn in the tenant's queue.

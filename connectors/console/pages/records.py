@@ -11,12 +11,12 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
+from schemas.pipeline import REPLAYABLE
 from storage.postgres.repairs import MOST_TRIES
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = re.compile(r"([0-9]{1,17})\.(.{1,500})")
-_SENDABLE = {("dedupe", "raw-messages"), ("assemble", "enrichments"), ("sink", "enriched-messages")}
 
 
 def add_records(router: APIRouter, pages: PageParts) -> None:
@@ -72,5 +72,5 @@ def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> di
         "ref": "" if key is None else pages.refs.of(tenant_id, "m", key),
         "tries": row["tries"],
         "is_set_aside": row["tries"] >= MOST_TRIES,
-        "is_sendable": (row["stage"], row["topic"]) in _SENDABLE,
+        "is_sendable": REPLAYABLE.get(row["stage"]) == row["topic"],
     }

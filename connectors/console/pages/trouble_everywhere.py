@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.counting import (
-    MOST_CAUSES,
     MOST_COUNTED,
     failures_of_tenants,
+    refusals_of_tenants,
     share_of,
 )
 from connectors.console.pages.parts import PageParts
@@ -36,7 +36,7 @@ class AtTenant:
 
 def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
     """Adds the route."""
-    counter = failures_of_tenants(pages.reading)
+    counter, refusals = failures_of_tenants(pages.reading), refusals_of_tenants(pages.reading)
 
     @router.get("/trouble", name="trouble-everywhere")
     async def everywhere(request: Request) -> Response:
@@ -48,10 +48,8 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
         }
         counts = await counter.of(tenants)
         causes = causes_at_tenants(counts.rows, today)
-        refused = await pages.reading.fetch_of_tenants(
-            "quarantined_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
-        )
-        classes = refusals_at_tenants(refused, today)
+        refused = await refusals.of(tenants)
+        classes = refusals_at_tenants(refused.rows, today)
         return visit.page(
             "trouble_everywhere.html",
             section="trouble",
@@ -65,6 +63,8 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
             most=MOST_COUNTED,
             most_shown=MOST_SHOWN,
             counted_at=counts.counted_at,
+            refused_at=refused.counted_at,
+            share=share_of(tenants),
         )
 
 

@@ -36,6 +36,12 @@ log = structlog.get_logger()
 
 FORM_SECONDS = 10.0
 MOST_FORM_BYTES = 64 * 1024
+MOST_PASTED_BYTES = 512 * 1024
+"""The bound of a form into which a whole delivery is pasted.
+
+Encoded as a form, every quote and every byte of a letter with an accent has three bytes.
+"""
+_PASTES = re.compile(r"/t/[^/]+/endpoints/[^/]+/check")
 MOST_FIELDS = 200
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
@@ -152,20 +158,12 @@ def page_route(parts: PageParts) -> type[APIRoute]:
 async def _answer(
     parts: PageParts, request: Request, inner: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    is_secure = request.url.scheme == "https" or parts.public_url.startswith("https:")
-    visit = Visit(
-        request,
-        Words(language_of(request.headers.get("accept-language", ""))),
-        zone_of(request.cookies.get("tz", "")),
-        None,
-        request.cookies.get(form_cookie(is_secure), ""),
-        is_secure,
-    )
+    visit = _visit(request, parts.public_url)
     request.state.visit = visit
     try:
         if _has_nul((*request.path_params.values(), *request.query_params.values())):
             raise PageProblem(404, "problem.404")
-        token = request.cookies.get(session_cookie(is_secure), "")
+        token = request.cookies.get(session_cookie(visit.is_secure), "")
         if token:
             visit.session = await parts.people.session(token, is_use=not _is_stream(request))
         if request.method == "POST":
@@ -187,6 +185,35 @@ async def _answer(
         log.exception("page_failed", route=getattr(request.scope.get("route"), "path", ""))
         response = _problem(visit, PageProblem(500, "problem.500"))
     return _guarded(visit, response)
+
+
+def _visit(request: Request, public_url: str) -> Visit:
+    is_secure = request.url.scheme == "https" or public_url.startswith("https:")
+    return Visit(
+        request,
+        Words(language_of(request.headers.get("accept-language", ""))),
+        zone_of(request.cookies.get("tz", "")),
+        None,
+        request.cookies.get(form_cookie(is_secure), ""),
+        is_secure,
+    )
+
+
+def most_body_bytes(path: str) -> int:
+    """Returns the most bytes that the body of a request to this path may have."""
+    return MOST_PASTED_BYTES if _PASTES.fullmatch(path) else MOST_FORM_BYTES
+
+
+def problem_page(request: Request, status: int) -> Response | None:
+    """Returns a page about an error of a request that reached no page.
+
+    Returns None for clients other than browsers, which the API answers.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        return None
+    visit = _visit(request, "")
+    word = "problem.413" if status == 413 else "problem.404"
+    return _guarded(visit, _problem(visit, PageProblem(status, word)))
 
 
 def _is_stream(request: Request) -> bool:
@@ -260,10 +287,13 @@ async def _check_form(visit: Visit, public_url: str) -> None:
     if kind != "application/x-www-form-urlencoded":
         raise PageProblem(415, "problem.form")
     try:
+        most = MOST_FORM_BYTES if visit.session is None else most_body_bytes(visit.request.url.path)
+        if int(headers.get("content-length", "0")) > most:
+            raise PageProblem(413, "problem.413")
         async with asyncio.timeout(FORM_SECONDS):
             body = await visit.request.body()
-        if len(body) > MOST_FORM_BYTES:
-            raise PageProblem(413, "problem.form")
+        if len(body) > most:
+            raise PageProblem(413, "problem.413")
         visit.form = dict(
             parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         )
