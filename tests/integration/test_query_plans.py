@@ -1,6 +1,5 @@
 """Statements that must not walk a table, on tables that are large enough to be walked wrongly."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection, schema
+from tests.integration.plans import plan, walked
 
 ROWS, TENANTS = 200_000, 5_000
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -99,12 +99,6 @@ def _arguments(statement: str, rows: int) -> tuple[Any, ...]:
     return (rows, NOW) if "$2" in statement else (rows,)
 
 
-async def plan(connection: Connection, statement: str, *arguments: Any) -> dict[str, Any]:
-    found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
-    root: dict[str, Any] = json.loads(found)[0]["Plan"]
-    return root
-
-
 async def large_of(connection: Connection) -> set[str]:
     """The tables with many rows, of which one is the week of the arrivals."""
     rows = await connection.fetch(
@@ -113,14 +107,6 @@ async def large_of(connection: Connection) -> set[str]:
         TENANTS,
     )
     return {row["relname"] for row in rows}
-
-
-def walked(node: dict[str, Any], large: set[str]) -> set[str]:
-    """Large tables that a plan reads from one end to the other."""
-    found = {node["Relation Name"]} if node["Node Type"] == "Seq Scan" else set()
-    for below in node.get("Plans", ()):
-        found |= walked(below, large)
-    return found & large
 
 
 async def test_every_statement_finds_what_it_is_asked_for_by_an_index(
@@ -132,21 +118,21 @@ async def test_every_statement_finds_what_it_is_asked_for_by_an_index(
         assert large >= set(_LARGE) - {"arrival_records"} and week.startswith("arrival_records_2")
         for (file, name), arguments in STATEMENTS.items():
             found = await plan(connection, queries(file)[name], *arguments)
-            walks[file, name] = walked(found, large)
+            walks[file, name] = walked(found) & large
         mark = await connection.fetchval(queries("directory")["mark"])
         changed_since = queries("directory")["changed_since"]
         found = await plan(connection, changed_since, mark)
-        walks["directory", "changed_since"] = walked(found, large)
+        walks["directory", "changed_since"] = walked(found) & large
         assert await connection.fetch(changed_since, mark) == []
         of_one = await plan(connection, queries("erased")["some_erased"], "t3", "t3", b"", 10_000)
-        walks["erased", "some_erased of a tenant"] = walked(of_one, large)
+        walks["erased", "some_erased of a tenant"] = walked(of_one) & large
         assert {name: tables for name, tables in walks.items() if tables} == {}
         for table, statement in (
             ("media_objects", "SELECT FROM media_objects WHERE object_key = $1"),
             (week, "SELECT FROM arrival_records WHERE topic = $1"),
         ):
             walking = await plan(connection, statement, "x")
-            assert walked(walking, large) == {table}, "a walk is seen"
+            assert walked(walking) & large == {table}, "a walk is seen"
 
 
 def test_every_statement_of_the_tools_for_large_tables_is_looked_at() -> None:
