@@ -1,6 +1,6 @@
 """Routes of the files of messages: as they came, and as a page shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -49,18 +49,10 @@ def add_message_files(router: APIRouter, parts: Parts, pages: PageParts) -> None
             noted.add(look)  # not before: a look whose note failed is noted at the next one
         return tenant_id, stored
 
-    def as_it_came(stored: Stored, headers: Mapping[str, str]) -> Response:
-        try:
-            answer = answer_stored(parts.store, stored, headers, head=False)
-        except ConsoleProblem as problem:
-            raise PageProblem(problem.status, "problem.404") from None
-        answer.headers["cross-origin-resource-policy"] = "same-origin"
-        return answer
-
     @router.get("/t/{tenant}/m/{ref}/file/{index}", name="file")
     async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
         _, stored = await looked_at(request, tenant, ref, index)
-        return as_it_came(stored, request.headers)
+        return _as_it_came(parts, stored, request.headers)
 
     @router.get("/t/{tenant}/m/{ref}/file/{index}/{form}", name="shown-file")
     async def shown(request: Request, tenant: str, ref: str, index: int, form: Form) -> Response:
@@ -74,13 +66,23 @@ def add_message_files(router: APIRouter, parts: Parts, pages: PageParts) -> None
         if made is None:
             if form == "picture" and not browsers_show(stored.mime):
                 raise PageProblem(404, "problem.404")
-            return as_it_came(stored, request.headers)
-        try:
-            answer = answer_bytes(made.data, made.mime, f"{stored.etag}-{form}", request.headers)
-        except ConsoleProblem as problem:
-            raise PageProblem(problem.status, "problem.404") from None
-        answer.headers["cross-origin-resource-policy"] = "same-origin"
-        return answer
+            return _as_it_came(parts, stored, request.headers)
+        etag = f"{stored.etag}-{form}"
+        return _of_this_site(lambda: answer_bytes(made.data, made.mime, etag, request.headers))
+
+
+def _as_it_came(parts: Parts, stored: Stored, headers: Mapping[str, str]) -> Response:
+    return _of_this_site(lambda: answer_stored(parts.store, stored, headers, head=False))
+
+
+def _of_this_site(answer: Callable[[], Response]) -> Response:
+    """Returns the answer, which other sites cannot embed. Raises PageProblem."""
+    try:
+        answered = answer()
+    except ConsoleProblem as problem:
+        raise PageProblem(problem.status, "problem.404") from None
+    answered.headers["cross-origin-resource-policy"] = "same-origin"
+    return answered
 
 
 class _Noted:
