@@ -11,7 +11,6 @@ from schemas.pipeline import TopicName
 from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
 from schemas.records import TenantRecord, Value
 
-
 WhatIsUnavailable = Literal[
     "kafka",
     "postgres",
