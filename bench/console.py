@@ -1,7 +1,8 @@
-"""The pages that must stay quick however much there is: p50 and p95 of the trouble page, the list, the search.
+"""The pages that must stay quick however much there is: p50 and p95 of trouble, lists, searches, a chat and a message.
 
 One tenant has all rows: messages of many conversations, and among them messages with a
-failed file. The figures are those of the role itself, `sensorium console`, asked over
+failed file. A few have a cause of their own, and a word of many old messages is in no new
+one. The figures are those of the role itself, `sensorium console`, asked over
 HTTP by one person at a time. `CONVERSATIONS=… MESSAGES=… FAILED=… make bench
 BENCH=console` sets how many; the defaults fit a small machine.
 """
@@ -60,6 +61,18 @@ SELECT $1, $1 || ':ycloud:' || n, 'ycloud', '1555~' || (n * 7919 % $4::bigint), 
 FROM generate_series($2::bigint, $3::bigint) AS n,
     LATERAL (SELECT now() - (n * 104729 % 2592000) * interval '1 second' AS at) AS times
 """
+_OLD, _OLD_MESSAGES, _RARE, _RARE_FILES = "campania", 25_000, "audio_silent", 10
+_FILL_OLD = """
+INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes,
+    status, version, occurred_at, received_at, enriched_at)
+SELECT $1, $1 || ':chatwoot:' || n, 'chatwoot', '1/' || n, 'user', 'inbound', 'text', $2 || ' ' || n, '{}'::jsonb,
+    'complete', 2, at, at, at
+FROM generate_series(1, $3::bigint) AS n, LATERAL (SELECT now() - interval '60 days' - n * interval '1 second' AS at) AS times
+"""
+_FILL_RARE = """
+UPDATE chat_messages SET content_attributes = jsonb_set(content_attributes, '{attachments,0,reason}', to_jsonb($2::text))
+WHERE tenant_id = $1 AND message_key = ANY(SELECT $1 || ':ycloud:' || n * 997 FROM generate_series(1, $3::bigint) AS n)
+"""
 _REASONS = (
     "media_gone", "media_timeout", "model_unavailable", "refused_by_model", "media_too_large", "image_damaged"
 )  # fmt: skip
@@ -79,21 +92,43 @@ def run(rig: Rig) -> list[Table]:
     sensorium(settings, "migrate")
     sensorium(settings, "tenants", "add", TENANT)
     asyncio.run(_fill(settings, counts))
+    return [measured(rig, settings, counts)]
+
+
+def measured(rig: Rig, settings: Settings, counts: dict[str, int]) -> Table:
+    """Asks the pages of a namespace that is filled."""
     sensorium(settings, "users", "add", "ana")
     with rig.process(settings, "streams.commands.main", "console"), _visitor(settings) as visitor:
-        figures = [_figure(visitor, name, path) for name, path in PAGES.items()]
+        pages = PAGES | _pages_of_one(visitor)
+        figures = [_figure(visitor, name, path) for name, path in pages.items()]
     rows = ", ".join(f"{count:,} {name.lower()}" for name, count in counts.items())
-    return [Table(bench="console", title=f"pages of the console with {rows}", unit="ms", figures=figures)]  # fmt: skip
+    return Table(
+        bench="console", title=f"pages of the console with {rows}", unit="ms", figures=figures
+    )
+
+
+def _pages_of_one(client: httpx.Client) -> dict[str, str]:
+    """The newest conversation and a message of it."""
+    conversations = client.get(f"/t/{TENANT}/conversations").text
+    chat = re.search(rf'href="(/t/{TENANT}/c/[^"?#]+)', conversations)
+    assert chat is not None, "the list has no conversation"
+    message = re.search(rf'href="(/t/{TENANT}/m/[^"?#/]+)', client.get(chat[1]).text)
+    assert message is not None, "the chat has no message"
+    return {"a conversation": chat[1], "a message": message[1]}
 
 
 PAGES = {
     "trouble by cause": f"/t/{TENANT}/trouble",
     "trouble at every tenant": "/trouble",
     "messages of a cause": f"/t/{TENANT}/trouble/files?reason=media_gone",
+    "messages of a rare cause": f"/t/{TENANT}/trouble/files?reason={_RARE}",
     "conversations, first page": f"/t/{TENANT}/conversations",
     "search, frequent words": f"/t/{TENANT}/conversations?q=hola+mesa",
     "search, a rare word": f"/t/{TENANT}/conversations?q=w31415",
     "search, no such word": f"/t/{TENANT}/conversations?q=nosuchword",
+    "search, a word of old messages": f"/t/{TENANT}/conversations?q={_OLD}",
+    "search, one letter": f"/t/{TENANT}/conversations?q=a",
+    "search, a frequent word and a rare state": f"/t/{TENANT}/conversations?q=hola&state=degraded",
 }
 
 
@@ -115,9 +150,16 @@ async def _fill(settings: Settings, counts: dict[str, int]) -> None:
                 list(_REASONS),
                 timeout=FILL_SECONDS,
             )
+        await fill_oddities(connection)
         await _vacuumed(connection)
     finally:
         await connection.close()
+
+
+async def fill_oddities(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Adds old messages with a word that no new one has, and a few files with a rare cause."""
+    await connection.execute(_FILL_OLD, TENANT, _OLD, _OLD_MESSAGES, timeout=FILL_SECONDS)
+    await connection.execute(_FILL_RARE, TENANT, _RARE, _RARE_FILES, timeout=FILL_SECONDS)
 
 
 async def _vacuumed(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -19,13 +19,13 @@ from bench.rig import PATIENCE_SECONDS, Rig, Worker, committed, fill, reading, w
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import is_image, raw_record, with_duplicates
 from connectors.providers.catalogue import read
+from schemas.arrival import Arrival
 from schemas.outcomes import Forward
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
 from streams.apps.encoding import Encoding, utc_now
 from streams.settings import read_settings
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe, digest
 
 ROUNDS = 3

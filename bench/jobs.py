@@ -28,7 +28,7 @@ import uvloop
 from confluent_kafka import Producer
 
 from bench.figures import Figure, Pace, Ratio, Table, paced, percentile, ratio
-from bench.rig import Record, Rig, Worker, fill, reading
+from bench.rig import BenchRecord, Rig, Worker, fill, reading
 from bench.stock import work
 from connectors.media.frames import PreparedImage
 from connectors.media.preparation import Decoder
@@ -190,15 +190,15 @@ def _send(settings: Settings, numbers: range, sent: dict[bytes, float]) -> None:
     producer.flush()
 
 
-def _record(number: int) -> Record:
+def _record(number: int) -> BenchRecord:
     return _job(TenantId(f"tenant-{number % TENANTS}"), number)
 
 
-def _stuck_record(number: int) -> Record:
+def _stuck_record(number: int) -> BenchRecord:
     return _job(STUCK, number)
 
 
-def _job(tenant: TenantId, number: int) -> Record:
+def _job(tenant: TenantId, number: int) -> BenchRecord:
     key = message_key(tenant, "ycloud", f"wamid.HBgLMTIwMjU1NTAxNDcVAgASGCBBQzc0{number:020d}QQA=")
     job = VisionJob(
         tenant_id=tenant,
@@ -211,7 +211,7 @@ def _job(tenant: TenantId, number: int) -> Record:
         sha256="0" * 64,
     )
     routing = Routing(tenant_id=tenant, provider="ycloud", traceparent=new_traceparent())
-    return Record(key.encode(), encode(job), routing.to_headers())
+    return BenchRecord(key.encode(), encode(job), routing.to_headers())
 
 
 class _Answers(asyncio.Protocol):

@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from bench.figures import Pace, Table, paced, ratio
-from bench.rig import Record, Rig, Worker, committed, fill, written
+from bench.rig import BenchRecord, Rig, Worker, committed, fill, written
 from bench.stock import bytes_topic, stock_app, work
 from bench.traffic import with_duplicates
 from schemas.keys import claim_digest
@@ -90,10 +90,10 @@ def _stock(rig: Rig) -> Pace:
         )
 
 
-def records(count: int) -> Iterator[Record]:
+def records(count: int) -> Iterator[BenchRecord]:
     value = random.Random(7).randbytes(_VALUE_BYTES)
     for number in with_duplicates(count):
-        yield Record(_key(number), value, [])
+        yield BenchRecord(_key(number), value, [])
 
 
 def _key(number: int) -> bytes:

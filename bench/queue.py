@@ -74,7 +74,7 @@ def run(rig: Rig) -> list[Table]:
     return [*opening, deciding]
 
 
-class _Record:
+class _ChangelogRecord:
     __slots__ = ("_key", "_value")
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
@@ -98,7 +98,7 @@ def _changelog(count: int) -> Iterator[list[Any]]:
             )
             key = f"{tenant}:ycloud:wamid.{offset:040}".encode()
             entry = Entry(tenant, key, routing.to_headers(), None, 1e9)
-            batch.append(_Record(*packer.put(offset, entry)))
+            batch.append(_ChangelogRecord(*packer.put(offset, entry)))
             packer.remove(offset)
         yield batch
 

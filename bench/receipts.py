@@ -11,7 +11,7 @@ import uvloop
 
 from bench import lanes
 from bench.figures import Pace, Table, paced, ratio
-from bench.rig import Record, Rig, committed, fill
+from bench.rig import BenchRecord, Rig, committed, fill
 from bench.stock import work
 from bench.traffic import raw_record, with_duplicates
 from schemas.receipts import Ledger
@@ -41,7 +41,7 @@ def _table(
     rig: Rig,
     job: str,
     count: int,
-    records: Callable[[int], Iterable[Record]],
+    records: Callable[[int], Iterable[BenchRecord]],
     at_least: float = 0.0,
 ) -> Table:
     paces_with, paces_without = [], []
@@ -62,7 +62,7 @@ def _table(
 
 
 def _pace(
-    rig: Rig, job: str, side: str, count: int, records: Callable[[int], Iterable[Record]]
+    rig: Rig, job: str, side: str, count: int, records: Callable[[int], Iterable[BenchRecord]]
 ) -> Pace:
     settings = rig.fresh()
     names = Names(settings.namespace)

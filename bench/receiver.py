@@ -9,6 +9,7 @@ and encode the record.
 import asyncio
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant
-from storage.kafka.delivery import Done
+from storage.kafka.delivery import DeliveryCallback
 from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
@@ -119,17 +120,21 @@ class Load:
 
     def run(self, settings: Settings, token: str, secret: str, connections: int) -> LoadRun:
         """Posts to the receiver of these settings for some seconds."""
-        return self.post(settings, token, secret, body=self._body, connections=connections)
+        endpoint = {"token": token, "secret": secret}
+        return self.post(settings, [endpoint], body=self._body, connections=connections)
 
-    def post(self, settings: Settings, token: str, secret: str, **words: object) -> LoadRun:
+    def post(
+        self, settings: Settings, endpoints: Sequence[Mapping[str, str]], **words: object
+    ) -> LoadRun:
         """Posts with these options of the load generator.
 
-        Raises BenchFailed unless every answer is 200.
+        The endpoints take turns by the numbers of the requests. Raises BenchFailed unless
+        every answer is 200.
         """
         words |= {
             "address": f"127.0.0.1:{settings.receiver.port}",
-            "path": f"/webhooks/ycloud/{token}",
-            "secret": secret,
+            "path": ",".join(f"/webhooks/ycloud/{one['token']}" for one in endpoints),
+            "secret": ",".join(one["secret"] for one in endpoints),
         }
         done = subprocess.run(
             [self._program, *(f"-{name}={value}" for name, value in words.items())],
@@ -178,7 +183,9 @@ class _Nowhere:
 
     healthy = True
 
-    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+    def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, done: DeliveryCallback
+    ) -> None:
         asyncio.get_running_loop().call_soon(done, None)
 
     def overdue(self) -> Unavailable:

@@ -54,7 +54,7 @@ _QUIET = {"log_level": 0}
 """The servers end before the bench's clients, which would log that at length."""
 
 
-class Record(NamedTuple):
+class BenchRecord(NamedTuple):
     """One record to load into a topic. With `partition` -1 the key decides."""
 
     key: bytes
@@ -262,7 +262,7 @@ def servers() -> Iterator[Rig]:
         shutil.rmtree(folder)
 
 
-def fill(kafka: Kafka, topic: str, records: Iterable[Record]) -> None:
+def fill(kafka: Kafka, topic: str, records: Iterable[BenchRecord]) -> None:
     """Loads a topic as fast as possible. Returns when Kafka has all records."""
     producer = Producer(
         plain_producer_config(kafka)

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.dedupe import ours_started
 from bench.figures import Figure, Pace, Table, ratio
-from bench.rig import Record, Rig, Worker, committed, fill
+from bench.rig import BenchRecord, Rig, Worker, committed, fill
 from bench.sink import first_version, sink_record
 from bench.table import remember
 from bench.traffic import TENANT, raw_record
@@ -97,7 +97,9 @@ def _shown(role: str, pace: Pace) -> Pace:
     return pace
 
 
-def of_tenants(messages: list[EnrichedMessage], tenants: int, partitions: int) -> Iterator[Record]:
+def of_tenants(
+    messages: list[EnrichedMessage], tenants: int, partitions: int
+) -> Iterator[BenchRecord]:
     """Yields the messages as if `tenants` tenants had sent them in turns."""
     for number, message in enumerate(messages):
         tenant = tenant_of(number, tenants)

@@ -15,11 +15,12 @@ import asyncpg
 import msgspec
 
 from bench.figures import Figure, Pace, Table, paced, ratio
-from bench.rig import Record, Rig, committed, fill
+from bench.rig import BenchRecord, Rig, committed, fill
 from bench.traffic import raw_record
 from connectors.postgres.rows import STAGED_COLUMNS, message_rows
 from connectors.postgres.staging import prepare_staging, store_messages
 from connectors.providers.catalogue import read
+from schemas.arrival import Arrival
 from schemas.codec import encode
 from schemas.keys import conversation_partition
 from schemas.outcomes import Forward
@@ -30,7 +31,6 @@ from schemas.topics import Names
 from storage.postgres.pool import connect
 from streams.apps.encoding import utc_now
 from streams.local.lifecycle import sensorium
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import dedupe
 
 ROUNDS = 3
@@ -88,7 +88,7 @@ def _sink(
     names, kafka = Names(settings.namespace), settings.kafka
     topic, receipt_topic = names.topic("enriched-messages"), names.topic("receipts")
     fill(kafka, topic, (sink_record(message, kafka.partitions) for message in messages))
-    fill(kafka, receipt_topic, (Record(b"dedupe:0", value, [], 0) for value in receipts))
+    fill(kafka, receipt_topic, (BenchRecord(b"dedupe:0", value, [], 0) for value in receipts))
     done = committed(kafka, names.group("sink"), topic)
     counted = committed(kafka, names.group("sink"), receipt_topic) if receipts else int
     with rig.process(settings, "streams.commands.main", "sink") as worker:
@@ -171,10 +171,10 @@ def second_version(message: EnrichedMessage) -> EnrichedMessage:
     )
 
 
-def sink_record(message: EnrichedMessage, partitions: int) -> Record:
+def sink_record(message: EnrichedMessage, partitions: int) -> BenchRecord:
     """The record as assemble and dedupe write it to the topic."""
     partition = conversation_partition(message.tenant_id, message.conversation_id, partitions)
-    return Record(
+    return BenchRecord(
         message.message_key.encode(),
         encode(message),
         [("tenant", message.tenant_id.encode())],

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.figures import Figure, Table
-from bench.rig import PARTITIONS, Record, Rig, fill
+from bench.rig import PARTITIONS, BenchRecord, Rig, fill
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
@@ -82,7 +82,7 @@ def remember(settings: Settings, count: int) -> None:
     group.close()
 
 
-def _claims(count: int, day: int, *, is_last: bool) -> Iterator[Record]:
+def _claims(count: int, day: int, *, is_last: bool) -> Iterator[BenchRecord]:
     """The claims of one day as lanes leave them.
 
     They are blocks, and on the last day also the tails since the last compaction.
@@ -99,8 +99,8 @@ def _claims(count: int, day: int, *, is_last: bool) -> Iterator[Record]:
             yield _record(TAIL + b"%d" % (number % BLOCK_IDS), day, 1, partition)
 
 
-def _record(key: bytes, day: int, ids: int, partition: int) -> Record:
-    return Record(key, with_day(day, os.urandom(DIGEST_BYTES * ids)), [], partition)
+def _record(key: bytes, day: int, ids: int, partition: int) -> BenchRecord:
+    return BenchRecord(key, with_day(day, os.urandom(DIGEST_BYTES * ids)), [], partition)
 
 
 def load(settings: Settings, count: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.rig import Record
+from bench.rig import BenchRecord
 from schemas.codec import encode
 from schemas.headers import Routing, new_traceparent
 from schemas.keys import TenantId, message_key
@@ -86,11 +86,11 @@ def raw(number: int, tenant: TenantId = TENANT) -> RawMessage:
     )
 
 
-def raw_record(number: int, tenant: TenantId = TENANT) -> Record:
+def raw_record(number: int, tenant: TenantId = TENANT) -> BenchRecord:
     """The record as the receiver writes it to the topic."""
     message = raw(number, tenant)
     routing = Routing(tenant_id=tenant, provider=message.provider, traceparent=new_traceparent())
-    return Record(message.message_key.encode(), encode(message), routing.to_headers())
+    return BenchRecord(message.message_key.encode(), encode(message), routing.to_headers())
 
 
 def _document(name: str) -> dict[str, Any]:

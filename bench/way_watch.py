@@ -9,7 +9,7 @@ topic, its row is looked up every few milliseconds.
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -28,7 +28,7 @@ from storage.waiting import Deadline
 _LOOK_SECONDS = 0.003
 _ROWS = """\
 SELECT message_key FROM chat_messages
-WHERE tenant_id = $1 AND message_key = ANY($2) AND status <> 'pending'"""
+WHERE tenant_id = ANY($1) AND message_key = ANY($2) AND status <> 'pending'"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Watch:
     """
 
     settings: Settings
-    tenant: str
+    tenants: Sequence[str]
     has_media: bool
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _waiting: set[str] = field(default_factory=set)
@@ -197,7 +197,7 @@ class Watch:
             while not self._ending.is_set():
                 waiting = list(self._waiting.copy())
                 for (key,) in (
-                    await connection.fetch(_ROWS, self.tenant, waiting) if waiting else ()
+                    await connection.fetch(_ROWS, self.tenants, waiting) if waiting else ()
                 ):
                     self._seen[key].row = time.time()
                     self._waiting.discard(key)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from schemas import records
-from schemas.compiled import Compiled, Reader, compiled
+from schemas.compiled import Compiled, DecodeValue, compiled
 from schemas.errors import SchemasError
 from schemas.records import Record
 from schemas.versions import UnknownVersion
@@ -85,7 +85,7 @@ def encoder(kind: type[R]) -> Callable[[R], bytes]:
 
 
 @cache
-def _readers(record_name: str) -> dict[bytes, Reader]:
+def _readers(record_name: str) -> dict[bytes, DecodeValue]:
     """The readers by the head of a value."""
     return {pinned.head: _compiled(pinned.id).read for pinned in _pinned_of(record_name)}
 

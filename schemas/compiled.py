@@ -26,17 +26,17 @@ from schemas.numbers import (
 
 Type = Any
 """An Avro type as JSON."""
-Writer = Callable[[Any], bytes]
-Reader = Callable[[bytes, int], tuple[Any, int]]
+EncodeValue = Callable[[Any], bytes]
+DecodeValue = Callable[[bytes, int], tuple[Any, int]]
 """Bytes and a position in them → the value and the position after it."""
 
 
-def _array(write: Writer, values: Collection[Any]) -> bytes:
+def _array(write: EncodeValue, values: Collection[Any]) -> bytes:
     """One block of items, and the empty block that ends the array."""
     return long(len(values)) + b"".join([write(value) for value in values]) + b"\0"
 
 
-def _map(write: Writer, values: Mapping[str, Any]) -> bytes:
+def _map(write: EncodeValue, values: Mapping[str, Any]) -> bytes:
     return _array(lambda item: _text(item[0]) + write(item[1]), values.items())
 
 
@@ -51,8 +51,8 @@ def _text(value: str) -> bytes:
 class Compiled(NamedTuple):
     """The two functions of one schema, and their source."""
 
-    write: Writer
-    read: Reader
+    write: EncodeValue
+    read: DecodeValue
     source: str
 
 

@@ -55,7 +55,10 @@ class QueueStage:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A process that reads or writes topics without being a stage."""
+    """A process that reads or writes topics without being a stage: a role or a command.
+
+    Only commands that read or write records are listed, not those that look at positions.
+    """
 
     name: str
     reads: tuple[TopicName, ...]
@@ -74,15 +77,36 @@ PIPELINE_STAGES: tuple[BatchStage | QueueStage, ...] = (
     QueueStage("transcribe", reads="audio", writes=("enrichments",)),
     BatchStage("assemble", reads="enrichments", writes=("enriched-messages",), table="open"),
 )
+REPLAYABLE: dict[str, TopicName] = {
+    **{stage.name: stage.reads for stage in PIPELINE_STAGES if isinstance(stage, BatchStage)},
+    "sink": "enriched-messages",
+}
+"""Maps a stage or the sink to the topic to which `quarantine replay` returns its records.
+
+Jobs are left out because their message was closed with failed(quarantined), and `replay
+attachments` opens it again. The sink also reads receipts, and a refused receipt must
+not be written among messages.
+"""
+_OF_REPLAY: tuple[TopicName, ...] = ("raw-messages", "enrichments", "media", "vision", "audio")
+_TOMBSTONES: tuple[TopicName, ...] = ("enriched-messages",)
 ROLES: tuple[Role, ...] = (
     Role("receive", reads=(), writes=("raw-messages",)),
-    Role("sink", reads=("enriched-messages", "quarantine", "receipts"), writes=("quarantine",)),
     Role(
-        "replay",
-        reads=("raw-messages", "quarantine"),
-        writes=("raw-messages", "media", "vision", "audio", "enrichments", "enriched-messages"),
+        "sink",
+        reads=("enriched-messages", "quarantine", "receipts"),
+        writes=("quarantine", *_TOMBSTONES),
     ),
+    # It shows records, and its pages start the repairs of the next two.
+    Role("console", reads=TOPIC_NAMES, writes=(*_OF_REPLAY, "enriched-messages")),
+    Role("replay", reads=("raw-messages",), writes=_OF_REPLAY),
+    Role("quarantine replay", reads=(), writes=tuple(REPLAYABLE.values())),  # reads Postgres
+    Role("recover", reads=(), writes=("enriched-messages",)),  # reads Postgres
+    Role("erase", reads=(), writes=_TOMBSTONES),
+    Role("tenants remove", reads=(), writes=_TOMBSTONES),
+    Role("sweep", reads=("enrichments", "enriched-messages", "quarantine"), writes=()),
+    Role("queue", reads=TOPIC_NAMES, writes=()),
     Role("audit", reads=TOPIC_NAMES, writes=()),
+    Role("tail", reads=("enriched-messages",), writes=()),
     Role("data teams", reads=("enriched-messages",), writes=()),
 )
 
@@ -93,7 +117,10 @@ JOB_STAGES: frozenset[Stage] = frozenset(
 WRITES_OF: dict[Stage, frozenset[TopicName]] = {
     stage.name: frozenset((*stage.writes, *KEPT_BY_EVERY_STAGE)) for stage in PIPELINE_STAGES
 }
+TABLE_OF: dict[Stage, str] = {stage.name: stage.table for stage in PIPELINE_STAGES}
 READS_OF: dict[str, tuple[TopicName, ...]] = {role.name: role.reads for role in ROLES}
+
+ROLE_WRITES: dict[str, tuple[TopicName, ...]] = {role.name: role.writes for role in ROLES}
 
 
 def writers_of(topic: TopicName) -> tuple[str, ...]:

@@ -17,12 +17,12 @@ AttachmentStatus = Literal[
     "UNKNOWN", "pending", "stored", "described", "transcribed", "skipped", "failed"
 ]
 Direction = Literal["UNKNOWN", "inbound", "outbound"]
-Role = Literal["UNKNOWN", "user", "assistant", "agent", "system"]
-Kind = Literal[
+MessageRole = Literal["UNKNOWN", "user", "assistant", "agent", "system"]
+MessageKind = Literal[
     "UNKNOWN", "text", "image", "audio", "video", "document", "sticker", "location", "contact",
     "interactive", "reaction", "order", "note", "system", "unsupported", "mixed",
 ]  # fmt: skip
-Status = Literal["UNKNOWN", "pending", "complete", "degraded"]
+MessageStatus = Literal["UNKNOWN", "pending", "complete", "degraded"]
 EnrichmentKind = Literal[
     "UNKNOWN", "opened", "stored", "described", "transcribed", "failed", "skipped"
 ]
@@ -161,12 +161,12 @@ class EnrichedMessage(Value, frozen=True, kw_only=True):
     provider: str
     provider_message_id: str
     conversation_id: str
-    role: Role
+    role: MessageRole
     direction: Direction
-    kind: Kind
+    kind: MessageKind
     content: str | None
     content_attributes: str
-    status: Status
+    status: MessageStatus
     version: int
     occurred_at: datetime
     received_at: datetime
@@ -257,9 +257,9 @@ class ChatMessage(Value, frozen=True, kw_only=True):
 
     provider_message_id: str
     conversation_id: str
-    role: Role
+    role: MessageRole
     direction: Direction
-    kind: Kind
+    kind: MessageKind
     content: str | None
     occurred_at: datetime | None
     sender_id: str | None = None

@@ -12,7 +12,9 @@ import msgspec
 AHEAD_SECONDS = 300
 FRESH_SECONDS = 300
 
-Verdict = Literal["valid", "valid_old", "missing", "malformed", "mismatch", "expired", "ahead"]
+SignatureVerdict = Literal[
+    "valid", "valid_old", "missing", "malformed", "mismatch", "expired", "ahead"
+]
 """The result of checking a signature.
 
 `valid_old` is valid and more than 300 s old, but within the window; it is counted. With
@@ -35,12 +37,12 @@ class Examined(msgspec.Struct, frozen=True):
     `secret` is the one that matched; the age is known if the signature could be read.
     """
 
-    verdict: Verdict
+    verdict: SignatureVerdict
     secret: str | None = None
     age_seconds: float | None = None
 
 
-ClaimedSignature = tuple[str, str] | Verdict
+ClaimedSignature = tuple[str, str] | SignatureVerdict
 """The time and the signature in a request, or the verdict if they cannot be read."""
 
 
@@ -64,7 +66,7 @@ def judge_timed(
     ]
     if not any(fits):
         return Examined("mismatch", None, age)
-    verdict: Verdict = "valid" if age <= FRESH_SECONDS else "valid_old"
+    verdict: SignatureVerdict = "valid" if age <= FRESH_SECONDS else "valid_old"
     if age < -AHEAD_SECONDS:
         verdict = "ahead"
     elif age > age_seconds:

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.pipeline import TopicName
+from schemas.pipeline import TABLE_OF, Stage, TopicName
 from schemas.settings import Kafka
 
 DAY_MS = 86_400_000
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Every topic's `max.message.bytes` and every producer's `message.max.bytes`."""
+MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
+"""The limit for value, key and headers of one write.
+
+The remaining bytes are for Kafka's own framing, as a broker refuses the whole batch.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +217,11 @@ class Names:
         return f"{self.pipeline}/" if self.pipeline else ""
 
 
-CLAIMS_TABLE = "claimed"
+def changelog_of(names: Names, stage: Stage) -> str:
+    """The changelog of a stage's table, as Faust names it."""
+    return f"{names.group(stage)}-{TABLE_OF[stage]}-changelog"
 
 
 def claims_changelog(names: Names) -> str:
-    """The changelog of dedupe's table, as Faust names it."""
-    return f"{names.group('dedupe')}-{CLAIMS_TABLE}-changelog"
+    """The changelog of dedupe's claims."""
+    return changelog_of(names, "dedupe")

@@ -4,6 +4,7 @@ Drawn by `make docs`:
 
 StorageError
 ├── TaskEnded                    storage/background.py
+├── WrongCounts                  storage/kafka/counts.py
 ├── ProducerFatal                storage/kafka/delivery.py
 ├── CutOff                       storage/kafka/reconnection.py
 ├── TopicsWrong                  storage/kafka/topics.py

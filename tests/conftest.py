@@ -22,6 +22,8 @@ if "SENSORIUM_TEST_STACK" in os.environ:
 RUNNING = os.environ.get("TESTS_STACK")
 """Renamed in the environment: to a role that a test starts it would be a setting that does not exist, and the processes of a
 session that runs in several find it under the other name."""
+FAILURES = os.environ.pop("TESTS_FAILURES", None)
+"""The file for the ids of failed tests (tests/groups.py). It is for this session alone, so no child finds it."""
 
 MAY_BE_SKIPPED: dict[str, str] = {
     "tests/integration/test_pooler.py": "PgBouncer is not installed (Debian: `apt-get install pgbouncer`)",
@@ -101,12 +103,20 @@ def pytest_runtest_makereport(
     return report
 
 
+def note_failure(test: str) -> None:
+    if FAILURES:
+        with Path(FAILURES).open("a") as failures:
+            failures.write(f"{test}\n")
+
+
 class _Collector:
     def __init__(self, skips: _Skips) -> None:
         self._skips = skips
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._note(report)
+        if report.failed:
+            note_failure(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._note(report)
@@ -119,7 +129,10 @@ class _Collector:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.stash[_SKIPS].unexplained() and session.exitstatus == pytest.ExitCode.OK:
+    unexplained = session.config.stash[_SKIPS].unexplained()
+    for test in unexplained:
+        note_failure(test)
+    if unexplained and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

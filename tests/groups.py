@@ -4,11 +4,14 @@ Unit tests use every core, so they run first, beside the tests of processes, whi
 wait for servers run beside each other, and most of them in several processes, because a test there waits three quarters of its
 time. The acceptance tests are two groups, each with a pipeline of its own, which the tests with the marker `last` judge in both.
 Chaos has the machine to itself, and in each of its processes servers of its own to kill.
+A test of the groups with servers that failed is repeated alone, once its step is over: some fail only because the machine was
+busy with the other groups. It is named at the end in either case. More than a few failures are not repeated, nor is any unit test.
 `unit` alone is quick: it leaves out tests with the marker `thorough` and most examples of properties (tests/depth.py).
 """
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -31,10 +34,14 @@ class Group:
     name: str
     paths: tuple[str, ...]
     options: tuple[str, ...] = ()
+    repeats: bool = True
+    """Whether a test that failed beside others may pass alone."""
 
 
 CORES = os.cpu_count() or 2
-UNIT = Group("unit", ("tests/unit", "tests/layout"), ("-n", str(CORES), "--dist", "worksteal"))
+UNIT = Group(
+    "unit", ("tests/unit", "tests/layout"), ("-n", str(CORES), "--dist", "worksteal"), repeats=False
+)
 PROCESSES = Group("processes", ("tests/processes",))
 LANES = Group("lanes", ("tests/contract", "tests/browser"), ("-n", "2", "--dist", "worksteal"))
 INTEGRATION = Group(
@@ -53,10 +60,14 @@ ACCEPTANCE = Group(
 KILLS = Group("kills", (*BREAKING, *JUDGING))
 CHAOS = Group("chaos", ("tests/chaos",), ("-n", "2", "--dist", "worksteal"))
 GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, KILLS, CHAOS)
+MOST_REPEATED = 3
+"""Where more tests of a group fail, something is broken."""
 DURATIONS = ("--durations=40", "--durations-min=1")
-PYTEST_INTERRUPTED = 2
+PYTEST_TESTS_FAILED, PYTEST_INTERRUPTED = 1, 2
 ENDING_SECONDS = 60
 POLL_SECONDS = 0.5
+FAILURES = "TESTS_FAILURES"
+"""The variable that names the file in which a session writes the ids of its failed tests (tests/conftest.py)."""
 SUMMARY = re.compile(r"=+ .*\b(passed|failed|error|errors)\b.* in [0-9.]+s")
 """The last line that pytest prints of itself; what a library prints at its end comes after it."""
 
@@ -68,16 +79,20 @@ class Session:
     group: Group
     environment: dict[str, str]
     logs: Path
+    tests: tuple[str, ...] = ()
+    """Ids of the only tests to run, without helpers beside; empty: all of the group."""
     began: float = field(default_factory=time.monotonic)
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.log = self.logs / f"{self.group.name}.log"
-        options = (*DURATIONS, *self.group.options)
-        command = [sys.executable, "-m", "pytest", *options, *self.group.paths]
+        name = f"{self.group.name}-again" if self.tests else self.group.name
+        self.log, self.failures = self.logs / f"{name}.log", self.logs / f"{name}.failed"
+        what = self.tests or (*self.group.options, *self.group.paths)
+        command = [sys.executable, "-m", "pytest", *DURATIONS, *what]
+        environment = self.environment | {FAILURES: str(self.failures)}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=output, stderr=subprocess.STDOUT
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     def report(self) -> bool:
@@ -94,6 +109,11 @@ class Session:
         )
         return code == 0
 
+    def failed(self) -> list[str]:
+        """The ids of the tests that failed."""
+        lines = self.failures.read_text().splitlines() if self.failures.exists() else []
+        return list(dict.fromkeys(lines))
+
     def interrupt(self) -> None:
         """Lets pytest end its servers and processes, as Ctrl-C does."""
         if self.process.poll() is not None:
@@ -106,21 +126,54 @@ class Session:
 
 
 def run_step(groups: tuple[Group, ...], logs: Path, stack: Path | None = None) -> bool:
-    """Runs the groups side by side; returns False if one of them failed."""
+    """Runs the groups side by side, then what failed once more; returns False if a group failed in the end."""
     environment = dict(os.environ) | ({"SENSORIUM_TEST_STACK": str(stack)} if stack else {})
     print(f"{', '.join(group.name for group in groups)}: output in {logs}", flush=True)
+    began, cpu_before = time.monotonic(), _cpu_seconds()
     sessions = [Session(group, environment, logs) for group in groups]
     try:
-        passed, left = True, list(sessions)
+        failed, left = [], list(sessions)
         while left:
             time.sleep(POLL_SECONDS)
             for session in [one for one in left if one.process.poll() is not None]:
                 left.remove(session)
-                passed &= session.report()
-        return passed
+                if not session.report():
+                    failed.append(session)
+        print(
+            f"{', '.join(group.name for group in groups)}: {time.monotonic() - began:.0f} s, "
+            f"of {CORES} cores used {_cpu_seconds() - cpu_before:.0f} s",
+            flush=True,
+        )
+        still_failed = [one for one in failed if not _passes_alone(one, sessions)]
+        return not still_failed
     finally:
         for session in sessions:
             session.interrupt()
+
+
+def _passes_alone(session: Session, sessions: list[Session]) -> bool:
+    """Repeats the tests of a session that failed, if they are few, and says which of them passed."""
+    tests = session.failed()
+    judged = any(test.startswith(file) for test in tests for file in JUDGING)
+    ended = session.process.returncode == PYTEST_TESTS_FAILED
+    may_repeat = session.group.repeats and ended and not judged
+    if not (may_repeat and 0 < len(tests) <= MOST_REPEATED):
+        return False
+    again = Session(session.group, session.environment, session.logs, tuple(tests))
+    sessions.append(again)
+    passed = again.report()
+    still = set(again.failed())
+    for test in tests:
+        print(
+            f"{'FAILED AGAIN' if test in still else 'UNSTABLE, passed alone'}: {test}", flush=True
+        )
+    return passed
+
+
+def _cpu_seconds() -> float:
+    """The processor time of all children that have ended, and of theirs. The shared servers are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def print_ends_of_logs(folder: Path) -> None:

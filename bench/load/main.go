@@ -28,8 +28,8 @@ import (
 
 var (
 	address     = flag.String("address", "", "host:port")
-	path        = flag.String("path", "", "of the endpoint")
-	secret      = flag.String("secret", "", "the endpoint's; empty: unsigned")
+	path        = flag.String("path", "", "of the endpoint; of several, with commas between them, the requests take turns by their number")
+	secret      = flag.String("secret", "", "the endpoint's; empty: unsigned; as many as paths")
 	template    = flag.String("body", "", "a file: the body, with ID_HERE and CALLER_HERE where each message has its own")
 	connections = flag.Int("connections", 64, "")
 	warming     = flag.Duration("warming", time.Second, "what is not counted")
@@ -122,20 +122,24 @@ func prepare() [][]byte {
 	}
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	requests := make([][]byte, *count)
+	paths, secrets := strings.Split(*path, ","), strings.Split(*secret, ",")
+	if len(paths) != len(secrets) {
+		log.Fatal("as many secrets as paths, please")
+	}
 	for number := range requests {
 		id := *first + number
 		body := bytes.ReplaceAll(text, []byte("ID_HERE"), fmt.Appendf(nil, "%020d", id))
 		body = bytes.ReplaceAll(body, []byte("CALLER_HERE"), fmt.Appendf(nil, "%04d", id%callers))
-		signature := ""
-		if *secret != "" {
-			mac := hmac.New(sha256.New, []byte(*secret))
+		signature, turn := "", id%len(paths)
+		if secrets[turn] != "" {
+			mac := hmac.New(sha256.New, []byte(secrets[turn]))
 			mac.Write([]byte(stamp + "."))
 			mac.Write(body)
 			signature = "YCloud-Signature: t=" + stamp + ",s=" + hex.EncodeToString(mac.Sum(nil)) + "\r\n"
 		}
 		requests[number] = []byte(fmt.Sprintf(
 			"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nUser-Agent: provider/1.0\r\n%sContent-Length: %d\r\n\r\n%s",
-			*path, *address, signature, len(body), body))
+			paths[turn], *address, signature, len(body), body))
 	}
 	return requests
 }

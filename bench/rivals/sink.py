@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 
 from bench.figures import Figure, Pace, Table, ratio
-from bench.rig import BenchFailed, Record, Rig, Worker, committed, fill
+from bench.rig import BenchFailed, BenchRecord, Rig, Worker, committed, fill
 from bench.rivals import parts
 from bench.rivals.measured import ROUNDS, WARMING, Goal, Sides, count
 from bench.sink import first_version, second_version, sink_record
@@ -116,11 +116,11 @@ def _connect(rig: Rig, settings: Settings, messages: list[EnrichedMessage], alre
     return pace
 
 
-def connect_record(message: EnrichedMessage) -> Record:
+def connect_record(message: EnrichedMessage) -> BenchRecord:
     """The message as JSON, with the columns of chat_messages."""
     row = {name: getattr(message, name) for name in COLUMNS}
     row |= {name: f"{row[name]:%Y-%m-%dT%H:%M:%S.%fZ}" for name in _TIMES}
-    return Record(message.message_key.encode(), json.dumps(row).encode(), [])
+    return BenchRecord(message.message_key.encode(), json.dumps(row).encode(), [])
 
 
 def connect_schema() -> dict[str, Any]:

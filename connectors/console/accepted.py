@@ -1,7 +1,7 @@
-"""Whether everything that Kafka had accepted of a tenant is a row in Postgres. Asked of Kafka.
+"""Checks in Kafka that every message accepted from a tenant has become a row in Postgres.
 
-A request that asks for order needs it: of two messages the one
-that was accepted later can be a row first (docs/decisions/0016).
+Requests with `in_order` need this check: of two messages, the one that was accepted
+later can become a row first (docs/decisions/0016).
 """
 
 import asyncio
@@ -29,17 +29,26 @@ from storage.waiting import Deadline
 
 AGAIN_SECONDS = 0.02
 ANSWER_SECONDS = 5.0
-"""Kafka answers within it, or the question is given up."""
+"""Time limit for one answer of Kafka; after it the check fails."""
 MOST_READ = 2_000
-"""Of so many records that wait, some are taken to be the tenant's."""
+"""Limit of records that one check reads.
+
+Beyond it, the check assumes that one of the tenant's records is among them.
+"""
 Offsets = dict[int, int]
 _Result = TypeVar("_Result")
 
 
 class Accepted:
-    """Answers one request's question at a time, in a thread of its own."""
+    """Checks one request at a time, in its own thread."""
 
-    def __init__(self, settings: Kafka, names: Names, reading: ConsoleQueries) -> None:
+    def __init__(
+        self,
+        settings: Kafka,
+        names: Names,
+        reading: ConsoleQueries,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
         self._raw = names.topic("raw-messages")
         self._enriched = names.topic("enriched-messages")
         self._reading = reading
@@ -47,17 +56,23 @@ class Accepted:
         self._make = partial(_Reader, settings, names.group("dedupe"))
         self._kafka = self._make()
         self._ended = False
+        self._trouble = trouble
 
     async def is_stored(self, tenant_id: TenantId, deadline: Deadline) -> bool:
-        """True as soon as all of the tenant's messages that were accepted before the call are rows.
+        """Returns True as soon as every message accepted from the tenant before the call is a row.
 
-        False if that is not known by then, or Kafka does not answer.
-        1. Where the raw topic ends: what was accepted is before.
-        2. Wait until dedupe has decided on every record of the tenant before that.
-        3. Where the enriched topic ends: what dedupe made of them is before.
-        4. Wait until the transactions before that are decided,
-           and the sink has stored what is the tenant's.
+        Returns False if that is not known by the deadline, if Kafka does not answer, or if
+        `trouble` says that a topic has another partition count than the settings say.
+        1. Read the end offsets of the raw topic. Everything accepted so far is before
+            them.
+        2. Wait until dedupe has decided on every record of the tenant before those
+            offsets.
+        3. Read the end offsets of the enriched topic. What dedupe wrote is before them.
+        4. Wait until the transactions before those offsets have been decided and the
+            sink has stored the tenant's records.
         """
+        if self._trouble():
+            return False
         try:
             ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
             while await self._asked(lambda: self._undecided(tenant_id, ends)):  # 2
@@ -75,7 +90,7 @@ class Accepted:
             return False
 
     def end(self) -> None:
-        """Ends all waiting: a role that drains answers at once."""
+        """Ends all waiting, because a role that shuts down answers its requests at once."""
         self._ended = True
 
     def close(self) -> None:
@@ -109,9 +124,9 @@ class Accepted:
 
 
 class _Reader:
-    """Two consumers that commit nothing and join no group.
+    """Two consumers that join no group and commit nothing.
 
-    One sees what is written, the other what is decided.
+    One reads uncommitted records too, the other only committed ones.
     """
 
     def __init__(self, settings: Kafka, group: str) -> None:
@@ -126,9 +141,10 @@ class _Reader:
         self._made: dict[bool, Consumer] = {}
 
     def ends(self, topic: str, *, decided: bool = False) -> Offsets:
-        """Partition → its end; `decided`: that up to which all transactions are.
+        """Returns the end offset of each partition, in one request.
 
-        One request for all.
+        With `decided`, the end is the last stable offset: all transactions before it
+        have been committed or aborted.
         """
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -139,7 +155,9 @@ class _Reader:
         return {one.partition: future.result().offset for one, future in found.items()}
 
     def committed(self, topic: str, ends: Mapping[int, int]) -> Offsets:
-        """Partition → where the group stands, of those that do not stand at their end."""
+        """Returns the committed offset of each partition in which the group has not
+        reached the end.
+        """
         asked = [TopicPartition(topic, partition) for partition in ends]
         found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
         return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}
@@ -153,8 +171,9 @@ class _Reader:
         *,
         decided: bool = False,
     ) -> bool:
-        """Whether a record with such a key is between:
-        markers of transactions and others' are none.
+        """Returns True if a record whose key has this prefix is in the range.
+
+        Transaction markers and records of other tenants do not count.
         """
         left = {}
         for partition, first in begin.items():
@@ -202,7 +221,7 @@ class _Reader:
 
 
 def _is_before(message: Message, end: Mapping[int, int]) -> bool:
-    """Whether it is a record before the end of its partition. Raises KafkaException."""
+    """Returns True for a record before the end of its partition. Raises KafkaException."""
     error = message.error()
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
         raise KafkaException(error)

@@ -1,4 +1,4 @@
-"""The console as a FastAPI application: context, messages, media, proxy, schemas."""
+"""The console as a FastAPI application: bot API, media, proxy, registry, operations, pages."""
 
 import asyncio
 import math
@@ -17,6 +17,7 @@ from connectors.console.files import answer_downloaded, answer_stored
 from connectors.console.middleware import Measured, OpenToBrowsers, WithoutBodies
 from connectors.console.pages.repairs_api import add_repairs_api
 from connectors.console.pages.routes import pages_router
+from connectors.console.pages.visits import most_body_bytes, problem_page
 from connectors.console.parts import Parts
 from connectors.console.problems import ConsoleProblem, answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
@@ -37,7 +38,7 @@ _FILE_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]{
 
 
 def create_console(parts: Parts) -> ASGIApp:
-    """The application, its metrics and CORS around it."""
+    """Builds the application and wraps it in the middleware for metrics, CORS and body limits."""
     app = FastAPI(
         title="Sensorium console",
         version=program_version(),
@@ -47,7 +48,7 @@ def create_console(parts: Parts) -> ASGIApp:
     )
     described = app.openapi
     app.openapi = lambda: describe_problems(described())  # type: ignore[method-assign]  # as FastAPI says
-    answer_problems(app)
+    answer_problems(app, problem_page)
     app.include_router(registry(parts.names))
     add_bots(app, parts)
     _add_media(app, parts)
@@ -62,7 +63,9 @@ def create_console(parts: Parts) -> ASGIApp:
     async def refused(_: Request, error: RegistryRefused) -> Response:
         return error.answer()
 
-    return Measured(OpenToBrowsers(WithoutBodies(app), parts.allowed_origins))
+    return Measured(
+        OpenToBrowsers(WithoutBodies(app, most_body_bytes, problem_page), parts.allowed_origins)
+    )
 
 
 def _add_media(app: FastAPI, parts: Parts) -> None:
@@ -157,7 +160,11 @@ def _add_operations(app: FastAPI, parts: Parts) -> None:
 
 
 class _MetricsText:
-    """The metrics as text, made in a thread and at most once per second: anyone may ask."""
+    """The metrics as text.
+
+    They are rendered in a thread, at most once per second, because `/metrics` needs no
+    key.
+    """
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

@@ -1,4 +1,4 @@
-"""Who calls, by the key in the request."""
+"""Authenticates API requests by the key in their Authorization header."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
@@ -18,13 +18,14 @@ SHOWS_KEY = Depends(
         auto_error=False,
     )
 )
-"""Only tells OpenAPI of the key: `authorized` is what looks at it."""
+"""Documents the key in the OpenAPI document only; `authorized` does the check."""
 
 
 class KeyDirectory(Protocol):
-    """Tenants and keys.
+    """The tenants and keys that the console knows.
 
-    While `loaded` is false nothing is known, so no request may be refused.
+    While `loaded` is false nothing is known yet, so no request may be refused as
+    unauthorized.
     """
 
     loaded: bool
@@ -36,10 +37,10 @@ class KeyDirectory(Protocol):
 
 
 def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
-    """The key of this request.
+    """Returns the key of this request.
 
-    Raises ConsoleProblem 503 while none are known, 401
-    for no or an unknown one, 403 for another scope.
+    Raises ConsoleProblem 503 while no keys are loaded, 401 if the key is missing or
+    unknown, and 403 if it has another scope.
     """
     if not directory.loaded:
         raise ConsoleProblem(
@@ -70,7 +71,10 @@ def _unauthorized(why: str) -> ConsoleProblem:
 
 
 def caller_of(directory: KeyDirectory) -> Callable[[Request, Any], Awaitable[ApiKey]]:
-    """The dependency of a route that wants a key, and no query parameter but its own."""
+    """Returns the dependency of a route that requires a key.
+
+    It also refuses query parameters that the route does not declare.
+    """
 
     async def caller(request: Request, _: Annotated[Any, SHOWS_KEY]) -> ApiKey:
         key = authorized(directory, request)

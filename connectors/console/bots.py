@@ -1,4 +1,4 @@
-"""The routes for bots: what changed, conversations, a context, a message and its timeline."""
+"""The routes for bots: feed, conversations, context, one message and its timeline."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
 from connectors.console import response_models
-from connectors.console.authentication import caller_of
+from connectors.console.authentication import authorized, caller_of
 from connectors.console.change_positions import NoCursor, before_of, moment_of
 from connectors.console.context import encoded, shown_message
 from connectors.console.contexts import ContextQuery, Contexts, ContextSnapshot, Form
@@ -40,7 +40,7 @@ from schemas.tenants import ApiKey
 from storage.waiting import Deadline
 
 CLIENT_CLOSED_REQUEST = 499
-"""The status under which a request is counted whose client left before the answer."""
+"""The status that metrics show for a request whose client disconnected before the answer."""
 ConversationId = Annotated[
     str,
     Path(
@@ -101,7 +101,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             Query(max_length=500, description="Only of this conversation, by any of its names."),
         ] = None,
         status: Annotated[
-            list[response_models.Status],
+            list[response_models.ShownStatus],
             Query(
                 max_length=3,
                 description="Only with this status as they are now (repeat it for several).",
@@ -116,6 +116,7 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if wait_seconds and page is not None and page.waits:
             waiter = parts.changes.waiter(tenant_id, None)
             page = await until_found(request, parts.changes, waiter, feed.look, wait_seconds)
+            authorized(parts.directory, request)  # the key may have been revoked meanwhile
         if page is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         form = form_of(parts, tenant_id)
@@ -194,14 +195,14 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
-            left = deadline.left
-            found = await until_found(request, parts.changes, waiter, look, left)
+            found = await until_found(request, parts.changes, waiter, look, deadline.left)
+            authorized(parts.directory, request)  # the key may have been revoked meanwhile
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         more = {}
         if in_order is None:
             in_order = bool(wait_for and wait_seconds and parts.accepted) and not found.waits
-        if in_order:  # asked now: what was accepted before the messages that are there, was before
+        if in_order:  # after the wait: what was accepted before the shown messages is covered too
             known = parts.accepted is not None and await parts.accepted.is_stored(
                 tenant_id, deadline
             )
@@ -217,7 +218,7 @@ def _window(
     before: str | None,
     newer_than: str | None,
 ) -> Window:
-    """Raises ConsoleProblem 422 for what is no cursor."""
+    """Builds the window of a context request. Raises ConsoleProblem 422 for an invalid cursor."""
     if within_seconds is None:
         is_bounded = limit is None and before is None
         within_seconds = DEFAULT_WINDOW_SECONDS if is_bounded else ANY_AGE_SECONDS
@@ -288,8 +289,9 @@ async def _timeline(parts: Parts, key: ApiKey, message_key: str) -> Response:
 async def _message_or_timeline(
     parts: Parts, contexts: Contexts, request: Request, key: ApiKey
 ) -> Response:
-    """Whether "/timeline" ends the key or names the
-    route shows only in the path as it was sent.
+    """Decides by the raw path whether "/timeline" is the route or part of the message key.
+
+    After decoding, the two can no longer be distinguished.
     """
     raw = request.scope["raw_path"].decode("latin-1").removeprefix("/api/messages/")
     if raw.endswith("/timeline"):

@@ -1,7 +1,4 @@
-"""Places in what changed, and the opaque texts by which a client gets back to them.
-
-Pure.
-"""
+"""Positions in a tenant's changes, and the opaque cursors that lead clients back to them. Pure."""
 
 import hashlib
 import json
@@ -17,15 +14,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63 - 1
 _FEED, _MOMENT, _MESSAGE = "f", "m", "b"
-"""What a text is for: a place among changes, a moment, a message of a conversation."""
+"""The first character of a cursor says what it points to.
+
+`f` is a position in the feed, `m` a moment, `b` a message of a conversation.
+"""
 
 
 class ChangePosition(NamedTuple):
-    """A change among all changes of a tenant;
-    changes are served in the order of their places.
+    """The position of one change among all changes of a tenant. Changes are served in this order.
 
-    `era` is the start of the database server in
-    which it was written, `xid` its transaction.
+    `era` is the start of the database server during which it was written, `xid` its
+    transaction.
     """
 
     era: int
@@ -39,9 +38,10 @@ BEGINNING = ChangePosition(-1, 0, _EPOCH, "")
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Every change before (`era`, `xid`) is committed, and none is written there any more.
+    """The position up to which changes are complete.
 
-    (`next_era`, `next_xid`) is what the next transaction has at least.
+    Every change before (`era`, `xid`) is committed, and no further change can be
+    written there. The next transaction has at least (`next_era`, `next_xid`).
     """
 
     era: int
@@ -50,22 +50,25 @@ class Edge:
     next_xid: int
 
     def can_hold(self, place: ChangePosition) -> bool:
-        """Whether a place can come from this database:
-        it is not ahead of all that was written.
+        """Returns False for a position that this database cannot have issued yet,
+        because it is ahead of all transactions.
         """
         return (place.era, place.xid) < (self.next_era, self.next_xid)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was committed when something was read: a snapshot as Postgres writes it."""
+    """The set of transactions that were committed when something was read.
+
+    `snapshot` is in the text form of `pg_current_snapshot()`.
+    """
 
     era: int
     snapshot: str
 
 
 class NoCursor(ConnectorsError):
-    """The text was not made here for this tenant and this use."""
+    """The text is not a cursor that was issued to this tenant for this purpose."""
 
 
 def place_text(tenant_id: TenantId, place: ChangePosition) -> str:
@@ -122,8 +125,9 @@ def _moment(microseconds: int) -> datetime:
 
 
 def _mark(tenant_id: TenantId) -> str:
-    """A cursor of one tenant is none of another's:
-    it would silently skip what is before it.
+    """A digest of the tenant that is part of each of its cursors.
+
+    A cursor of another tenant must be refused, because it would silently skip changes.
     """
     return hashlib.blake2b(tenant_id.encode(), digest_size=4).hexdigest()
 

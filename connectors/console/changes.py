@@ -1,4 +1,4 @@
-"""Requests that wait for a conversation are woken when the sink has written to it."""
+"""Wakes the requests that wait for a conversation when the sink has written to it."""
 
 import asyncio
 import json
@@ -20,23 +20,24 @@ from storage.waiting import BackOff
 log = structlog.get_logger()
 
 MAX_WAITERS = 2_000
-"""Of which one tenant may have half."""
+"""Limit of waiting requests; one tenant may have half of them."""
 POLL_SECONDS = 5.0
-"""A waiter looks again at the latest after this, should a notification have been missed."""
+"""A waiter looks again after at most this time, in case a notification was missed."""
 UNHEARD_POLL_SECONDS = 2.0
-"""The same while there is no connection that notifications could come by."""
+"""The same limit while there is no connection for notifications."""
 STIR_SECONDS = 2.0
-"""So soon a waiter looks again after news of its tenant that do not name its conversation."""
+"""Delay before a waiter looks again after a notification for another conversation of its tenant."""
 DEAF_SECONDS = 60.0
-"""Without a connection for so long, the console is not ready: it cannot read rows either."""
+"""Without a connection for this long, the console is not ready: it cannot read rows either."""
 FIRST_BACK_OFF_SECONDS = 0.5
 LONGEST_BACK_OFF_SECONDS = 10.0
 
 
 class Changes:
-    """One LISTEN for all waiters.
+    """One LISTEN connection for all waiting requests.
 
-    `end` wakes them permanently: a role that drains answers at once.
+    After `end`, no request waits any more, because a role that shuts down answers at
+    once.
     """
 
     def __init__(self, settings: Postgres, names: Names) -> None:
@@ -65,7 +66,7 @@ class Changes:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether Postgres was reached lately."""
+        """Whether Postgres was reachable within the last DEAF_SECONDS."""
         return self.is_listening or time.monotonic() - self._heard_at < DEAF_SECONDS
 
     @property
@@ -79,23 +80,24 @@ class Changes:
         *,
         anywhere: bool = False,
     ) -> "Waiter":
-        """`conversations`: None stands for all of the tenant's. `anywhere`:
-        news of its other conversations matter too, less urgently.
+        """Registers a request that wants to wait for changes of a tenant.
 
-        Raises Unavailable when too many wait already,
-        Busy when too many of this tenant do.
+        With `conversations=None`, every change of the tenant wakes it. With `anywhere`,
+        changes of the tenant's other conversations wake it too, after STIR_SECONDS.
+        Raises Unavailable if too many requests wait, and Busy if too many of this
+        tenant do.
         """
         if len(self._waiters) >= MAX_WAITERS:
-            raise Unavailable("room for another waiting request")
+            raise Unavailable("waiting_room")
         if self._per_tenant[tenant_id] >= max(1, MAX_WAITERS // 2):
             raise Busy
         names = None if conversations is None else frozenset(conversations)
         return Waiter(self, tenant_id, names, anywhere)
 
     def told(self, payload: str) -> None:
-        """A notification of the sink: `[[tenant, conversation], …]` or `*`.
+        """Handles a notification of the sink: `[[tenant, conversation], …]`, or `*`.
 
-        Anything else wakes all.
+        Any other payload wakes all waiters.
         """
         try:
             touched = {(tenant, conversation) for tenant, conversation in json.loads(payload)}
@@ -130,7 +132,7 @@ class Changes:
             waiter.wake()
 
     async def _listen(self) -> None:
-        """Never ends by itself: whatever goes wrong is logged, and tried again."""
+        """Listens until it is cancelled; after an error it logs and connects again."""
         back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while True:
             try:
@@ -150,7 +152,7 @@ class Changes:
                 f"{self._names.postgres_schema}_messages", lambda *given: self.told(str(given[-1]))
             )
             self.is_listening = True
-            self._wake_all()  # what was written in the meantime was not heard
+            self._wake_all()  # notifications were missed while there was no connection
             await lost.wait()
         finally:
             self.is_listening = False
@@ -160,9 +162,9 @@ class Changes:
 
 
 class Waiter:
-    """`with changes.waiter(…) as waiter: await waiter.wait(seconds)`.
+    """One waiting request, used as `with changes.waiter(…) as waiter: await waiter.wait(seconds)`.
 
-    What happens between two waits is not missed.
+    Changes that occur between two calls of `wait` are not missed.
     """
 
     def __init__(
@@ -191,12 +193,12 @@ class Waiter:
         self._event.set()
 
     def stir(self) -> None:
-        """Wakes it in a while."""
+        """Wakes the waiter after STIR_SECONDS."""
         if self._stirred is None:
             self._stirred = asyncio.get_running_loop().call_later(STIR_SECONDS, self.wake)
 
     async def wait(self, seconds: float) -> None:
-        """Until something was written, or `seconds` are over, or it is time to look again."""
+        """Waits until something was written, `seconds` have passed, or it is time to look again."""
         try:
             async with asyncio.timeout(min(seconds, self._changes.poll_seconds)):
                 await self._event.wait()

@@ -1,7 +1,7 @@
-"""What a bot reads before its turn. Pure over rows.
+"""Builds the context that a bot reads before it answers. Pure functions over rows.
 
-A row is shown once per version (`show`). Contexts
-are put together from shown rows (`assemble`).
+A row is rendered once per version (`show`). Contexts are put together from rendered
+rows (`assemble`).
 """
 
 import json
@@ -15,15 +15,15 @@ from connectors.console.marker import Defused, Marker
 from connectors.console.queries import ContextKey, ContextRow
 
 Sign = Callable[[str], str]
-"""A path → the path with a signature that opens it for a while."""
+"""Turns a path into a link with a signature that is valid for a limited time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A row as every context shows it, without what is signed or drawn per answer.
+    """A row as every context shows it, without the parts that differ per answer (links and nonce).
 
-    `descriptions` are those of its images, ready
-    for the frame. `bytes`: its part of an answer.
+    `descriptions` holds the text for each described image or failed file, prepared for
+    the marker. `bytes` is the size of the row in an answer.
     """
 
     stamp: tuple[int, datetime]
@@ -33,7 +33,7 @@ class Shown:
 
 
 def show(row: ContextRow, marker: Marker, language: str) -> Shown:
-    """The row with everything that came from outside defused."""
+    """Renders the row and defuses every text that came from outside."""
     provider = row.attributes.get("provider")
     data = message_data(provider if isinstance(provider, dict) else {}, row.message_key)
     part = marker.defuse(
@@ -63,9 +63,10 @@ Chosen = Sequence[tuple[ContextKey, Shown]]
 
 
 def fitting(keys: Sequence[ContextKey], shown: Mapping[str, Shown], total_bytes: int) -> Chosen:
-    """The messages of an answer, oldest first, from `keys`, which are newest first.
+    """Chooses the messages of an answer from `keys`, which are newest first.
 
-    Older ones are left out once `total_bytes` are full; the newest is always there.
+    Returns them oldest first. Older messages that would exceed `total_bytes` are left
+    out; the newest one is always included.
     """
     chosen: list[tuple[ContextKey, Shown]] = []
     used = 0
@@ -81,7 +82,7 @@ def fitting(keys: Sequence[ContextKey], shown: Mapping[str, Shown], total_bytes:
 def assemble(
     conversation_id: str, chosen: Chosen, pending: Iterable[str], marker: Marker, sign: Sign
 ) -> dict[str, Any]:
-    """`{conversation_id, visual_context, messages, pending}`."""
+    """Returns `{conversation_id, visual_context, messages, pending}`."""
     head = marker.defuse({"conversation_id": conversation_id, "pending": list(pending)})
     around, *documents = marker.joined(head, *(one.part for _, one in chosen))
     nonce = marker.drawn_nonce()
@@ -105,14 +106,14 @@ def assemble(
 
 
 def signed(attachments: list[dict[str, Any]], sign: Sign) -> list[dict[str, Any]]:
-    """Each stored attachment with a link that opens it."""
+    """Adds a signed link to each stored attachment."""
     return [
         one | {"signed_url": sign(one["url"])} if one.get("url") else one for one in attachments
     ]
 
 
 def shown_message(message: dict[str, Any], marker: Marker, sign: Sign) -> dict[str, Any]:
-    """A whole row for a message answer, defused, with signed links."""
+    """Renders a whole row for a message answer, defused and with signed links."""
     plain = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in message.items()
@@ -125,12 +126,14 @@ def shown_message(message: dict[str, Any], marker: Marker, sign: Sign) -> dict[s
 
 
 def encoded(document: Any) -> bytes:
-    """JSON in UTF-8."""
+    """Encodes a document as JSON in UTF-8."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _readable(row: ContextRow, data: dict[str, Any], language: str) -> str | None:
-    """Text and transcripts, once each; where there are none, the data in words."""
+    """Returns the text and the transcripts, without repetition; if there are none, the
+    data in words.
+    """
     transcript = row.attributes.get("transcript")
     parts = [row.content + cut_mark(language) if row.is_cut else row.content] if row.content else []
     is_heard = transcript == row.content or (

@@ -1,6 +1,6 @@
-"""Contexts from Postgres.
+"""Reads contexts from Postgres.
 
-What did not change since it was last shown is neither read nor shown again.
+Rows that did not change since they were last shown come from a cache.
 """
 
 import asyncio
@@ -26,9 +26,11 @@ from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 
 PATIENCE_SECONDS = 30.0
-"""So long after its arrival a pending message holds an answer back that does not name it."""
+"""How long after its arrival a pending message delays answers that do not wait for its key."""
 INLINE_BYTES = 8_192
-"""So much is shown on the event loop, within a millisecond; more in a thread."""
+"""Up to this size rows are rendered on the event loop (under a millisecond); larger
+ones in a thread.
+"""
 INLINE_MESSAGES = 50
 CACHE_BYTES = 32 * 1024 * 1024
 TENANT_CACHE_BYTES = 4 * 1024 * 1024
@@ -40,7 +42,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class ContextQuery:
-    """What a request wants to know of a conversation, and which messages it waits for."""
+    """What a request asks about a conversation, and which messages it waits for."""
 
     window: Window
     wait_for: Sequence[str] = ()
@@ -49,10 +51,10 @@ class ContextQuery:
 
 @dataclass(frozen=True, slots=True)
 class ContextSnapshot:
-    """A conversation at one moment: its messages, newest first, and what is not finished.
+    """A conversation at one moment: its messages, newest first, and those that are not finished.
 
-    `waits`: what the request asked to wait for is not
-    there yet. `is_whole`: there are no older messages.
+    `waits` is true while something that the request waits for is missing. `is_whole` is
+    true if there are no older messages.
     """
 
     keys: tuple[ContextKey, ...]
@@ -65,7 +67,7 @@ class ContextSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How answers of a tenant are written."""
+    """How answers for a tenant are written."""
 
     marker: Marker
     language: str
@@ -73,7 +75,7 @@ class Form:
 
 
 class Contexts:
-    """Looks at conversations and answers with them."""
+    """Reads conversations and renders answers from them."""
 
     def __init__(self, reading: ConsoleQueries, bounds: ContextBounds) -> None:
         self._reading = reading
@@ -84,11 +86,14 @@ class Contexts:
     async def look(
         self, tenant_id: TenantId, conversation_id: str, asked: ContextQuery
     ) -> ContextSnapshot:
-        """Reads no text of a message. Raises Unavailable and Busy."""
+        """Reads the state of a conversation, without the texts of its messages.
+
+        Raises Unavailable and Busy.
+        """
         window, wait_for = asked.window, asked.wait_for
         names = await self._reading.conversation_ids(tenant_id, conversation_id)
-        # Before the keys: a message that ends in between is then waited for once more. The other
-        # way round, the answer would end the wait and still call the message pending.
+        # Read before the keys: a message that finishes in between is waited for once more. In the
+        # other order, the answer would end the wait and still show the message as pending.
         statuses = await self._reading.statuses(tenant_id, wait_for) if wait_for else {}
         found, moment = await self._reading.context_keys(tenant_id, names, window, self.bounds)
         keys = _limited(found, window.limit)
@@ -122,7 +127,10 @@ class Contexts:
         form: Form,
         more: Mapping[str, Any] = {},
     ) -> bytes:
-        """The context as JSON, with `more` in it. Raises Unavailable and Busy."""
+        """Returns the context as JSON, with the fields of `more` added.
+
+        Raises Unavailable and Busy.
+        """
         marker, language = form.marker, form.language
         wanted = [one for one in look.keys if one.fits]
         drawn = (marker.frame, language)
@@ -151,7 +159,9 @@ class Contexts:
     def _around(
         self, tenant_id: TenantId, look: ContextSnapshot, chosen: Sequence[tuple[ContextKey, Shown]]
     ) -> dict[str, str]:
-        """By what the client goes on: later than this answer, or older than its messages."""
+        """Returns the cursors by which the client continues: to later changes and to
+        older messages.
+        """
         shown = [key for key, _ in chosen if key.is_within]
         is_whole = look.is_whole and len(shown) == len(look.keys)
         oldest = (
@@ -162,7 +172,7 @@ class Contexts:
         return {"as_of": moment_text(tenant_id, look.moment), **oldest}
 
     async def in_thread(self, tenant_id: TenantId, work: Callable[[], _Result]) -> _Result:
-        """Work that is too long for the event loop; of one tenant one at a time.
+        """Runs work that would block the event loop for too long, one task per tenant at a time.
 
         Raises Busy.
         """
@@ -171,7 +181,9 @@ class Contexts:
 
 
 def _limited(keys: Sequence[ContextKey], limit: int | None) -> list[ContextKey]:
-    """The latest `limit`; of the older ones those whose images belong into the visual context."""
+    """Returns the latest `limit` keys, and of the older ones those whose images are in
+    the visual context.
+    """
     if limit is None:
         return list(keys)
     return [
@@ -184,7 +196,7 @@ _Rows = OrderedDict[str, tuple[tuple[str, str], Shown]]
 
 
 class ShownRows:
-    """The rows that were shown last, per tenant within its bytes, and the tenants within theirs."""
+    """A cache of rendered rows, limited in bytes per tenant and in total."""
 
     def __init__(self, most_bytes: int, tenant_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -200,14 +212,16 @@ class ShownRows:
         stamp: tuple[int, datetime],
         form: tuple[str, str],
     ) -> Shown | None:
-        """The row as it was shown, if neither it nor the `form` (frame and language) changed."""
+        """Returns the row as it was rendered, if neither it nor the `form` (frame and
+        language) has changed.
+        """
         kept = self._rows.get(tenant_id, _Rows()).get(message_key)
         return kept[1] if kept is not None and kept[0] == form and kept[1].stamp == stamp else None
 
     def put(
         self, tenant_id: TenantId, message_key: str, shown: Shown, form: tuple[str, str]
     ) -> None:
-        """Keeps it, and lets go of what was put longest ago beyond the bounds."""
+        """Stores a rendered row and evicts the oldest ones beyond the limits."""
         rows = self._rows.setdefault(tenant_id, _Rows())
         self._rows.move_to_end(tenant_id)
         before = rows.pop(message_key, None)

@@ -1,8 +1,8 @@
-"""What a message says without words: places, contact cards, orders, choices, quoted messages. Pure.
+"""Reads the structured content of messages, such as places, orders and quotations. Pure.
 
-The adapters keep it in `content_attributes.provider`, in a form per
-provider. A context shows it in one form for all of them
-(`answers.MessageData`), and as a short text where a message has no text.
+The adapters keep it in `content_attributes.provider`, in a different form per provider.
+A context shows it in one form for all providers (`response_models.MessageData`), and as
+a short text if the message has no text.
 """
 
 import json
@@ -55,7 +55,9 @@ _FAILED = {
 
 
 def failure_text(attachment: dict[str, Any], language: str) -> str | None:
-    """What a bot reads in the place of a failed file; None for one that did not fail."""
+    """Returns the text that a bot reads in place of a failed file, or None if the file
+    did not fail.
+    """
     if attachment.get("status") != "failed":
         return None
     words = _FAILED[spoken(language)]
@@ -65,12 +67,12 @@ def failure_text(attachment: dict[str, Any], language: str) -> str | None:
 
 
 def cut_mark(language: str) -> str:
-    """What ends a content of which only the beginning is shown."""
+    """Returns the text at the end of a content that was cut."""
     return _CUT[spoken(language)]
 
 
 def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The data of a message; empty where there is none.
+    """Returns the structured data of a message, empty if it has none.
 
     Values of unexpected types are left out.
     """
@@ -87,9 +89,9 @@ def message_data(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
 
 
 def short_text(data: dict[str, Any], language: str) -> str | None:
-    """The data in a line per thing, without brackets in front.
+    """Returns the data as text, one line per item, or None if there is nothing for a bot to read.
 
-    None where a bot has nothing to read.
+    No line begins with a bracket.
     """
     words = _WORDS[spoken(language)]
     lines = [
@@ -109,13 +111,14 @@ def short_text(data: dict[str, Any], language: str) -> str | None:
 
 
 def spoken(language: str) -> str:
-    """Of the languages that the console has words in, the one for a tenant's setting."""
+    """Returns the language of the console's own texts that fits a tenant's language setting."""
     return "en" if language.lower().startswith("en") else "es"
 
 
 def _places(provider: dict[str, Any]) -> list[Any]:
-    """`location` is the one entry of `locations`;
-    messages of earlier releases have it alone.
+    """Returns the places of a message.
+
+    Messages of earlier releases have only the field `location`, which holds one place.
     """
     return _list(provider.get("locations")) or [provider.get("location")]
 
@@ -187,7 +190,7 @@ def _choice(provider: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form(found: Any) -> dict[str, Any] | str | None:
-    """The answers of a form by the name of their field; as text where they cannot be read."""
+    """Returns the answers of a form by field name, or the original text if it cannot be parsed."""
     if isinstance(found, str):
         try:
             read = json.loads(found)
@@ -202,7 +205,7 @@ def _form(found: Any) -> dict[str, Any] | str | None:
 
 
 def _named(values: Any) -> dict[str, Any]:
-    """Submitted values by the name of their field, or by the title that was chosen."""
+    """Returns the submitted values by field name, or by the chosen title if a field has no name."""
     return {
         str(one.get("name") or one.get("title")): one.get("value") or one.get("title")
         for one in map(_dict, _list(values))
@@ -211,7 +214,7 @@ def _named(values: Any) -> dict[str, Any]:
 
 
 def _quoted(provider: dict[str, Any], message_key: str) -> dict[str, Any]:
-    """The message that is answered: the id that its provider gave it and, where known, its key."""
+    """Returns the message that is answered: its provider's id and, if known, its message key."""
     text = _text(_dict(provider.get("quoted")).get("text"))
     inner = _text(provider.get("in_reply_to"))
     if inner is not None:
@@ -233,22 +236,23 @@ def _reaction(reaction: dict[str, Any], message_key: str) -> dict[str, Any]:
 
 
 def _of_provider(message_key: str, identifier: str) -> str:
-    """The key of another message of the same tenant and provider."""
+    """Returns the key of another message of the same tenant and provider."""
     tenant, provider, _ = message_key.split(":", 2)
     return f"{tenant}:{provider}:{identifier}"
 
 
 def _sibling(message_key: str, identifier: str) -> str:
-    """The key of another message of the same account: only what follows the last `/` differs.
+    """Returns the key of another message of the same account.
 
-    An answer to a form has the key of its question, and more after it.
+    Such keys differ only after the last `/`. The key of a form's answer is the key of
+    its question plus a suffix, which is removed first.
     """
     own = message_key.partition("/submitted-")[0]
     return f"{own.rpartition('/')[0]}/{identifier}"
 
 
 def _depth(found: Any) -> int:
-    """How deep it is nested, counted to one more than is accepted."""
+    """Returns the nesting depth, counted to at most one more than the accepted depth."""
     depth, level = 0, [found]
     while level and depth <= DEEPEST_FORM:
         depth += 1
@@ -325,7 +329,7 @@ _READERS: tuple[Callable[[str], float], ...] = (int, float)
 
 
 def _number(found: Any) -> float | str | None:
-    """A number as a number; another text as it is."""
+    """Returns a numeric text as a number, and any other text unchanged."""
     text = _text(found)
     if text is None or len(text) > 40:
         return None

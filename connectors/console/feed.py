@@ -1,8 +1,9 @@
-"""The feed: a tenant's new and changed messages in an order in which nothing is ever skipped.
+"""The feed: a tenant's new and changed messages, in an order in which no change can be missed.
 
-A change is served once it is complete: every transaction that could still write before
-it has ended (`Edge`). A reader that goes on behind the last place it saw therefore
-misses nothing, however many sinks write at once and in whichever order they commit.
+A change is served only when it is complete, that is, when every transaction that could
+still write before it has ended (`Edge`). A reader that continues after the last
+position it saw therefore misses nothing, however many sinks write at once and in
+whichever order they commit.
 """
 
 from collections.abc import Sequence
@@ -28,15 +29,15 @@ from storage.waiting import BackOff
 
 LATEST = "latest"
 SCANNED = 2_000
-"""So many changes are looked through for what a filter asks for, before an answer says `more`."""
+"""How many changes one look scans for those that match a filter, before the answer says `more`."""
 FIRST_AGAIN_SECONDS = 0.02
 LONGEST_AGAIN_SECONDS = 1.0
-"""How soon a waiting request looks again while a change is to be seen and not complete."""
+"""Longest delay before a waiting request looks again while a visible change is not complete yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a request wants to see; the others are passed over."""
+    """Which messages a request wants to see; others are skipped."""
 
     conversation_id: str | None = None
     statuses: frozenset[str] = frozenset()
@@ -44,7 +45,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Changes in their order, and the place behind which the next page begins."""
+    """Changes in feed order, and the position after which the next page begins."""
 
     changes: tuple[Change, ...]
     end: ChangePosition
@@ -57,7 +58,7 @@ class Page:
 
 
 class FeedReader:
-    """One request's walk through the changes of a tenant."""
+    """Reads the changes of a tenant for one request."""
 
     def __init__(
         self, reading: ConsoleQueries, tenant_id: TenantId, wanted: Filter, limit: int
@@ -70,10 +71,10 @@ class FeedReader:
         self._again = BackOff(FIRST_AGAIN_SECONDS, LONGEST_AGAIN_SECONDS)
 
     async def begin(self, after: str | None) -> None:
-        """Takes the place that the client names.
+        """Moves to the position of the client's cursor.
 
-        Raises ConsoleProblem 422 for what is no cursor,
-        410 for one that this database cannot have given.
+        Raises ConsoleProblem 422 for an invalid cursor, and 410 for one that this
+        database cannot have issued.
         """
         if after is None:
             return
@@ -94,7 +95,7 @@ class FeedReader:
             )
 
     async def look(self) -> Page:
-        """The next page. What a filter passes over is not looked through again."""
+        """Returns the next page. Changes that the filter skipped are not scanned again."""
         edge = await self._reading.edge(self._tenant_id)
         is_narrow = self._wanted.conversation_id is not None or bool(self._wanted.statuses)
         most = SCANNED if is_narrow else self._limit
@@ -111,10 +112,10 @@ class FeedReader:
         return Page((), self._at, False, await self._until_complete(edge))
 
     async def _until_complete(self, edge: Edge) -> float | None:
-        """How soon to look again, if something is written that this look could not serve.
+        """Returns how soon to look again, or None if every visible change could be served.
 
-        `edge` is the look's own: by a later one a change
-        that is complete since would be waited for.
+        It uses the edge of the same look. With a later edge, a change that has become
+        complete since then would be neither served now nor looked for soon.
         """
         if not await self._reading.has_incomplete_changes(self._tenant_id, edge):
             self._again.reset()
@@ -122,13 +123,12 @@ class FeedReader:
         return self._again.pause()
 
     async def _matching(self, changes: Sequence[Change]) -> list[Change]:
-        """Private notes are nobody's but the business's own, as in a context."""
+        """Returns the changes that match the filter, without private notes, as in a context."""
         found = [one for one in changes if one.kind != "note"]
         if self._wanted.statuses:
             found = [one for one in found if one.status in self._wanted.statuses]
         if self._wanted.conversation_id is not None and found:
-            # Asked for behind the changes: a name that
-            # came with one of them is known then.
+            # Read after the changes, so that ids that came with one of them are known.
             names = set(
                 await self._reading.conversation_ids(self._tenant_id, self._wanted.conversation_id)
             )
@@ -139,10 +139,10 @@ class FeedReader:
 async def feed_answer(
     reading: ConsoleQueries, contexts: Contexts, tenant_id: TenantId, page: Page, form: Form
 ) -> bytes:
-    """The page as JSON. What does not fit into the bytes of an answer is left for the next one.
+    """Returns the page as JSON. Messages beyond the size limit are left for the next page.
 
-    A message that was deleted meanwhile is left out; one that
-    changed is shown as it is now, and comes again at its new place.
+    A message that was deleted meanwhile is left out. One that changed is shown in its
+    current version, and appears again at its new position.
     """
     bounds = contexts.bounds
     keys = [one.place.message_key for one in page.changes]
@@ -172,7 +172,7 @@ def _document(
         used += shown.bytes
         chosen.append((change, row, shown))
     if chosen and chosen[-1][0] is not page.changes[-1]:
-        end = chosen[-1][0].place  # the others did not fit, or are gone: the next page finds out
+        end = chosen[-1][0].place  # the rest did not fit or was deleted: the next page decides
     documents = marker.joined(
         *(shown.part for _, _, shown in chosen),
         *(marker.defuse(_origin(row)) for _, row, _ in chosen),

@@ -1,4 +1,4 @@
-"""Files over HTTP: ranges, tags, and nothing that a browser would run."""
+"""Answers requests for files: ranges, entity tags, and headers against active content."""
 
 import asyncio
 import re
@@ -21,11 +21,11 @@ _SAFE = {
     "accept-ranges": "bytes",
 }
 Pieces = Callable[[int, int], AsyncIterator[bytes]]
-"""(offset, length) → the bytes, in pieces."""
+"""Reads `length` bytes from `offset` on, as `(offset, length) → chunks`."""
 
 
 class ByteRange(NamedTuple):
-    """`length` bytes from `offset` on."""
+    """`length` bytes, beginning at `offset`."""
 
     offset: int
     length: int
@@ -38,17 +38,19 @@ class _File(NamedTuple):
 
 
 def safe_headers(mime: str) -> dict[str, str]:
-    """Headers of a file that a stranger sent.
+    """Returns the headers for a file from an untrusted sender.
 
-    Browsers may show images, sound and film; the rest is to be saved.
+    Browsers may show images, audio and video; every other file is downloaded.
     """
     inline = _SHOWN_INLINE.fullmatch(mime) is not None
     return {**_SAFE, "content-disposition": "inline" if inline else "attachment"}
 
 
 def span_of(value: str | None, size: int) -> ByteRange | None:
-    """The one span a Range header asks for; None: the whole file
-    (none, several, or not understood). Raises ConsoleProblem 416.
+    """Returns the range that a Range header asks for, or None for the whole file.
+
+    A header with several ranges, or one that cannot be parsed, is ignored. Raises
+    ConsoleProblem 416.
     """
     match = _RANGE.fullmatch(value.strip()) if value else None
     if match is None or not (match[1] or match[2]):
@@ -73,7 +75,7 @@ def span_of(value: str | None, size: int) -> ByteRange | None:
 def answer_stored(
     store: ObjectStore, found: Stored, headers: Mapping[str, str], *, head: bool
 ) -> Response:
-    """The object, or the part of it that was asked for. Raises ConsoleProblem 416."""
+    """Answers with a stored object or the requested part of it. Raises ConsoleProblem 416."""
 
     def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
         return store.stream(found.key, offset=offset, length=length)
@@ -81,9 +83,19 @@ def answer_stored(
     return _answer(_File(found.bytes, found.mime, found.etag), pieces, headers, head=head)
 
 
+def answer_bytes(data: bytes, mime: str, etag: str, headers: Mapping[str, str]) -> Response:
+    """Answers with these bytes or the requested part of them. Raises ConsoleProblem 416."""
+
+    async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
+        yield data[offset : offset + length]
+
+    return _answer(_File(len(data), mime, etag), pieces, headers, head=False)
+
+
 def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
-    """The file, or the part of it that was asked for, and the file leaves
-    the spool whatever becomes of the answer. Raises ConsoleProblem 416.
+    """Answers with a downloaded file or the requested part of it. Raises ConsoleProblem 416.
+
+    The file is removed from the spool in every case.
     """
     handle = file.file
 
@@ -114,9 +126,7 @@ def _answer(file: _File, pieces: Pieces, headers: Mapping[str, str], *, head: bo
     ]
     if tag in known or known == ["*"]:
         return Response(status_code=304, headers=answer)
-    ranged = (
-        not head and headers.get("if-range", tag) == tag
-    )  # a range means nothing to HEAD (RFC 9110, 14.2)
+    ranged = not head and headers.get("if-range", tag) == tag  # HEAD ignores Range (RFC 9110, 14.2)
     span = span_of(headers.get("range") if ranged else None, file.bytes)
     status, offset, length = 200, 0, file.bytes
     if span is not None:

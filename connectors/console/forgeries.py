@@ -1,9 +1,9 @@
-"""Finds what a reader could take for the beginning of a marker, in time linear in the text. Pure.
+"""Finds text that readers could take for the beginning of a marker, in linear time. Pure.
 
-The search walks an automaton: state n is "an opening, and n letters of the marker
-behind it", and a set of states is the bits of one integer. Every character moves all of
-them at once. Signs, blanks and invisible characters move a state, keep it, or both,
-because a reader may take them for a letter or overlook them.
+The search runs an automaton. State n means "an opening bracket, followed by n letters
+of the marker", and a set of states is the bits of one integer. Every character moves
+all states at once. Punctuation, blanks and invisible characters advance a state, keep
+it, or do both, because a reader may take them for a letter or overlook them.
 """
 
 import html
@@ -19,12 +19,14 @@ _FOREIGN_OPENS = (
     "[\u0f3a\u0f3c\u169b]"
     "|[^\x00-\x7f\u00c0-\u024f\u0370-\u1fff\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff]"
 )
-"""All that looks like an opening bracket, and little else (a test holds both to all of Unicode)."""
+"""Everything that looks like an opening bracket, and little else; a test checks both
+against all of Unicode.
+"""
 _SIGNS = (
     r"(?:[^A-Za-z0-9\x80-\U0010ffff]"
     r"|[\u2010-\u205f\u2190-\u245f\u2500-\u2bff\U0001f300-\U0001faff])*"
 )
-"""A run of characters that can be anything and can be overlooked."""
+"""A run of characters each of which can stand for any letter or be overlooked."""
 _RUN = re.compile(_SIGNS)
 _ASCII = [chr(code) for code in range(128)]
 _LETTERS_LOOKED_AHEAD = 4
@@ -35,14 +37,14 @@ _WRITTEN = re.compile(
     r"|(?P<bytes>(?:%[0-9a-fA-F]{2})+)"
     r"|\\(?:u(?P<u>[0-9a-fA-F]{4})|x(?P<x>[0-9a-fA-F]{2}))"
 )
-"""Markup, and characters that are written as escapes of HTML, of addresses or of strings."""
+"""Markup, and characters written as escapes of HTML, of URLs or of string literals."""
 _COLONS = frozenset(":꞉∶ː։׃⁚︓")
 
 
 class Unescaped(NamedTuple):
-    """A text as a program shows it.
+    """A text as a program displays it.
 
-    `places`: where in the original each character begins.
+    `places` holds, for each character, where it begins in the original.
     """
 
     text: str
@@ -50,9 +52,10 @@ class Unescaped(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """What one look of a character does. `moves` has bit n for each letter n that it can be.
+    """The effect of one reading of a character on the states.
 
-    `is_sure`: it is more than a possibility that it is one of the letters.
+    `moves` has bit n set if the character can be letter n. `is_sure` is true if the
+    character certainly is one of the letters, not only possibly.
     """
 
     moves: int
@@ -64,10 +67,11 @@ class Transition(NamedTuple):
 
 @dataclass(slots=True)
 class Scan:
-    """`brackets`: where markers begin. `dots`:
-    before which characters a dot breaks them.
+    """The result of a search.
 
-    `open_state`: what the end of the text leaves open.
+    `brackets` are the positions where markers begin, `dots` the positions before which
+    a dot breaks them. `open_state` holds the states that are still open at the end of
+    the text.
     """
 
     brackets: set[int] = field(default_factory=set)
@@ -75,9 +79,9 @@ class Scan:
     open_state: int = 0
 
     def add(self, other: "Scan", unescaped: Unescaped, original: str) -> None:
-        """Take over what was found in an unescaped text.
+        """Adds the findings from an unescaped text, translated to positions in the original.
 
-        A bracket that is an escape stays.
+        A bracket that is written as an escape is not replaced.
         """
         places = [*unescaped.places, len(original)]
         self.open_state |= other.open_state
@@ -88,10 +92,10 @@ class Scan:
 
 
 class Prefix:
-    """What stands before the description in a frame, as an automaton."""
+    """The text before the description in a frame, as an automaton."""
 
     def __init__(self, text: str) -> None:
-        """`text` is not empty."""
+        """`text` must not be empty."""
         first = looks(text[0])[0]
         self._sign = None if text[0].isalnum() or first.opens else text[0]
         self._is_word = text[0].isalnum()
@@ -105,11 +109,11 @@ class Prefix:
 
     @property
     def is_bare(self) -> bool:
-        """It holds no letter, so that only its signs tell it."""
+        """True if the prefix has no letters, so that only its punctuation identifies it."""
         return self._end == 0
 
     def scan(self, text: str) -> Scan:
-        """Every place where the text reads like this prefix."""
+        """Finds every position where the text reads like this prefix."""
         result, begins = Scan(), [(0, 0)] * (self._end + 1)
         steps, search, is_word, end = self._steps, self._start.search, self._is_word, self._end
         position = state = opening = sure = letters = 0
@@ -143,10 +147,11 @@ class Prefix:
         return result
 
     def resume(self, text: str, state: int) -> tuple[int | None, int]:
-        """Where a marker that began in another text ends in this one, and what its end leaves open.
+        """Continues a marker that began in another text.
 
-        Signs are not taken for letters here: a text
-        of signs alone could be any part of a marker.
+        Returns where the marker ends in this text, or None, and the states that its end
+        leaves open. Punctuation is not taken for letters here, because a text of
+        punctuation alone could be any part of a marker.
         """
         is_sure = False
         for position, character in enumerate(text):
@@ -164,7 +169,9 @@ class Prefix:
         return None, state
 
     def _mark(self, result: Scan, text: str, opening: int, first: int) -> None:
-        """The bracket and a dot behind the first letter; with another sign, a dot behind that."""
+        """Records the bracket and a dot after the first letter; for a frame with
+        another opening sign, a dot after that sign.
+        """
         if _is_alike(text[opening], self._sign):
             while opening and _is_alike(text[opening - 1], self._sign):
                 opening -= 1
@@ -178,7 +185,9 @@ class Prefix:
         result.dots.add(after)
 
     def _start_pattern(self) -> str:
-        """Finds where a walk may begin; most that die within a few letters are left out."""
+        """Builds a pattern for possible starts, which skips most of those that fail
+        within a few letters.
+        """
         possible = [
             {one for one in _ASCII if one.isalnum() and self._steps[one][0].moves >> index & 1}
             for index in range(min(self._end, _LETTERS_LOOKED_AHEAD))
@@ -195,7 +204,7 @@ class Prefix:
         return rf"(?:{opens})(?!\s*(?:{dies}))|{_FOREIGN_OPENS}"
 
     def steps_of(self, character: str) -> tuple[Transition, ...]:
-        """One step per look of the character."""
+        """Returns one transition per reading of the character."""
         return tuple(self._step(character, look) for look in looks(character))
 
     def _step(self, character: str, look: CharacterReading) -> Transition:
@@ -218,7 +227,7 @@ class Prefix:
 
 
 def unescaped(text: str) -> Unescaped | None:
-    """The text without markup and escapes; None if it has none."""
+    """Returns the text without markup and escapes, or None if it has none."""
     pieces: list[str] = []
     places: list[int] = []
     done = 0
@@ -239,7 +248,7 @@ def unescaped(text: str) -> Unescaped | None:
 
 
 def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
-    """The characters that a match of `_WRITTEN` shows, each with its width in the text."""
+    """Returns the characters that a match of `_WRITTEN` displays, each with its source width."""
     if match["tag"]:
         return []
     if match["entity"]:
@@ -254,7 +263,7 @@ def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
 
 
 class _Steps(dict[str, tuple[Transition, ...]]):
-    """Character → steps, of the characters met so far, as long as those are not too many."""
+    """A bounded cache: character → transitions."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()
@@ -270,10 +279,10 @@ class _Steps(dict[str, tuple[Transition, ...]]):
 def _follow(
     begins: list[tuple[int, int]], before: int, moved: int, kept: int, here: tuple[int, int]
 ) -> None:
-    """Keeps for each state where its latest walk began: its opening and its first letter."""
+    """Keeps, for each state, where its latest match began: the opening and the first letter."""
     below = before | 1
     if below & (below + 1) == 0 and moved == (before << 1):
-        # every state moves, and the fewer letters a walk has, the later it began
+        # every state moves, and a match with fewer letters began later
         top = moved.bit_length()
         begins[2:top] = begins[1 : top - 1]
         if before & 1:
@@ -292,7 +301,9 @@ def _end_of_run(text: str, position: int) -> int:
 
 
 def _pairs(possible: list[set[str]]) -> list[tuple[set[str], set[str]]]:
-    """Each letter's characters with those of the letter before, which may be repeated."""
+    """Pairs the characters of each letter with those of the letter before it, which may
+    be repeated.
+    """
     return list(zip(possible, [set[str](), *possible], strict=False))
 
 

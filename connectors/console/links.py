@@ -1,4 +1,4 @@
-"""Signed links to stored files: bound to one path and one time. Pure."""
+"""Signed links to stored files, each valid for one path and until one time. Pure."""
 
 import hashlib
 import hmac
@@ -10,19 +10,21 @@ def signature(key: bytes, path: str, expires: int) -> str:
 
 
 class Links:
-    """Signs with the first key, verifies with any: keys can be rotated while links live."""
+    """Signs with the first key and verifies with any, so that keys can be rotated while
+    links are valid.
+    """
 
     def __init__(self, keys: Sequence[bytes], seconds: int) -> None:
         self._keys = keys
         self._seconds = seconds
 
     def signed(self, path: str, now: float) -> str:
-        """`path?expires=<unix>&signature=<hex>`."""
+        """Returns `path?expires=<unix>&signature=<hex>`."""
         expires = int(now) + self._seconds
         return f"{path}?expires={expires}&signature={signature(self._keys[0], path, expires)}"
 
     def holds(self, path: str, expires: str, given: str, now: float) -> bool:
-        """Whether the link was signed by us for this path and is not over."""
+        """Returns True if the link was signed by us for this path and has not expired."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return False
         fits = [

@@ -1,11 +1,11 @@
-"""What a character can be read as. Pure.
+"""Lists the letters that a reader may take a character for. Pure.
 
-The letters are derived from the Unicode database: a compatibility decomposition, or a
-name such as `LATIN LETTER SMALL CAPITAL C`. A letter that says nothing of itself may be
-read as any letter, so no list of look-alikes has to be complete. The table below only
-makes the guess narrower for scripts in which people write whole sentences: there a
-letter stands for those that it resembles in either case, and for those that it sounds
-like. A character that is newer than the database may be any letter, or nothing.
+The letters are derived from the Unicode database: from the compatibility decomposition,
+or from a name such as `LATIN LETTER SMALL CAPITAL C`. A letter without such information
+may be read as any letter, so no list of look-alikes has to be complete. The table below
+only narrows this for scripts in which people write whole sentences: there, a letter
+stands for the Latin letters that it resembles in either case or sounds like. A
+character that is newer than the database may be any letter, or none.
 """
 
 import re
@@ -44,22 +44,25 @@ _WRITTEN_SCRIPTS = frozenset(
         "THAI", "LAO", "KHMER", "MYANMAR", "GEORGIAN", "ETHIOPIC",
     }
 )  # fmt: skip
-"""A sentence in these alone imitates nothing, though each letter may look like some Latin one."""
+"""Text in these scripts alone imitates no Latin text, although single letters may
+resemble Latin ones.
+"""
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-"""Letters by their category that are invisible."""
+"""Invisible characters whose Unicode category is "letter"."""
 _TAGS = range(0xE0020, 0xE007F)
-"""Invisible copies of ASCII."""
+"""Invisible copies of the ASCII characters."""
 _BRAILLE = range(0x2800, 0x2900)
 
 
 @dataclass(frozen=True, slots=True)
 class CharacterReading:
-    """How one character of a decomposition reads.
+    """One reading of a character of a decomposition.
 
-    `letters`: lower-case letters it can be, with itself. `is_any`: it may be taken for
-    any letter. `is_silent`: a reader may overlook it between two letters. `opens`: it
-    looks like an opening bracket. `is_written`: a letter of a script of
-    `_WRITTEN_SCRIPTS`.
+    - `letters`: the lower-case letters that it can be, itself included.
+    - `is_any`: it may be taken for any letter.
+    - `is_silent`: a reader may overlook it between two letters.
+    - `opens`: it looks like an opening bracket.
+    - `is_written`: it is a letter of a script in `_WRITTEN_SCRIPTS`.
     """
 
     letters: str = ""
@@ -71,7 +74,7 @@ class CharacterReading:
 
 @lru_cache(16_384)
 def looks(character: str) -> tuple[CharacterReading, ...]:
-    """One look per character of the compatibility decomposition."""
+    """Returns one reading per character of the compatibility decomposition."""
     code = ord(character)
     if code in _TAGS:
         return tuple(
@@ -89,7 +92,7 @@ def _look(character: str) -> CharacterReading:
         or (category in ("So", "Sm") and 0x2300 <= ord(character) < 0x2580)
     )
     named = _letter_of_name(character)
-    if named is not None:  # a letter above another can be read, and can be overlooked
+    if named is not None:  # a letter above another one can be read or overlooked
         return CharacterReading(_read_as(named), is_silent=category == "Mn")
     if category in ("Cn", "Co") or ord(character) in _BRAILLE:
         return CharacterReading(character, is_any=True, is_silent=True)
@@ -109,7 +112,7 @@ def _read_as(letter: str) -> str:
 
 
 def _letter_of_name(character: str) -> str | None:
-    """The Latin letter that the name of a character outside ASCII says it is."""
+    """Returns the Latin letter in the Unicode name of a character outside ASCII, if any."""
     if character.isascii():
         return None
     match = _LETTER_NAME.fullmatch(unicodedata.name(character, ""))

@@ -1,14 +1,14 @@
-"""The marker of visual context, and how no sender forges or closes it. Pure.
+"""The marker of visual context, which no sender can forge or close. Pure.
 
-`[CONTEXTO VISUAL: …]` is what a bot trusts. Every string of an answer that came from
-outside is defused: where it reads like the beginning of the marker, whatever it is
-written with, the bracket becomes round and a middle dot stands inside the words. That
-holds for each string by itself and for a marker that begins in one string of the answer
-and continues in another.
+Bots trust the text in `[CONTEXTO VISUAL: …]`. Every string of an answer that came from
+outside is therefore defused: where it reads like the beginning of the marker, however
+it is written, the bracket becomes a round one and a middle dot is inserted into the
+words. This holds for each string by itself, and for a marker that begins in one string
+of the answer and continues in another.
 
-A tenant whose bot puts everything into one prompt can have a marker
-that cannot be guessed. `{nonce}` in its frame stands for a random
-word that every answer draws again and has in a field of its own.
+A tenant whose bot puts everything into one prompt can choose a marker that cannot be
+guessed. `{nonce}` in its frame is replaced by a random word, which is new in every
+answer and is also in a field of the answer.
 """
 
 import re
@@ -24,14 +24,14 @@ from connectors.console.lookalikes import looks
 
 DEFAULT_TEXT = "[CONTEXTO VISUAL: {description}]"
 DEFAULT_TEXTS = {"es": DEFAULT_TEXT, "en": "[VISUAL CONTEXT: {description}]"}
-"""By language, where the tenant did not set a frame."""
+"""The frame per language, for tenants that did not set one."""
 _PLACES = re.compile(r"\{(?:description|nonce)\}")
 _TURNS = {0x202D: "\ufffd", 0x202E: "\ufffd"}
-"""Overrides of direction: with them a text reads backwards what it does not hold."""
+"""Direction overrides: with them, a text is displayed in another order than it is stored."""
 _OPENS_QUOTE = re.compile(
     r"""[«“„‟「『＂〝❝‹❮❛‚﹁﹃｢]|(?<!\d)"|(?<!\w)[‘‛”»]|(?<![\w'.,;:!?)\]])['’＇`](?=\S)"""
 )
-"""A straight quotation mark behind a digit is a sign for inches, and an apostrophe is none."""
+"""A straight quotation mark after a digit means inches, and apostrophes do not open a quotation."""
 _CLOSES_QUOTE = {
     opening: re.compile(closing)
     for openings, closing in {
@@ -43,20 +43,20 @@ _CLOSES_QUOTE = {
     for opening in openings
 }  # fmt: skip
 _MAY_STAND_ALONE = frozenset("'’＇`”»")
-"""The others quote the rest of the text when they are not closed."""
+"""Any other opening mark that is not closed quotes the rest of the text."""
 _ANY_QUOTE = re.compile(
     r"""[«»“”„‟「」『』＂〝〞〟❝❞‹›❮❯❛❜‚‛﹁﹂﹃﹄｢｣]|(?<!\d)"|(?<!\w)[‘’]|[‘’](?!\w)"""
 )
 _QUOTES = (("«", "»"), ("“", "”"), ('"', '"'))
 _MOST_PIECES = 16
-"""Over how many strings a marker may be spread and still be found."""
+"""Over at most this many strings a marker may be spread and still be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defused:
-    """A part of an answer without forgeries.
+    """A part of an answer without forged markers.
 
-    `open_states`: per prefix, what its strings leave open at their ends.
+    `open_states` holds, per prefix, the states that the ends of its strings leave open.
     """
 
     document: Any
@@ -64,7 +64,7 @@ class Defused:
 
 
 class Marker:
-    """The frame of one line of visual context: the default, or what the tenant set."""
+    """The frame around each line of visual context: the default, or the one that the tenant set."""
 
     def __init__(self, frame: str | None) -> None:
         frame = " ".join((frame or DEFAULT_TEXT).split())
@@ -86,21 +86,21 @@ class Marker:
         )
 
     def line(self, description: str, nonce: str = "") -> str:
-        """One line, which the description can neither end nor follow with another."""
+        """Returns one line. The description can neither end it nor add another one."""
         return self.framed(self.inside(description), nonce)
 
     def framed(self, inside: str, nonce: str = "") -> str:
-        """The line around what `inside` made of a description."""
+        """Puts the frame around a description that `inside` has prepared."""
         return self.frame.replace("{nonce}", nonce).replace("{description}", inside)
 
     def drawn_nonce(self) -> str:
-        """A word that no sender can know; empty if the frame has no place for it."""
+        """Returns a random word that no sender can know, or "" if the frame has no `{nonce}`."""
         return secrets.token_hex(8) if self.has_nonce else ""
 
     def inside(self, description: str) -> str:
-        """The description for its line.
+        """Prepares a description for its line.
 
-        What it quotes stands between « and »: it was read in the picture.
+        Text that it quotes is put between « and », because it was read in the picture.
         """
         flat = _flat(self._broken(_flat(description), [0] * len(self._prefixes)))
         opening, closing = self._quotes
@@ -113,19 +113,19 @@ class Marker:
         return " ".join("".join(pieces).split())
 
     def defused(self, text: str) -> str:
-        """The text, with whatever reads like the beginning of a marker broken up."""
+        """Returns the text with everything that reads like the beginning of a marker broken up."""
         return self._defused(text, [0] * len(self._prefixes))
 
     def defuse(self, document: Any) -> Defused:
-        """Every string of a document, keys included, each by itself."""
+        """Defuses every string of a document, its keys included, each by itself."""
         states = [0] * len(self._prefixes)
         done = _mapped(document, lambda text: self._defused(text, states))
         return Defused(done, tuple(states))
 
     def joined(self, *parts: Defused) -> list[Any]:
-        """The parts as one answer.
+        """Returns the parts as they go into one answer.
 
-        A marker that is spread over several of its strings is broken up too.
+        Markers that are spread over several of its strings are broken up too.
         """
         documents = [part.document for part in parts]
         for index, prefix in enumerate(self._prefixes):
@@ -138,7 +138,7 @@ class Marker:
         return documents
 
     def answer(self, document: Any) -> Any:
-        """A whole answer, defused."""
+        """Defuses a whole answer."""
         return self.joined(self.defuse(document))[0]
 
     def _defused(self, text: str, states: list[int]) -> str:
@@ -164,7 +164,7 @@ class Marker:
         return _edited(text, brackets, dots) if dots else text
 
     def _plain(self, text: str) -> str:
-        """Without brackets, signs of the frame and quotes."""
+        """Returns the text without brackets, quotation marks and signs of the frame."""
         text = _ANY_QUOTE.sub("'", text)
         shown = (
             "(" if _is_bracket(one, "Ps") else ")" if _is_bracket(one, "Pe") else one
@@ -174,14 +174,14 @@ class Marker:
 
 
 class _Quotation(NamedTuple):
-    """`start`: its opening mark. `end`: its closing mark, or the end of the text."""
+    """`start` is the opening mark, `end` the closing mark or the end of the text."""
 
     start: int
     end: int
 
 
 def _quotations(text: str) -> Iterator[_Quotation]:
-    """What stands between quotation marks, in time linear in the text."""
+    """Finds the text between quotation marks, in time linear in the text."""
     unclosed: set[str] = set()
     position = 0
     while (found := _OPENS_QUOTE.search(text, position)) is not None:
@@ -198,15 +198,15 @@ def _quotations(text: str) -> Iterator[_Quotation]:
 
 
 def _signs(word: str) -> re.Pattern[str]:
-    """A frame that begins with signs only is known by them as they are."""
+    """Returns a pattern that matches a frame of punctuation literally."""
     return re.compile(f"({re.escape(word[0])})({re.escape(word[1:])})")
 
 
 @lru_cache(4096)
 def _is_bracket(character: str, category: str) -> bool:
-    """Whether it is an opening (Ps) or closing (Pe) bracket in some form.
+    """Returns True for an opening (Ps) or closing (Pe) bracket in any form.
 
-    Quotation marks are none.
+    Quotation marks do not count.
     """
     plain = unicodedata.normalize("NFKD", character)
     sign = "<" if category == "Ps" else ">"
@@ -215,10 +215,9 @@ def _is_bracket(character: str, category: str) -> bool:
 
 @lru_cache(4096)
 def _rounded(character: str, openings: frozenset[str]) -> str:
-    """The character, or a round bracket for what resembles the opening of a frame without words.
+    """Replaces characters that resemble the opening of a frame without words by a round bracket.
 
-    Quotation marks become round only if the
-    frame opens with one. An apostrophe is kept.
+    Quotation marks are replaced only if the frame opens with one. Apostrophes are kept.
     """
     if character in openings or _is_bracket(character, "Ps"):
         return "("
@@ -229,7 +228,7 @@ def _rounded(character: str, openings: frozenset[str]) -> str:
 
 
 def _flat(text: str) -> str:
-    """On one line, without characters that end it, hide in it or turn it around."""
+    """Joins the text into one line and removes control and direction characters."""
     return " ".join(
         "".join(
             " " if unicodedata.category(one) in ("Cc", "Zl", "Zp") else one
@@ -254,9 +253,9 @@ def _edited(text: str, brackets: set[int], dots: set[int]) -> str:
 
 
 def _can_be_round(opening: str) -> bool:
-    """Whether a round bracket says the same.
+    """Returns True if a round bracket is an equivalent replacement.
 
-    It does not for quotation marks, nor where it takes a letter.
+    It is not for quotation marks, nor for characters that also stand for a letter.
     """
     is_one = len(unicodedata.normalize("NFKD", opening)) == 1
     return is_one and unicodedata.category(opening) != "Pi"
@@ -285,7 +284,9 @@ def _mapped(document: Any, change: Any) -> Any:
 
 
 def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
-    """What can be open at the beginning of a string after whole strings are passed too."""
+    """Returns the states that can be open at the beginning of a string, after any
+    number of whole strings.
+    """
     for _ in range(_MOST_PIECES):
         before = state
         for text in _strings(documents):
@@ -296,7 +297,7 @@ def _closure(prefix: Prefix, documents: list[Any], state: int) -> int:
 
 
 def _resumed(prefix: Prefix, text: str, state: int) -> tuple[int | None, int]:
-    """`Prefix.resume` for the text as it stands and as a program shows it."""
+    """Runs `Prefix.resume` on the text as it is and as a program displays it."""
     place, left = prefix.resume(text, state)
     shown = unescaped(text)
     if shown is None:

@@ -1,11 +1,13 @@
-"""Middleware of the application: CORS where browsers may call, bounds on bodies, and metrics."""
+"""ASGI middleware: CORS for the routes that browsers may call, body limits, and metrics."""
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,8 +26,9 @@ class _Cors(CORSMiddleware):
 
 
 class OpenToBrowsers:
-    """CORS for media, proxy and context; every other route
-    answers browsers of other origins as if there were none.
+    """Allows CORS for media, proxy and context.
+
+    Every other route answers cross-origin requests without CORS headers.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
@@ -43,33 +46,39 @@ class OpenToBrowsers:
         await (self._open if browsers else self._app)(scope, receive, send)
 
 
-MAX_BODY_BYTES = 64 * 1024
-"""No route of the API reads a body, and a form of a page is small.
-
-A small one is borne, because some clients send `{}` with every request.
-"""
+Page = Callable[[Request, int], Response | None]
+"""Makes the page about an error with this status, if the client is a browser."""
 
 
 class WithoutBodies:
-    """Refuses what announces a large body, or one without a length."""
+    """Refuses requests that announce a large body, or one without a length.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    No route of the API reads a body. Small ones are tolerated, because some clients
+    send `{}` with every request. `most_bytes` returns the bound of a path.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: Callable[[str], int], page: Page) -> None:
+        self._app, self._most_bytes, self._page = app, most_bytes, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             length = headers.get("content-length", "0")
-            if "transfer-encoding" in headers or len(length) > 9 or int(length) > MAX_BODY_BYTES:
-                refused = problem_response(
-                    413, "this server accepts no request body", {"connection": "close"}
+            most = self._most_bytes(scope["path"])
+            if "transfer-encoding" in headers or len(length) > 9 or int(length) > most:
+                refused = self._page(Request(scope), 413) or problem_response(
+                    413, "this server accepts no request body"
                 )
+                refused.headers["connection"] = "close"
                 return await refused(scope, receive, send)
         return await self._app(scope, receive, send)
 
 
 class Measured:
-    """Counts requests by route and status; the time a caller asked to wait is not the console's."""
+    """Counts and times requests by route and status.
+
+    The time that a caller asked to wait is subtracted.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The query parameters of the routes for bots: what each means, and within which bounds."""
+"""The query parameters of the bot API, with their meaning and limits."""
 
 import difflib
 from typing import Annotated
@@ -132,9 +132,9 @@ def _query_parameters(dependant: Dependant) -> set[str]:
 
 
 def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
-    """Keys that a message of this tenant can have.
+    """Checks that every key can belong to a message of this tenant.
 
-    Raises ConsoleProblem 422, which names the first that is not one.
+    Raises ConsoleProblem 422, which names the first invalid key.
     """
     for key in keys:
         tenant, _, rest = key.partition(":")
@@ -151,7 +151,7 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
 
 
 def problem_of_cursor(name: str, source: str) -> ConsoleProblem:
-    """The answer to a text that is no cursor."""
+    """Returns the answer to an invalid cursor."""
     return ConsoleProblem(
         422, f"{name}: not a cursor of this API for this tenant; give it {source}"
     )

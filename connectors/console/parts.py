@@ -1,4 +1,4 @@
-"""What the routes of the console share."""
+"""The dependencies that the routes of the console share."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ from storage.objects.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the console needs from outside.
+    """Everything that the console gets from outside.
 
-    `fetch` gets an original file the way its provider gives
-    it, guarded as in the pipeline. `accepted` knows what is
-    on its way; without it, no answer is known to be in order.
+    `fetch` downloads an original file from its provider, with the same guards as the
+    pipeline. `accepted` checks that all accepted messages have been stored; without it,
+    no answer is known to be in order.
     """
 
     names: Names
@@ -47,16 +47,16 @@ class Parts:
         return marker_of(own or DEFAULT_TEXTS[spoken(self.language(tenant_id))])
 
     def language(self, tenant_id: TenantId) -> str:
-        """Of the words that the console itself says in a context."""
+        """Returns the language of the console's own words in a context."""
         tenant = self.directory.tenant(tenant_id)
         return (tenant.settings.language if tenant is not None else None) or "es"
 
     def sign(self, path: str) -> str:
-        """The link under the public address, if there is one, else its path."""
+        """Returns a signed link: absolute if there is a public address, otherwise only its path."""
         return self.public_url + self.links.signed(path, time.time())
 
 
 @lru_cache(256)
 def marker_of(frame: str | None) -> Marker:
-    """Markers cost a millisecond to make, and are the same for every request."""
+    """Markers are cached, because each takes a millisecond to build and serves many requests."""
     return Marker(frame)

@@ -1,37 +1,21 @@
 """Errors as RFC 9457 problem details."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
 from schemas.outcomes import Unavailable
-
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    410: "Gone",
-    409: "Conflict",
-    413: "Content Too Large",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Content",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
+from schemas.problems import MEDIA_TYPE, problem_document
 
 
 class ConsoleProblem(ConnectorsError):
-    """An answer that is an error. `detail` is for the person who reads it."""
+    """An error answer. `detail` is written for the person who reads it."""
 
     def __init__(self, status: int, detail: str = "", headers: Mapping[str, str] = {}) -> None:
         super().__init__(status, detail)
@@ -41,16 +25,15 @@ class ConsoleProblem(ConnectorsError):
 def problem_response(
     status: int, detail: str = "", headers: Mapping[str, str] = {}, **extra: Any
 ) -> JSONResponse:
-    document = (
-        {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
-        | ({"detail": detail} if detail else {})
-        | extra
-    )
-    return JSONResponse(document, status, dict(headers), media_type="application/problem+json")
+    document = problem_document(status, detail, extra)
+    return JSONResponse(document, status, dict(headers), media_type=MEDIA_TYPE)
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Every error of the app leaves it as a problem."""
+def answer_problems(app: FastAPI, page_of: Callable[[Request, int], Response | None]) -> None:
+    """Answers every error of the application with a problem.
+
+    An address without a route is answered with a page, if `page_of` makes one.
+    """
 
     @app.exception_handler(ConsoleProblem)
     async def problem(_: Request, error: ConsoleProblem) -> JSONResponse:
@@ -60,7 +43,7 @@ def answer_problems(app: FastAPI) -> None:
     async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
         return problem_response(
             503,
-            f"{error.what} is unavailable",
+            f"{error.name} is unavailable",
             {"retry-after": str(max(1, round(error.retry_after)))},
         )
 
@@ -70,7 +53,9 @@ def answer_problems(app: FastAPI) -> None:
         return problem_response(429, detail, {"retry-after": "1"})
 
     @app.exception_handler(StarletteHTTPException)
-    async def http(_: Request, error: StarletteHTTPException) -> JSONResponse:
+    async def http(request: Request, error: StarletteHTTPException) -> Response:
+        if page := page_of(request, error.status_code):  # of a person who mistyped an address
+            return page
         return problem_response(error.status_code, str(error.detail or ""), error.headers or {})
 
     @app.exception_handler(RequestValidationError)
@@ -80,5 +65,5 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def ours(_: Request, error: Exception) -> JSONResponse:
-        """Starlette raises it again behind the answer, so that it stands in the log."""
+        """Starlette raises the error again after this answer, so that it is logged."""
         return problem_response(500, "an internal error, which the console has logged")

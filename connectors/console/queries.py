@@ -1,4 +1,4 @@
-"""What the console reads from Postgres, each question of one tenant."""
+"""What the console reads from Postgres. Each query is for one tenant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
 POOL_SHARE = 3
-"""Statements of one tenant that run at once, of the eight connections of the console's pool."""
+"""How many statements of one tenant run at once, out of the eight connections of the
+console's pool.
+"""
 MOST_IN_LINE = 2_000
 ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 
@@ -25,10 +27,11 @@ ANY_AGE_SECONDS = 100 * 365 * 86_400.0
 class ContextKey:
     """A message of a conversation, without its text. `stamp` changes whenever the row does.
 
-    `fits`: it is within the bytes of a context, counted from the newest on.
-    `is_within`: it arrived in the time that was asked for. `is_recent`: its images
-    belong into the visual context. `age_seconds`: since its arrival. `is_newer`: it
-    changed after the moment that was asked for.
+    - `fits`: it is within the byte limit of a context, counted from the newest message.
+    - `is_within`: it arrived in the requested time window.
+    - `is_recent`: its images are part of the visual context.
+    - `age_seconds`: the time since its arrival.
+    - `is_newer`: it changed after the requested moment.
     """
 
     message_key: str
@@ -45,10 +48,10 @@ class ContextKey:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which messages of a conversation are asked for.
+    """Which messages of a conversation are requested.
 
-    Of the last `within_seconds`, the latest `limit`, and `before`
-    of one place only. `since` is the moment of an earlier look.
+    They are the latest `limit` messages of the last `within_seconds` that come before
+    the position `before`. `since` is the moment of an earlier answer.
     """
 
     within_seconds: float
@@ -59,7 +62,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a message: where it is among all of the tenant's, and what filters ask."""
+    """A change of a message: its position among the tenant's changes, and the fields
+    that filters use.
+    """
 
     place: ChangePosition
     conversation_id: str
@@ -69,7 +74,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The provider that a message with an attachment names, and the way the message came in."""
+    """The provider of the message that has an attachment, and where the message came from."""
 
     provider: str
     origin: str
@@ -77,11 +82,9 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class ContextRow:
-    """A row of a conversation; `attributes` is its content_attributes.
+    """A row of a conversation. `attributes` is its `content_attributes`.
 
-    `is_cut`: the content is longer.
-
-    `bytes`: about how large it is.
+    `is_cut` is true if the stored content is longer. `bytes` is the approximate size.
     """
 
     message_key: str
@@ -104,7 +107,7 @@ class ContextRow:
 
 @dataclass(frozen=True, slots=True)
 class ContextBounds:
-    """How much of a conversation is read: messages, bytes of all, and bytes of one message."""
+    """Limits of a context: number of messages, bytes in total, and sizes per message."""
 
     messages: int = 500
     total_bytes: int = 262_144
@@ -113,9 +116,9 @@ class ContextBounds:
 
 
 class ConsoleQueries:
-    """On a pool, of which one tenant has a share.
+    """Runs the queries on a pool of which each tenant has a share.
 
-    Raises Unavailable while Postgres is away, and Busy.
+    Raises Unavailable while Postgres cannot be reached, and Busy.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
@@ -124,11 +127,11 @@ class ConsoleQueries:
         self._sql = queries("console")
 
     async def conversation_ids(self, tenant_id: TenantId, conversation_id: str) -> list[str]:
-        """The conversation's ids, the one asked for first.
+        """Returns the ids of the conversation, the requested one first.
 
-        A sender of `POST /chat` asks by the id it gave, which
-        may hold any characters. An id of allowed characters only
-        may be another origin's, so it stands for itself alone.
+        Senders of `POST /chat` use the id that they gave, which may contain any
+        characters. An id of permitted characters only may be another origin's, so it is
+        taken literally.
         """
         asked = [conversation_id]
         if not is_conversation_id(conversation_id):
@@ -142,7 +145,7 @@ class ConsoleQueries:
         window: Window,
         bounds: ContextBounds,
     ) -> tuple[list[ContextKey], Moment]:
-        """Newest first by arrival, and the moment at which they were read."""
+        """Returns the keys, newest arrival first, and the moment at which they were read."""
         before, since = window.before or (None, None), window.since
         moment, *rows = await self._fetch(
             "context_keys",
@@ -176,9 +179,9 @@ class ConsoleQueries:
     async def context_rows(
         self, tenant_id: TenantId, keys: Sequence[str], bounds: ContextBounds
     ) -> list[ContextRow]:
-        """The rows of these keys, in this order, as far as they fit into the bounds.
+        """Returns the rows of these keys, in this order, up to the size limits.
 
-        One always does.
+        At least one row is returned.
         """
         rows = await self._fetch(
             "context_rows",
@@ -211,14 +214,14 @@ class ConsoleQueries:
         ]
 
     async def edge(self, tenant_id: TenantId) -> Edge:
-        """Up to where changes are complete at this moment."""
+        """Returns the position up to which changes are complete now."""
         (row,) = await self._fetch_of_all(tenant_id, "edge")
         return Edge(row["era"], row["xid"], row["next_era"], row["next_xid"])
 
     async def changes(
         self, tenant_id: TenantId, after: ChangePosition, edge: Edge, most: int
     ) -> list[Change]:
-        """The next changes behind a place, complete ones only, oldest first."""
+        """Returns the next complete changes after a position, oldest first."""
         rows = await self._fetch("changes", tenant_id, *after, edge.era, edge.xid, most)
         return [
             Change(ChangePosition(*row[:4]), row["conversation_id"], row["status"], row["kind"])
@@ -230,23 +233,26 @@ class ConsoleQueries:
         return ChangePosition(*rows[0]) if rows else None
 
     async def has_incomplete_changes(self, tenant_id: TenantId, edge: Edge) -> bool:
-        """Whether changes are to be seen that are not served yet: they soon will be."""
+        """Returns True if there are visible changes that cannot be served yet; they soon can."""
         rows = await self._fetch("has_incomplete_changes", tenant_id, edge.era, edge.xid)
         return bool(rows[0]["waits"])
 
     async def sink_positions(self, tenant_id: TenantId, topic: str) -> dict[int, int]:
-        """Partition → where the sink stands; `tenant_id`: who asks."""
+        """Returns the sink's position per partition.
+
+        `tenant_id` says whose share of the pool is used.
+        """
         rows = await self._fetch_of_all(tenant_id, "sink_positions", topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def conversations(
         self, tenant_id: TenantId, after: str, most: int
     ) -> list[dict[str, Any]]:
-        """The next conversations by id."""
+        """Returns the next conversations, ordered by id."""
         return [dict(row) for row in await self._fetch("conversations", tenant_id, after, most)]
 
     async def statuses(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, str]:
-        """Message key → status, of those that are rows."""
+        """Returns the status of each message key that has a row."""
         return {
             row["message_key"]: row["status"]
             for row in await self._fetch("known_keys", tenant_id, list(keys))
@@ -268,7 +274,9 @@ class ConsoleQueries:
         return rows[0]["object_key"] if rows else None
 
     async def announced_by_original(self, tenant_id: TenantId, url: str) -> Announced | None:
-        """Who announced the address; None: no attachment of the tenant has it."""
+        """Returns the message origin of an attachment's address, or None if the tenant
+        has no such attachment.
+        """
         rows = await self._fetch("announced_by_original", tenant_id, url)
         if not rows:
             return None
@@ -280,7 +288,7 @@ class ConsoleQueries:
         return await self._fetch_of_all(tenant_id, name, tenant_id, *arguments)
 
     async def _fetch_of_all(self, tenant_id: TenantId, name: str, *arguments: Any) -> list[Any]:
-        """`tenant_id`: whose share of the pool it takes."""
+        """`tenant_id` says whose share of the pool is used."""
         with as_unavailable():
             async with self._turns.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], *arguments))

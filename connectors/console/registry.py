@@ -1,8 +1,8 @@
-"""The read-only part of the Confluent schema registry API, from the pinned schemas.
+"""The read-only part of the Confluent Schema Registry API, served from the pinned schemas.
 
-Deserializers need the schemas by id; tools that look around ask for much more before
-they work. Every answer, a refusal too, has the registry's own form: clients show
-nothing of any other.
+Deserializers only need schemas by id, but tools that explore the registry call many
+more routes before they work. Every answer, errors included, has the registry's own
+format, because clients do not display any other.
 https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 """
 
@@ -20,7 +20,7 @@ from schemas.topics import Names
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 COMPATIBILITY = "FULL_TRANSITIVE"
-"""What a test of this repository holds the schemas to."""
+"""The compatibility level that a test of this repository enforces for the schemas."""
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _READ_ONLY = (
     "this registry is read-only: its schemas are part of Sensorium and change with it. "
@@ -33,9 +33,9 @@ def _answer(document: Any, status: int = 200) -> JSONResponse:
 
 
 class RegistryRefused(ConnectorsError):
-    """An answer in the registry's own form of errors.
+    """An error in the registry's own format.
 
-    Codes of five digits begin with the status.
+    Codes of five digits begin with the HTTP status.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -48,7 +48,7 @@ class RegistryRefused(ConnectorsError):
 
 
 class Subjects:
-    """The subjects, `<topic>-value` with the namespace in front, and their versions."""
+    """The subjects, named `<topic>-value` with the namespace in front, and their versions."""
 
     def __init__(self, names: Names) -> None:
         self._by_name: dict[str, dict[int, PinnedSchema]] = {}
@@ -60,13 +60,13 @@ class Subjects:
         return sorted(name for name in self._by_name if name.startswith(prefix))
 
     def versions(self, subject: str) -> dict[int, PinnedSchema]:
-        """Raises RegistryRefused for a subject that is not there."""
+        """Raises RegistryRefused for an unknown subject."""
         if subject not in self._by_name:
             raise RegistryRefused(40401, f"Subject '{subject}' not found.")
         return self._by_name[subject]
 
     def version(self, subject: str, version: str) -> PinnedSchema:
-        """A version by its number, `latest` or `-1`."""
+        """Returns a version by its number, by `latest` or by `-1`."""
         versions = self.versions(subject)
         wanted = max(versions) if version in ("latest", "-1") else _number(version)
         if wanted < 1:
@@ -87,7 +87,7 @@ class Subjects:
         return next(name for name, versions in self._by_name.items() if pinned in versions.values())
 
     def same(self, subject: str, text: str) -> PinnedSchema:
-        """The version with this schema: written in the same way, or else with other docs.
+        """Returns the version that has this schema, or one that differs only in its docs.
 
         Raises RegistryRefused.
         """
@@ -112,7 +112,10 @@ _REFUSED: Responses = {422: {"model": RegistryError, "description": "this regist
 
 
 def registry(names: Names) -> APIRouter:
-    """The routes. What they do not have is refused in the registry's form too."""
+    """Returns the routes.
+
+    Unknown routes under `/registry` are refused in the registry's format too.
+    """
     router = APIRouter(prefix="/registry", tags=["registry"])
     subjects = Subjects(names)
     _add_schemas(router, subjects)
@@ -134,7 +137,7 @@ def registry(names: Names) -> APIRouter:
 
 
 def not_the_registry() -> APIRouter:
-    """Answers clients that were given the console's address instead of the registry's."""
+    """Answers clients that use the console's address instead of the registry's."""
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/subjects", methods=_METHODS)
@@ -284,7 +287,7 @@ def _add_settings(router: APIRouter, subjects: Subjects) -> None:
 
 
 async def _schema_in(request: Request) -> str:
-    """The schema of a body `{"schema": "…"}`. Raises RegistryRefused."""
+    """Returns the schema of a body `{"schema": "…"}`. Raises RegistryRefused."""
     try:
         document = json.loads(await request.body())
     except (ValueError, RecursionError):
@@ -315,5 +318,5 @@ def _without_docs(node: Any) -> Any:
 
 
 def _number(text: str) -> int:
-    """-1 for what is no number."""
+    """Returns -1 for text that is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1

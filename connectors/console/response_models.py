@@ -1,6 +1,6 @@
-"""The answers as OpenAPI describes them.
+"""Response models for the OpenAPI document.
 
-Only a description: a test holds the real answers to it.
+They only describe the answers; a test compares the real answers with them.
 """
 
 from datetime import datetime
@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Status = Literal["pending", "complete", "degraded"]
+from schemas.problems import MEDIA_TYPE
+
+ShownStatus = Literal["pending", "complete", "degraded"]
 FEED = (
     "Every message is shown again whenever it changes, in its newest version; private notes are left"
     " out. `version` tells a change from a repetition, and a message whose `message_key` was not"
@@ -27,7 +29,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 class MessageAttachment(BaseModel):
-    """A file, location or contact card of a message. What is not known is left out."""
+    """A file, location or contact card of a message. Fields that are not known are left out."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -121,9 +123,9 @@ class Reaction(Quoted):
 
 
 class MessageData(BaseModel):
-    """What a message says without words, in one form for all providers.
+    """The structured content of a message, in one form for all providers.
 
-    What is not known is left out.
+    Fields that are not known are left out.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -148,7 +150,7 @@ class ContextMessage(BaseModel):
         description="text, image, audio, video, document, sticker, location, contact, interactive,"
         " reaction, order, system, unsupported or mixed"
     )
-    status: Status = Field(
+    status: ShownStatus = Field(
         description="pending (an attachment is still being processed), complete, or degraded (an"
         " attachment failed: see its reason)"
     )
@@ -164,7 +166,7 @@ class ContextMessage(BaseModel):
 
 
 class FeedMessage(ContextMessage):
-    """A message as it is now, with where it came from."""
+    """A message in its current version, with its origin."""
 
     conversation_id: str
     provider: str
@@ -329,13 +331,13 @@ _WHY = {
 
 
 def problems(*statuses: int) -> Responses:
-    """Errors of a route."""
-    shown = {"application/problem+json": {"schema": {"$ref": f"{_COMPONENTS}ProblemDetails"}}}
+    """Describes the error answers of a route."""
+    shown = {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}ProblemDetails"}}}
     return {status: {"description": _WHY[status], "content": shown} for status in statuses}
 
 
 def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with the schema that the problems of its routes refer to."""
+    """Adds the schema that the error answers refer to to the OpenAPI document."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
     return document

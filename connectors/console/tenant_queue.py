@@ -1,4 +1,4 @@
-"""A bound per tenant on what runs at once."""
+"""Limits per tenant on how much runs at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from schemas.keys import TenantId
 
 
 class Busy(ConnectorsError):
-    """The tenant has as much under way as it may have; the request can be repeated."""
+    """The tenant has as many requests in progress as it may have; this one can be repeated."""
 
 
 KAFKA_SHARE = 2
@@ -24,9 +24,9 @@ class _Line:
 
 
 class TenantQueue:
-    """At most `running` of a tenant at once, and `waiting` more in line.
+    """Lets at most `running` tasks of a tenant run at once, while up to `waiting` more queue.
 
-    The lines of different tenants know nothing of each other.
+    The queues of different tenants are independent.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
@@ -36,7 +36,7 @@ class TenantQueue:
 
     @asynccontextmanager
     async def turn(self, tenant_id: TenantId) -> AsyncIterator[None]:
-        """Raises Busy when the line is full."""
+        """Waits for a turn. Raises Busy if the tenant's queue is full."""
         line = self._lines.setdefault(tenant_id, _Line(self._running))
         if line.entered >= self._most:
             raise Busy
@@ -51,9 +51,9 @@ class TenantQueue:
 
 
 class KafkaTurns:
-    """Who may read Kafka now: a few of a tenant, and a few in all.
+    """Limits the reads from Kafka, per tenant and in total.
 
-    Such a read makes a consumer and may take many seconds.
+    Each such read creates a consumer and may take many seconds.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,6 @@ class KafkaTurns:
 
     @asynccontextmanager
     async def turn(self, tenant_id: TenantId) -> AsyncIterator[None]:
-        """Raises Busy when the tenant's line is full."""
+        """Waits for a turn. Raises Busy if the tenant's queue is full."""
         async with self._turns.turn(tenant_id), self._all:
             yield

@@ -1,4 +1,4 @@
-"""A request that waits: it looks again when something was written, until it has what it wants."""
+"""Lets a request wait: it looks again after each change until it has found what it wants."""
 
 import asyncio
 import time
@@ -8,12 +8,14 @@ from typing import Protocol, TypeVar
 from fastapi import Request
 
 from connectors.console.changes import Changes, Waiter
+from storage.waiting import Deadline
 
 
 class Waitable(Protocol):
-    """What was found.
+    """The result of one look.
 
-    `again_seconds`: look again so soon, whether or not something is written.
+    `waits` is true while the request is not satisfied. `again_seconds` is how soon to
+    look again even if nothing is written.
     """
 
     @property
@@ -32,23 +34,23 @@ async def until_found(
     look: Callable[[], Awaitable[Found]],
     seconds: float,
 ) -> Found | None:
-    """The last look: one that waits no more, or what there is when the time or the role ends.
+    """Returns the first result that satisfies the request, or the last one when the
+    time or the role ends.
 
-    None when the client left. Raises Unavailable and Busy where too many wait.
+    Returns None if the client disconnected. Raises Unavailable and Busy if too many
+    requests wait.
     """
-    began = time.monotonic()
+    began, deadline = time.monotonic(), Deadline(seconds)
     with waiter:
         gone = asyncio.create_task(_client_leaves(request))
         gone.add_done_callback(lambda _: waiter.wake())
         try:
             found = await look()
             while found.waits and not changes.ended and not gone.done():
-                left = began + seconds - time.monotonic()
-                if left <= 0:
+                if deadline.has_passed:
                     break
-                await waiter.wait(
-                    left if found.again_seconds is None else min(left, found.again_seconds)
-                )
+                left, again = deadline.left, found.again_seconds
+                await waiter.wait(left if again is None else min(left, again))
                 if not gone.done():
                     found = await look()
             return None if gone.done() else found

@@ -9,6 +9,7 @@ Frames on stdin and stdout are a 4-byte length and msgpack. A Hello comes first,
 one Reply for each Request.
 """
 
+import gc
 import os
 import select
 import signal
@@ -34,18 +35,29 @@ from connectors.media.isolation import give_up_the_rest, leave_the_system, probe
 from connectors.media.unfit import NotFit
 
 _CHUNK = 1024 * 1024
-Answer = PreparedImage | PreparedAudio | Probed | NotPrepared
+WorkerAnswer = PreparedImage | PreparedAudio | Probed | NotPrepared
 
 
 def main() -> None:
     pictures.warm_up()
     sounds.warm_up()
+    _freeze_imported_objects()
     alone = leave_the_system()
     _send(Hello(network_namespace=alone))
     source = sys.stdin.buffer
     while len(head := source.read(4)) == 4:
         body = source.read(struct.unpack(">I", head)[0])
         _send(_in_a_child(msgspec.msgpack.decode(body, type=Request)))
+
+
+def _freeze_imported_objects() -> None:
+    """Excludes what is in memory by now from garbage collection.
+
+    A collection in a child would write to all these objects, and so copy the memory that
+    the child shares with this process.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _in_a_child(request: Request) -> Reply:
@@ -102,7 +114,7 @@ def _decode_and_end(request: Request, answer: int) -> None:
         os._exit(0)
 
 
-def _decoded(request: Request) -> Answer:
+def _decoded(request: Request) -> WorkerAnswer:
     try:
         return _WORK[request.what](request)
     except NotFit as unfit:
@@ -114,7 +126,7 @@ def _decoded(request: Request) -> Answer:
         return NotPrepared(undecodable, "out of memory")
 
 
-_WORK: dict[str, Callable[[Request], Answer]] = {
+_WORK: dict[str, Callable[[Request], WorkerAnswer]] = {
     "image": lambda r: pictures.prepare_image(r.data, r.longest_side, r.formats),
     "audio": lambda r: sounds.prepare_audio(r.data, r.audio_format, r.part_seconds),
     "probe": lambda r: Probed(probe()),

@@ -30,7 +30,7 @@ from schemas.outcomes import Unavailable
 
 __all__ = ["AudioPart", "Decoder", "Isolation", "NotPrepared", "PreparedAudio", "PreparedImage"]
 log = structlog.get_logger()
-Load = bytes | Callable[[], Awaitable[bytes]]
+BytesOrLoader = bytes | Callable[[], Awaitable[bytes]]
 P = TypeVar("P", PreparedImage, PreparedAudio)
 PASSED_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TRIES = 2
@@ -145,7 +145,7 @@ class Decoder:
 
     async def prepare_image(
         self,
-        load_or_bytes: Load,
+        load_or_bytes: BytesOrLoader,
         owner: str,
         *,
         longest_side: int = 2048,
@@ -167,7 +167,7 @@ class Decoder:
 
     async def prepare_audio(
         self,
-        load_or_bytes: Load,
+        load_or_bytes: BytesOrLoader,
         owner: str,
         *,
         audio_format: AudioFormat = "as-is",
@@ -190,7 +190,7 @@ class Decoder:
         return await self._prepared(PreparedAudio, request, load_or_bytes, owner)
 
     async def _prepared(
-        self, kind: type[P], request: Request, load_or_bytes: Load, owner: str
+        self, kind: type[P], request: Request, load_or_bytes: BytesOrLoader, owner: str
     ) -> P | NotPrepared:
         slow, failures, why = False, 0, ""
         while failures < _TRIES:
@@ -208,7 +208,7 @@ class Decoder:
         return _undecodable(request.what, why)
 
     async def _answered(
-        self, worker: Worker, turn: WorkerHold, request: Request, load_or_bytes: Load
+        self, worker: Worker, turn: WorkerHold, request: Request, load_or_bytes: BytesOrLoader
     ) -> bytes:
         """The answer of a child.
 

@@ -14,7 +14,9 @@ Hours of speech fit, but not the endless output of a broken server.
 """
 _MOST_TOKENS = 10**9
 
-Failure = Literal["refused_by_model", "answer_truncated", "unsupported_by_model", "audio_too_short"]
+AnswerFailure = Literal[
+    "refused_by_model", "answer_truncated", "unsupported_by_model", "audio_too_short"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ModelAnswer:
     text: str
     model: str
     asked: str = ""
-    failure: Failure | None = None
+    failure: AnswerFailure | None = None
     detail: str = ""
     input_tokens: int = 0
     output_tokens: int = 0

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-Limit = Literal["max_tokens", "max_completion_tokens"]
-LIMITS: tuple[Limit, ...] = ("max_completion_tokens", "max_tokens")
+LimitParameter = Literal["max_tokens", "max_completion_tokens"]
+LIMITS: tuple[LimitParameter, ...] = ("max_completion_tokens", "max_tokens")
 LanguageHint = Literal["language", "languages"]
 LANGUAGE_HINTS: tuple[LanguageHint, ...] = ("languages", "language")
 EFFORTS = ("none", "minimal", "low")
@@ -35,7 +35,7 @@ class Traits:
     """
 
     family: str = ""
-    limit: Limit | None = "max_completion_tokens"
+    limit: LimitParameter | None = "max_completion_tokens"
     answer_tokens: int = 400
     reasoning_effort: str | None = None
     image_detail: str | None = None

@@ -23,7 +23,7 @@ SHORTEST_SPLIT_SECONDS = 30.0
 A misread error must not lead to thousands of calls.
 """
 
-Trouble = Literal[
+ModelTrouble = Literal[
     "model_rejected_key",  # 401, or a code that says so
     "model_not_served",  # the account does not have the model, or it has ended
     # A parameter, a language or a route that cannot be adapted.
@@ -45,7 +45,7 @@ class ModelUnavailable(Unavailable):
     """Unavailable with what="model" and the trouble as a value."""
 
     def __init__(
-        self, trouble: Trouble, retry_after: float, *, hold: bool = False, more: str = ""
+        self, trouble: ModelTrouble, retry_after: float, *, hold: bool = False, more: str = ""
     ) -> None:
         detail = f"{trouble}: {more}" if more else trouble
         super().__init__("model", retry_after, hold, detail)
@@ -223,11 +223,13 @@ def _is_about_the_file(complaint: Complaint) -> bool:
     return in_a_message or name in _OF_THE_FILE
 
 
-def _held(trouble: Trouble, complaint: Complaint) -> ModelUnavailable:
+def _held(trouble: ModelTrouble, complaint: Complaint) -> ModelUnavailable:
     return ModelUnavailable(trouble, BAD_KEY_SECONDS, hold=True, more=complaint.summary)
 
 
-def _later(trouble: Trouble, complaint: Complaint, headers: Mapping[str, str]) -> ModelUnavailable:
+def _later(
+    trouble: ModelTrouble, complaint: Complaint, headers: Mapping[str, str]
+) -> ModelUnavailable:
     return ModelUnavailable(trouble, retry_after(headers), more=complaint.summary)
 
 

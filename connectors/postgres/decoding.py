@@ -6,14 +6,15 @@ from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
 from connectors.postgres.rows import ended_by
-from connectors.postgres.writer import Placed, Stored, Work
+from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
+from schemas.outcomes import Quarantine
 from schemas.pipeline import STAGES, TopicName
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 
-SINK_TOPICS: dict[TopicName, type[Stored]] = {
+SINK_TOPICS: dict[TopicName, type[SinkRecord]] = {
     "enriched-messages": EnrichedMessage,
     "quarantine": Quarantined,
     "receipts": Receipt,
@@ -27,7 +28,7 @@ The key of a receipt names its stage, so these need not be decoded.
 
 def decode_batch(
     messages: Iterable[Message], names: Names, held: HeldPartitions
-) -> tuple[list[tuple[Placed, str]], list[Work]]:
+) -> tuple[list[tuple[Placed, Quarantine]], list[Work]]:
     """The undecodable records, and the work to store.
 
     Receipts are separate work: readers of changes wait for a transaction that contains
@@ -65,7 +66,7 @@ def decode_batch(
             continue
         except Undecodable as error:
             placed = Placed(source, None, key, value, message.headers)  # type: ignore[arg-type]
-            undecodable.append((placed, f"record_undecodable: {error}"))
+            undecodable.append((placed, Quarantine("record_undecodable", str(error))))
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
         work.ends[topic, partition] = offset + 1

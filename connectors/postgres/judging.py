@@ -6,7 +6,7 @@ A program that refuses nearly every record is wrong itself and must not empty a 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from connectors.postgres.writer import Placed, Refused, tenant_of
+from connectors.postgres.writer import Placed, RefusedRecords, tenant_of
 from schemas.receipts import Line
 
 
@@ -37,7 +37,7 @@ class Judging:
     def is_shut(self) -> bool:
         return self._gate is not None and self._gate.is_shut
 
-    async def may_set_aside(self, placed: Sequence[Placed], refused: Refused) -> bool:
+    async def may_quarantine(self, placed: Sequence[Placed], refused: RefusedRecords) -> bool:
         """True if the refused ones of these records may be quarantined."""
         gate = self._gate
         if gate is None:
@@ -46,7 +46,7 @@ class Judging:
             return False
         bad = {id(one) for one, _ in refused}
         lines = [_line(one) for one in placed if id(one) not in bad]
-        lines += [_line(one, "record_unstorable") for one, _ in refused]
+        lines += [_line(one, verdict.reason) for one, verdict in refused]
         return await gate.judge(lines, lambda: gate.is_shut)
 
     async def stored(self, placed: Sequence[Placed]) -> None:

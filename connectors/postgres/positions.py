@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from connectors.postgres.held_partitions import Partition
+from connectors.postgres.lost_positions import LostPositions, PositionInLog
 from connectors.postgres.quarantine_writer import SinkStopped
 from connectors.postgres.writer import Position
 from schemas.pipeline import TopicName
@@ -23,8 +26,12 @@ from storage.kafka.reconnection import Renewed
 from storage.postgres.sql import queries
 
 log = structlog.get_logger()
-Place = tuple[str, int]
 TAKE_SECONDS = 10.0
+HELD_SECONDS = 12.0
+"""How long a transaction of a former owner may hold a position before it is ended.
+
+Usually the server ends it earlier (`SessionLimits`).
+"""
 ADMIN_SECONDS = 10.0
 
 
@@ -32,18 +39,26 @@ ADMIN_SECONDS = 10.0
 class Owned:
     """A partition that this sink owns.
 
-    `next_offset` is -1 if nobody has read from it yet.
+    `next_offset` is -1 if nobody has read from it yet. `low` is the first offset that the
+    log still has, as far as known.
     """
 
     next_offset: int
     epoch: int
+    low: int = 0
+
+    @property
+    def begin(self) -> int:
+        """The offset to read from."""
+        return max(self.next_offset, self.low) if self.next_offset >= 0 else OFFSET_BEGINNING
 
 
 class Positions:
     """`wanted` are partitions that the group assigned and that are not owned in Postgres yet.
 
     Each partition is taken separately: one whose position is still locked by a
-    transaction of another sink has to wait, and the others begin.
+    transaction of another sink has to wait for at most HELD_SECONDS, and the others begin. One whose position is
+    not in the log is parked.
     """
 
     def __init__(
@@ -61,17 +76,30 @@ class Positions:
         self._sql = queries("sink")
         self._partitions = partitions
         self._topic_ids: dict[str, str] = {}
-        self.owned: dict[Place, Owned] = {}
-        self.wanted: set[Place] = set()
+        self.owned: dict[Partition, Owned] = {}
+        self.wanted: set[Partition] = set()
+        self.lost = LostPositions()
 
-    def want(self, places: Iterable[Place]) -> None:
+    def want(self, places: Iterable[Partition]) -> None:
         self.wanted |= set(places)
 
-    def lose(self, places: Iterable[Place]) -> None:
+    def lose(self, places: Iterable[Partition]) -> None:
         """Removes partitions that the group has assigned to another member."""
-        for place in places:
+        gone = list(places)
+        for place in gone:
             self.owned.pop(place, None)
             self.wanted.discard(place)
+        self.lost.forget(gone)
+
+    def refused(self, place: Partition, answer: str) -> None:
+        """Marks a partition to be taken again: the brokers have no records at its position."""
+        if self.owned.pop(place, None) is not None:
+            self.wanted.add(place)
+            self.lost.refused(place, answer)
+
+    def look_again(self) -> None:
+        """Marks the parked partitions to be taken again whose time has come."""
+        self.wanted |= set(self.lost.due())
 
     def doubt(self) -> None:
         """Marks all partitions to be taken again, because Postgres and this copy disagree."""
@@ -80,14 +108,9 @@ class Positions:
 
     def begins(self) -> list[TopicPartition]:
         """The owned partitions, each with the offset to read from."""
-        return [
-            TopicPartition(
-                topic, partition, at.next_offset if at.next_offset >= 0 else OFFSET_BEGINNING
-            )
-            for (topic, partition), at in self.owned.items()
-        ]
+        return [TopicPartition(*place, at.begin) for place, at in self.owned.items()]
 
-    def continued(self, ends: dict[Place, int]) -> list[Position]:
+    def continued(self, ends: dict[Partition, int]) -> list[Position]:
         """The positions of a batch with these ends: from where, to where, and under which epoch."""
         return [
             Position(*place, next_offset, self.owned[place].epoch, self.owned[place].next_offset)
@@ -123,39 +146,64 @@ class Positions:
         bounds = await asyncio.to_thread(self._admin.call, partial(self._bounds, taken))
         for row in rows:
             place = (row["topic"], row["partition"])
-            self._check(row, topic_ids[row["topic"]], *bounds[place])
-            self.owned[place] = Owned(row["next_offset"], row["epoch"])
-            self.wanted.discard(place)
+            self._check_id(row, topic_ids[row["topic"]])
+            await self._take_one(place, row, *bounds[place])
         if len(rows) < len(wanted):
             log.warning("sink_partitions_held", partitions=len(wanted) - len(rows))
+            await self._end_holders(sorted(set(wanted) - set(taken)))
 
-    def _check(self, row: "asyncpg.Record", topic_id: str, low: int, high: int) -> None:
-        topic, partition, next_offset = row["topic"], row["partition"], row["next_offset"]
+    async def _end_holders(self, held: list[Partition]) -> None:
+        """Ends the transactions of former owners that have held these positions for too long."""
+        topics, partitions = [topic for topic, _ in held], [number for _, number in held]
+        async with asyncio.timeout(TAKE_SECONDS):
+            ended = await self._pool.fetch(
+                self._sql["end_holders"], topics, partitions, timedelta(seconds=HELD_SECONDS)
+            )
+        for row in ended:
+            log.error("sink_holder_ended", pid=row["pid"], ended=row["ended"])
+
+    async def _take_one(self, place: Partition, row: "asyncpg.Record", low: int, high: int) -> None:
+        """Becomes the owner of a partition, parks it, or leaves it to be looked at again."""
+        at = PositionInLog(row["next_offset"], row["lost_end"], low, high)
+        if self.lost.is_unsettled(place, at):
+            return
+        logical = self._names.logical(place[0])
+        may_expire = TOPICS[logical].cleanup == "delete"  # type: ignore[index]
+        loss = self.lost.loss(place, at, may_expire=may_expire)
+        if loss is not None:
+            if loss.end is not None:
+                async with asyncio.timeout(TAKE_SECONDS):
+                    await self._pool.execute(
+                        self._sql["note_lost_end"], *place, row["epoch"], loss.end
+                    )
+            self.lost.park(place, loss)
+        else:
+            # Receipts are written in transactions, and the last marker is no record.
+            if 0 <= at.next_offset < low - (logical == "receipts"):
+                log.error(
+                    "records_deleted_unread",
+                    topic=place[0],
+                    partition=place[1],
+                    position=at.next_offset,
+                    first=low,
+                )
+            self.lost.forget([place])
+            self.owned[place] = Owned(at.next_offset, row["epoch"], low)
+        self.wanted.discard(place)
+
+    def _check_id(self, row: "asyncpg.Record", topic_id: str) -> None:
         if row["topic_id"] != topic_id:
             raise SinkStopped(
-                f"the sink stopped: {topic} on this cluster has id {topic_id}, but the "
+                f"the sink stopped: {row['topic']} on this cluster has id {topic_id}, but the "
                 f"position in Postgres belongs to the topic with id {row['topic_id']}. The topic "
                 "was deleted and created again, or this is another cluster. If Kafka was "
                 "lost: sensorium recover kafka; otherwise check "
                 "SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"
             )
-        if next_offset > high:
-            raise SinkStopped(
-                f"the sink stopped: {topic}[{partition}] ends at offset {high}, but the "
-                f"position in Postgres is {next_offset}. The topic lost records, or this is "
-                "another cluster. If Kafka was lost: sensorium recover kafka; otherwise "
-                "check SENSORIUM_KAFKA__BOOTSTRAP_SERVERS"
-            )
-        if 0 <= next_offset < low and self._names.logical(topic) == "quarantine":
-            log.error(
-                "records_deleted_unread",
-                topic=topic,
-                partition=partition,
-                position=next_offset,
-                first=low,
-            )
 
-    def _bounds(self, places: list[Place], admin: AdminClient) -> dict[Place, tuple[int, int]]:
+    def _bounds(
+        self, places: list[Partition], admin: AdminClient
+    ) -> dict[Partition, tuple[int, int]]:
         """First and end offsets, from the admin client.
 
         The consumer may be inside its callback and must not be called.

@@ -11,14 +11,13 @@ import structlog
 from confluent_kafka import KafkaError, Producer
 
 from connectors.errors import ConnectorsError
-from connectors.postgres.writer import Placed
+from connectors.postgres.writer import Placed, RefusedRecords
 from schemas.codec import encode
-from schemas.keys import TenantId
+from schemas.keys import key_partition
 from schemas.outcomes import Unavailable
-from schemas.records import Quarantined
+from schemas.quarantine import quarantined
 from schemas.settings import Kafka
 from schemas.topics import Names
-from schemas.versions import program_version
 from storage.kafka.client import plain_producer_config
 
 log = structlog.get_logger()
@@ -44,52 +43,33 @@ class QuarantineWriter:
         self._names = names
         self._producer = Producer(plain_producer_config(settings))
 
-    async def quarantine(self, refused: Sequence[tuple[Placed, str]]) -> None:
+    async def quarantine(self, refused: RefusedRecords) -> None:
         """Writes records to quarantine.
 
         None of them comes from quarantine itself; the writer stores what it can of
         those.
         """
         failures: list[KafkaError] = []
-        for placed, why in refused:
-            reason = (
-                "record_undecodable"
-                if why.startswith("record_undecodable")
-                else "record_unstorable"
-            )
+        for placed, verdict in refused:
             log.error(
-                "record_set_aside",
+                "record_quarantined",
                 stage="sink",
-                reason=reason,
+                reason=verdict.reason,
                 partition=placed.source.partition,
                 offset=placed.source.offset,
             )
-            record = Quarantined(
-                tenant_id=TenantId(
-                    placed.key.partition(b":")[0].decode(errors="replace") or "unknown"
-                ),
-                stage="sink",
-                reason=reason,
-                detail=why[:300],
-                topic=placed.source.topic,
-                partition=placed.source.partition,
-                offset=placed.source.offset,
-                key=placed.key,
-                headers={name: value or b"" for name, value in placed.headers() or ()},
-                value=placed.value,
-                program_version=program_version(),
-                created_at=datetime.now(UTC),
-            )
+            arrival = placed.arrival()
             self._producer.produce(
                 self._names.topic("quarantine"),
-                encode(record),
+                encode(quarantined(arrival, "sink", verdict, datetime.now(UTC))),
                 placed.key,
-                headers=[("tenant", record.tenant_id.encode())],
+                key_partition(placed.key, self._settings.partitions),
+                headers=list(arrival.routing.to_headers()),
                 on_delivery=lambda error, _message: failures.append(error) if error else None,
             )
         await self._acknowledged(failures, "quarantine")
 
-    async def bury(self, placed: Sequence[Placed]) -> None:
+    async def write_tombstones(self, placed: Sequence[Placed]) -> None:
         """Writes a tombstone for each message, to the message's own partition."""
         failures: list[KafkaError] = []
         for one in placed:
@@ -98,6 +78,7 @@ class QuarantineWriter:
                 None,
                 one.key,
                 one.source.partition,
+                headers=list(one.arrival().routing.to_headers()),
                 on_delivery=lambda error, _message: failures.append(error) if error else None,
             )
         await self._acknowledged(failures, "tombstones")

@@ -1,7 +1,7 @@
 """Converts records to columns. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -13,6 +13,7 @@ from schemas.keys import MessageKey, TenantId, body_id, split_message_key
 from schemas.receipts import Line, lines_of
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Step
 from schemas.text import storable
+from storage.postgres.lock_order import columns, in_lock_order
 
 Columns = list[list[Any]]
 STAGED_COLUMNS = (
@@ -21,6 +22,8 @@ STAGED_COLUMNS = (
 )  # fmt: skip
 """The columns of the staged rows of messages."""
 _KEY = itemgetter(0, 1)
+_PLACE = itemgetter(0, 1, 2, 7)
+"""Stage, topic, partition and offset of a row of quarantine."""
 _JSON = msgspec.json.Encoder()
 _JSON_IN = msgspec.json.Decoder(dict[str, Any])
 VERSIONS_OF_AN_OPENING = 200
@@ -117,28 +120,18 @@ def message_rows(messages: Sequence[EnrichedMessage]) -> MessageRows:
         )
         for m in shown
     ]
-    rows: dict[str, list[tuple[Any, ...]]] = {
+    rows: dict[str, Collection[tuple[Any, ...]]] = {
         "mark_redoing": _redoing(messages),
-        "insert_aliases": sorted(
-            {(m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases}
+        "insert_aliases": dict.fromkeys(
+            (m.tenant_id, alias, m.conversation_id) for m in messages for alias in m.aliases
         ),
         "insert_objects": [row for m in messages if m.attachments for row in _objects(m)],
     }
     return MessageRows(
-        staged=sorted(staged, key=_KEY),
-        tables={name: in_lock_order(table) for name, table in rows.items() if table},
+        staged=in_lock_order(staged, _KEY),
+        tables={name: columns(in_lock_order(table)) for name, table in rows.items() if table},
         touched={(m.tenant_id, m.conversation_id) for m in messages},
     )
-
-
-def in_lock_order(rows: Iterable[tuple[Any, ...]]) -> Columns:
-    """The columns of the rows, sorted in the order that every writer uses.
-
-    The order is by the first three columns, which are or begin their key. So two sinks
-    that touch the same rows, with any of their statements, may wait for each other but
-    never deadlock.
-    """
-    return [list(column) for column in zip(*sorted(rows, key=lambda row: row[:3]), strict=True)]
 
 
 def _redoing(messages: Iterable[EnrichedMessage]) -> list[tuple[Any, ...]]:
@@ -312,7 +305,7 @@ def _arrived_at(line: Line) -> datetime:
 
 def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
     """`topic_ids` are the ids of the current topics, by name."""
-    return in_lock_order(
+    rows = (
         (
             storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
             storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
@@ -321,6 +314,7 @@ def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, s
         )
         for q in records
     )  # fmt: skip
+    return columns(in_lock_order(rows, _PLACE))
 
 
 def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:

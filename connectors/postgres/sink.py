@@ -12,15 +12,17 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
-from connectors.postgres.held_partitions import HeldPartitions
+from connectors.postgres.held_partitions import HeldPartitions, Partition
 from connectors.postgres.judging import Judging, QuarantineGate
-from connectors.postgres.positions import Place, Positions, ids_of_all_topics
+from connectors.postgres.positions import Positions, ids_of_all_topics
 from connectors.postgres.quarantine_writer import QuarantineWriter, SinkStopped
 from connectors.postgres.reachable import Reachable
-from connectors.postgres.sink_consumer import sink_consumer
-from connectors.postgres.writer import OutOfStep, Placed, Position, Refusing, Work, Writer
+from connectors.postgres.sink_consumer import mirror, sink_consumer
+from connectors.postgres.sink_status import status_of
+from connectors.postgres.writer import OutOfStep, Placed, Refusing, Work, Writer
 from schemas import metrics
-from schemas.outcomes import Unavailable
+from schemas.outcomes import Quarantine, Unavailable
+from schemas.parked import Parked, show_parked
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.reconnection import ConsumerContact, metadata_within, renewed_admin
@@ -63,8 +65,8 @@ class Sink:
             pool,
             f"{self._names.postgres_schema}_messages",
             self._refused_records.quarantine,
-            self._refused_records.bury,
-            self._judging.may_set_aside,
+            self._refused_records.write_tombstones,
+            self._judging.may_quarantine,
         )
         self._admin = renewed_admin(settings.kafka)
         self._positions = Positions(
@@ -75,7 +77,7 @@ class Sink:
             settings.kafka, self._consumer, self._names.topic("enriched-messages")
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._ended: set[Place] = set()
+        self._ended: set[Partition] = set()
         self._held = HeldPartitions()
         self._assignments = 0
         self._begins_again = False
@@ -95,8 +97,8 @@ class Sink:
         2. Decode. Undecodable records are quarantined like rows that Postgres refuses.
         3. One Postgres transaction: rows and positions (connectors/postgres/writer.py).
         4. Copy the positions to Kafka, only for lag monitoring: Postgres has the truth.
-        5. Take over partitions that another sink held until now. If a position in Postgres
-           differs from this sink's, read from there.
+        5. Take over partitions that another sink held until now, and look again at parked ones.
+           If a position in Postgres differs from this sink's, read from there.
         """
         self._loop = asyncio.get_running_loop()
         topics = [self._names.topic(name) for name in SINK_TOPICS]
@@ -115,6 +117,7 @@ class Sink:
                     raise self._trouble
                 if messages:
                     await self._settle_all(messages)
+                self._positions.look_again()
                 if self._positions.wanted or self._begins_again:
                     await self._begin_again()  # 5
         finally:
@@ -129,15 +132,21 @@ class Sink:
             or self._reachable.missing
             or self._positions.wanted
             or self._judging.is_shut
-            or len(self._held)
+            or self.parked
         )
         return self.assigned and not trouble
 
-    def status(self) -> dict[str, list[str]]:
-        """The status for the operations port: the troubles, as lines for a person."""
-        parts = [f"{part} does not answer" for part in sorted(self._reachable.missing)]
-        topics = [f"{topic}: {error}" for topic, error in sorted(self._refused_topics.items())]
-        return {"troubles": parts + topics + self._held.troubles()}
+    @property
+    def parked(self) -> dict[Partition, Parked]:
+        """The parked partitions with their reasons."""
+        return self._positions.lost.parked | self._held.parked
+
+    def status(self) -> dict[str, Any]:
+        return status_of(set(self._reachable.missing), dict(self._refused_topics), self.parked)
+
+    def refresh_metrics(self) -> None:
+        """Updates the gauges that are computed when they are read."""
+        show_parked("sink", self.parked.values())
 
     async def watch(self) -> None:
         """Checks Postgres and Kafka every WATCH_SECONDS, so that readiness needs no records."""
@@ -183,14 +192,16 @@ class Sink:
                 return
         await self._settle(*decoded)
 
-    async def _settle(self, undecodable: list[tuple[Placed, str]], works: list[Work]) -> None:
+    async def _settle(
+        self, undecodable: list[tuple[Placed, Quarantine]], works: list[Work]
+    ) -> None:
         """Stores one batch, with retries; drops it on a stop or a new assignment."""
         assignment = self._assignments
         back_off = BackOff(FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS)
         while (undecodable or works) and assignment == self._assignments:
             try:
                 if undecodable:
-                    await self._set_undecodable_aside(undecodable, works)
+                    await self._quarantine_undecodable(undecodable, works)
                     undecodable = []
                 while works and assignment == self._assignments:
                     await self._write(works[0])
@@ -272,11 +283,11 @@ class Sink:
         self._positions.check_ids(ids)
         self._writer.topic_ids = ids
 
-    async def _set_undecodable_aside(
-        self, undecodable: list[tuple[Placed, str]], works: list[Work]
+    async def _quarantine_undecodable(
+        self, undecodable: list[tuple[Placed, Quarantine]], works: list[Work]
     ) -> None:
         placed = [one for work in works for one in work.placed]
-        if not await self._judging.may_set_aside(placed, undecodable):
+        if not await self._judging.may_quarantine(placed, undecodable):
             raise Refusing(f"{len(undecodable)} records that cannot be decoded")
         await self._refused_records.quarantine(undecodable)
         metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(len(undecodable))
@@ -296,7 +307,7 @@ class Sink:
         metrics.SINK_ROWS.labels("enriched-messages", "written").inc(written.rows)
         metrics.SINK_ROWS.labels("enriched-messages", "unchanged").inc(written.unchanged)
         metrics.SINK_ROWS.labels("enriched-messages", "quarantined").inc(written.unstorable)
-        self._mirror(positions)  # 4
+        mirror(self._consumer, self._names, positions)  # 4
 
     def _take(self) -> list[Message]:
         messages: list[Message] = []
@@ -329,6 +340,8 @@ class Sink:
             error.fatal() or error.code() == KafkaError._FATAL
         ):  # a message's error shows it only by its code
             raise KafkaException(error)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # the log does not have its position
+            self._positions.refused((topic, message.partition() or 0), error.str())
         elif topic and not error.retriable() and error.name() != self._refused_topics.get(topic):
             # No such topic, or no right to read it: logged once; not ready until it works.
             log.error("sink_cannot_read", topic=topic, error=error.name())
@@ -350,21 +363,6 @@ class Sink:
             self._consumer.resume(self._consumer.assignment())
 
         await self._in_thread(poll_paused)
-
-    def _mirror(self, positions: list[Position]) -> None:
-        self._consumer.commit(
-            offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions],
-            asynchronous=True,
-        )
-        for position in positions:
-            high = self._consumer.get_watermark_offsets(
-                TopicPartition(position.topic, position.partition), cached=True
-            )[1]
-            # Corrected by the end-of-partition event, because transaction markers take offsets
-            # too and are never delivered.
-            metrics.SINK_LAG.labels(self._names.logical(position.topic), position.partition).set(
-                max(0, high - position.next_offset)
-            )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Called inside `consume`.

@@ -1,7 +1,11 @@
 """The Kafka consumer of a sink."""
 
-from confluent_kafka import Consumer
+from collections.abc import Sequence
 
+from confluent_kafka import Consumer, TopicPartition
+
+from connectors.postgres.writer import Position
+from schemas import metrics
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import METADATA_SECONDS, reader_config
@@ -22,6 +26,8 @@ def sink_consumer(settings: Settings, names: Names) -> Consumer:
         | {
             "session.timeout.ms": int(settings.kafka.session_timeout_seconds * 1000),
             "topic.metadata.refresh.interval.ms": int(METADATA_SECONDS * 1000),
+            # Postgres has the position. Another one is chosen by Positions or by a person.
+            "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "fetch.queue.backoff.ms": 2,
@@ -29,3 +35,20 @@ def sink_consumer(settings: Settings, names: Names) -> Consumer:
             "check.crcs": False,
         }
     )
+
+
+def mirror(consumer: Consumer, names: Names, positions: Sequence[Position]) -> None:
+    """Copies positions of Postgres to the group, and shows the lag."""
+    consumer.commit(
+        offsets=[TopicPartition(p.topic, p.partition, p.next_offset) for p in positions],
+        asynchronous=True,
+    )
+    for position in positions:
+        high = consumer.get_watermark_offsets(
+            TopicPartition(position.topic, position.partition), cached=True
+        )[1]
+        # Corrected by the end-of-partition event, because transaction markers take offsets
+        # too and are never delivered.
+        metrics.SINK_LAG.labels(names.logical(position.topic), position.partition).set(
+            max(0, high - position.next_offset)
+        )

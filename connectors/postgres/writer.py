@@ -17,6 +17,8 @@ from connectors.postgres.rows import (
     quarantine_columns,
 )
 from connectors.postgres.staging import add_arrivals, clear_staged, prepare_staging, store_messages
+from schemas.arrival import Arrival
+from schemas.outcomes import Quarantine
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source
 from schemas.text import storable
 from storage import failpoints
@@ -28,6 +30,7 @@ from storage.postgres.erased import (
     forget_answers,
     remember_erased,
 )
+from storage.postgres.lock_order import in_lock_order
 from storage.postgres.pool import names_a_value
 from storage.postgres.sql import queries
 
@@ -70,7 +73,7 @@ class Position:
     after: int
 
 
-Stored = EnrichedMessage | Quarantined | Receipt
+SinkRecord = EnrichedMessage | Quarantined | Receipt
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -81,10 +84,16 @@ class Placed(msgspec.Struct, frozen=True):
     """
 
     source: Source
-    record: Stored
+    record: SinkRecord
     key: bytes
     value: bytes
     headers: Callable[[], Any] = list
+
+    def arrival(self) -> Arrival:
+        """Returns the record as it came from Kafka."""
+        headers = [(name, value or b"") for name, value in self.headers() or ()]
+        source = self.source
+        return Arrival(source.topic, source.partition, source.offset, self.key, self.value, headers)
 
 
 @dataclass(slots=True)
@@ -105,24 +114,24 @@ class Written:
     unstorable: int = 0
 
 
-def tenant_of(record: Stored) -> str:
+def tenant_of(record: SinkRecord) -> str:
     """The record's tenant; empty for a receipt, whose lines belong to many tenants."""
     return "" if isinstance(record, Receipt) else record.tenant_id
 
 
-Refused = Sequence[tuple[Placed, str]]
-SetAside = Callable[[Refused], Awaitable[None]]
+RefusedRecords = Sequence[tuple[Placed, Quarantine]]
+WriteQuarantined = Callable[[RefusedRecords], Awaitable[None]]
 """Quarantines unstorable records, and returns when Kafka has them."""
-Judge = Callable[[Sequence[Placed], Refused], Awaitable[bool]]
+Judge = Callable[[Sequence[Placed], RefusedRecords], Awaitable[bool]]
 """Decides whether these refused records may be quarantined.
 
 A program that refuses nearly all records is wrong itself.
 """
-Bury = Callable[[Sequence[Placed]], Awaitable[None]]
+WriteTombstones = Callable[[Sequence[Placed]], Awaitable[None]]
 """Writes a tombstone for each of these records, and returns when Kafka has them."""
 
 
-async def every(placed: Sequence[Placed], refused: Refused) -> bool:
+async def every(placed: Sequence[Placed], refused: RefusedRecords) -> bool:
     """A judge that lets every record be quarantined."""
     return True
 
@@ -134,14 +143,14 @@ class Writer:
         self,
         pool: "asyncpg.Pool[asyncpg.Record]",
         channel: str,
-        set_aside: SetAside,
-        bury: Bury,
+        quarantine: WriteQuarantined,
+        write_tombstones: WriteTombstones,
         judge: Judge = every,
     ) -> None:
         self._pool = pool
         self._channel = channel
-        self._set_aside = set_aside
-        self._bury = bury
+        self._quarantine = quarantine
+        self._write_tombstones = write_tombstones
         self._judge = judge
         self._sql = queries("sink")
         self.topic_ids: Mapping[str, str] = {}
@@ -164,12 +173,12 @@ class Writer:
         5. Commit.
         """
         written = Written()
-        refused: list[tuple[Placed, str]] = []
+        refused: list[tuple[Placed, Quarantine]] = []
         async with self._pool.acquire() as connection, connection.transaction():
             if any(isinstance(one.record, EnrichedMessage) for one in work.placed):  # 1
                 await connection.execute(self._sql["announce_writing"])
                 await prepare_staging(connection)
-            moved = [await self._move(connection, one) for one in sorted(positions, key=_place)]
+            moved = [await self._move(connection, one) for one in in_lock_order(positions, _place)]
             if not all(moved):
                 if any(moved):
                     raise OutOfStep("a part of this batch is committed already")
@@ -177,13 +186,13 @@ class Writer:
             removed = await self._removed(connection)  # 2
             if work.ended:
                 await remember_erased(connection, work.ended)
-                await forget(connection, sorted(work.ended))
+                await forget(connection, work.ended)
             placed = await self._wanted(connection, work.placed, removed)
             await self._store(connection, placed, written, refused, removed)  # 3
             if refused:
                 if not await self._judge(placed, refused):
                     raise Refusing(f"{len(refused)} of {len(placed)} records")
-                await self._set_aside(refused)  # 4
+                await self._quarantine(refused)  # 4
             failpoints.reached("sink_before_commit")
         failpoints.reached("sink_after_commit")
         written.unstorable = len(refused)  # 5: left the block
@@ -217,11 +226,11 @@ class Writer:
             return placed
         late = [one for one in gone if isinstance(one.record, EnrichedMessage)]
         if late:
-            await forget(connection, sorted({name for one in late if (name := _named(one))}))
+            await forget(connection, {name for one in late if (name := _named(one))})
             await forget_answers(
                 connection, [content for one in late for content in _contents(one)]
             )
-        await self._bury(late)
+        await self._write_tombstones(late)
         left_out = set(map(id, gone))
         return [one for one in placed if id(one) not in left_out]
 
@@ -255,7 +264,7 @@ class Writer:
         connection: InTransaction,
         placed: list[Placed],
         written: Written,
-        refused: list[tuple[Placed, str]],
+        refused: list[tuple[Placed, Quarantine]],
         removed: frozenset[str],
         *,
         is_part: bool = False,
@@ -281,33 +290,37 @@ class Writer:
             written.unchanged += total - changed
 
     async def _refuse(
-        self, connection: InTransaction, placed: Placed, why: str, refused: list[tuple[Placed, str]]
+        self,
+        connection: InTransaction,
+        placed: Placed,
+        why: str,
+        refused: list[tuple[Placed, Quarantine]],
     ) -> None:
         """Records a refused record, to be quarantined.
 
-        One from quarantine cannot go there again: its row gets its place, and its bytes
-        if they fit.
+        A record that came from quarantine is not quarantined again. Its row is stored
+        with its position, and with its bytes if Postgres accepts them.
         """
         record = placed.record
         if not isinstance(record, Quarantined):
-            refused.append((placed, why))
+            refused.append((placed, Quarantine("record_unstorable", why)))
             return
         for bare in (bare_quarantined(record, why), bare_quarantined(record, why, is_empty=True)):
             try:
                 async with connection.transaction():
                     columns = quarantine_columns([bare], self.topic_ids)
                     await connection.execute(self._sql["insert_quarantined"], *columns)
-                log.error("quarantine_record_stored_bare", **_where(placed), why=why)
+                log.error("quarantine_row_stored_without_values", **_where(placed), why=why)
                 return
             except Exception as error:
                 if not names_a_value(error):
                     raise
-        log.error("quarantine_record_passed_over", **_where(placed), why=why)
+        log.error("quarantine_row_not_stored", **_where(placed), why=why)
 
     async def _rows(
         self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
     ) -> tuple[int, int]:
-        """(changed, all) rows of messages."""
+        """Stores the rows of a batch, and returns (changed, all) rows of messages."""
         messages = [one.record for one in placed if isinstance(one.record, EnrichedMessage)]
         quarantined = [one.record for one in placed if isinstance(one.record, Quarantined)]
         changed = total = 0

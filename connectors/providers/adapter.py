@@ -22,7 +22,7 @@ from schemas.keys import (
     is_provider_id,
 )
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import AttachmentType, FoundAttachment, Kind, RawMessage
+from schemas.records import AttachmentType, FoundAttachment, MessageKind, RawMessage
 from schemas.text import storable
 
 Document = Mapping[str, Any]
@@ -41,7 +41,7 @@ _PHONE = re.compile(
 _CALLED_FROM_ABROAD = re.compile(r"^00(?=[1-9][0-9]{7})")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 _NOTHING: Document = {}
-_KINDS: dict[AttachmentType, Kind] = {
+_KINDS: dict[AttachmentType, MessageKind] = {
     "image": "image",
     "audio": "audio",
     "video": "video",
@@ -275,7 +275,7 @@ def instance_in_key(raw: RawMessage, found: str) -> str | None:
     return None
 
 
-def kind_of(attachments: tuple[FoundAttachment, ...], without: Kind = "text") -> Kind:
+def kind_of(attachments: tuple[FoundAttachment, ...], without: MessageKind = "text") -> MessageKind:
     """The kind of a message by its attachments: `mixed` if they have several types.
 
     It is `without` if there are no attachments, or if their type is not a kind.

@@ -35,9 +35,9 @@ from schemas.records import (
     ChatMessage,
     Direction,
     FoundAttachment,
-    Kind,
+    MessageKind,
+    MessageRole,
     RawMessage,
-    Role,
 )
 from schemas.signatures import (
     FRESH_SECONDS,
@@ -279,7 +279,7 @@ def _conversation(event: Document, instance: str | None) -> str:
     return conversation(*server, identifier(account.get("id")), identifier(talk.get("id")))
 
 
-def _role(sender: Document, spoken: str, event: Document) -> Role:
+def _role(sender: Document, spoken: str, event: Document) -> MessageRole:
     """The role of the message's author.
 
     A message without a sender is a template, a campaign, an automation, or was sent from the
@@ -305,7 +305,7 @@ def _role(sender: Document, spoken: str, event: Document) -> Role:
 
 def _kind(
     event: Document, attachments: tuple[FoundAttachment, ...], content: str | None, *, private: bool
-) -> Kind:
+) -> MessageKind:
     if private:
         return "note"
     content_attributes = part(event, "content_attributes")

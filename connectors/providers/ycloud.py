@@ -43,7 +43,7 @@ from connectors.providers.ycloud_links import candidates
 from connectors.providers.ycloud_sample import YCLOUD_CUSTOMER, ycloud
 from schemas.media import is_sound
 from schemas.outcomes import Quarantine, Skip
-from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Kind, RawMessage
+from schemas.records import AttachmentType, ChatMessage, FoundAttachment, MessageKind, RawMessage
 from schemas.signatures import Claim, ClaimedSignature, Examined, judge_timed, timed_signature
 
 _KNOWN_FAMILIES = (
@@ -299,7 +299,7 @@ def _hex_digest(declared: str | None) -> str | None:
     return raw.hex() if len(raw) == 32 else None
 
 
-def _kind(said: str, attachments: tuple[FoundAttachment, ...]) -> Kind:
+def _kind(said: str, attachments: tuple[FoundAttachment, ...]) -> MessageKind:
     match said:
         case "text":
             return "text"

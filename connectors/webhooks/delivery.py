@@ -21,12 +21,12 @@ from schemas.outcomes import Unavailable
 from schemas.providers import PROVIDERS, traits_of
 from schemas.raw_wire import encode_raw_message
 from schemas.reasons import DeliveryReason
-from schemas.signatures import Claim, Verdict
+from schemas.signatures import Claim, SignatureVerdict
 from schemas.tenants import Endpoint
 
 _KEPT_HEADERS = ("content-type", "user-agent", "x-webhook-endpoint-id", "x-chatwoot-delivery")
 _HEADER_CHARS = 200
-_OF_VERDICT: Mapping[Verdict, DeliveryReason] = {
+_OF_VERDICT: Mapping[SignatureVerdict, DeliveryReason] = {
     "missing": "signature_missing",
     "malformed": "signature_malformed",
     "mismatch": "signature_mismatch",
@@ -167,7 +167,7 @@ class Delivery(StoredRequest):
 
 def only_post(request: Incoming) -> None:
     if request.method != "POST":
-        problem = Problem(405, "Method Not Allowed", headers={"allow": "POST"})
+        problem = Problem(405, headers={"allow": "POST"})
         raise because("not_post", problem)
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 
 import asyncpg
 import msgspec
@@ -12,6 +13,7 @@ import structlog
 
 from connectors.webhooks.deliveries import Count, Deliveries, DeliveryBucket
 from storage.background import retry_forever
+from storage.postgres.lock_order import in_lock_order
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
 
@@ -99,11 +101,7 @@ class DeliveryLog:
 
 
 def _columns(counts: Sequence[tuple[DeliveryBucket, Count]]) -> tuple[list[object], ...]:
-    """The columns of the rows, in an order that is the same in every receiver.
-
-    So two receivers that write the same rows cannot deadlock.
-    """
-    ordered = sorted(counts, key=lambda one: one[0])
+    ordered = in_lock_order(counts, itemgetter(0))
     return (
         [place.tenant_id for place, _ in ordered],
         [place.endpoint_id for place, _ in ordered],

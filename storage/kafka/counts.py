@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.settings import Kafka
+from storage.errors import StorageError
 from storage.kafka.reconnection import metadata_within, renewed_admin
 
 LOOK_SECONDS = 5.0
 """The interval between two checks.
 
-It is shorter than `topic.metadata.refresh.interval.ms` (300 s), after which a producer
-learns of a new partition.
+Nothing is written to an added partition meanwhile, because a record's partition is
+computed from the settings (`key_partition` and `conversation_partition`).
 """
 _TIMEOUT_SECONDS = 5.0
 
@@ -35,9 +36,20 @@ class WrongCount:
 
 
 REMEDY = (
-    "Correct the setting of this role. If the count was changed in place, nothing more "
+    "Correct the setting of this process. If the count was changed in place, nothing more "
     "is written: docs/operating.md, 'Another number of partitions'"
 )
+
+
+class WrongCounts(StorageError):
+    """Topics have other partition counts than the settings say.
+
+    Who would go on would read or write only a part of the partitions, or put keys into
+    others than before. The text names the topics and says what to do.
+    """
+
+    def __init__(self, wrong: Iterable[WrongCount]) -> None:
+        super().__init__(f"{'; '.join(map(str, wrong))}. {REMEDY}")
 
 
 def wrong_counts(
@@ -52,10 +64,7 @@ def wrong_counts(
 
 
 class CountReader:
-    """Reads the counts with a client of its own. Calls block.
-
-    With a producer's client, the check would tell the producer about new partitions.
-    """
+    """Reads the counts with a client of its own, which is replaced after a failure. Calls block."""
 
     def __init__(self, settings: Kafka) -> None:
         self._settings = settings
@@ -66,3 +75,8 @@ class CountReader:
         found = self._admin.call(metadata_within(_TIMEOUT_SECONDS)).topics
         there = {name: len(topic.partitions) for name, topic in found.items() if topic.partitions}
         return wrong_counts(there, topics, self._settings)
+
+    def require(self, topics: Iterable[str]) -> None:
+        """Raises WrongCounts, or KafkaException if the brokers do not answer."""
+        if wrong := self.wrong(topics):
+            raise WrongCounts(wrong)

@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.headers import Headers
+from schemas.keys import key_partition
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.errors import StorageError
@@ -31,7 +32,7 @@ STUCK_AFTER_SECONDS = 120.0
 """The role ends if all sends fail for this long although the topic is available."""
 
 
-Done = Callable[[str | None], None]
+DeliveryCallback = Callable[[str | None], None]
 """Receives the result of a send: None if acknowledged, otherwise the error."""
 
 
@@ -70,13 +71,12 @@ class AcknowledgedProducer:
                 "error_cb": self._note,
             }
         )
-        # A separate client reads the metadata. The producer would learn in this way of
-        # partitions that were added to an existing topic, and would write to them.
+        # A separate client reads the metadata, because it is replaced after a failure.
         self._looker = renewed_admin(settings)
         self._wrong_count = ""
         self._fruitless_since: float | None = None
         self._max_queued = max_queued
-        self._gathered: list[tuple[str, bytes, bytes, Headers, Done]] = []
+        self._gathered: list[tuple[str, bytes, bytes, Headers, DeliveryCallback]] = []
         self._gate = SendGate()
         self._outstanding = 0  # at librdkafka
         self._is_turning = False
@@ -144,7 +144,9 @@ class AcknowledgedProducer:
         elif time.monotonic() - self._failed_at >= TRIAL_AFTER_SECONDS:
             self._failing_since, self._on_trial = None, True
 
-    def send(self, topic: str, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+    def send(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, done: DeliveryCallback
+    ) -> None:
         """Sends a record, and calls `done` once, on the event loop, after `send` has returned.
 
         `done` gets None if the record was acknowledged, otherwise the error, in which case
@@ -171,7 +173,7 @@ class AcknowledgedProducer:
         self._hand_over()
         return int(await asyncio.to_thread(self._producer.flush, seconds))
 
-    def _report(self, done: Done, error: KafkaError | None, _message: Message) -> None:
+    def _report(self, done: DeliveryCallback, error: KafkaError | None, _message: Message) -> None:
         self._outstanding -= 1
         if error is None:
             self._failing_since = self._fruitless_since = None
@@ -209,6 +211,7 @@ class AcknowledgedProducer:
                     topic,
                     value,
                     key,
+                    key_partition(key, self._settings.partitions),
                     headers=headers,  # type: ignore[arg-type]  # a list is invariant
                     on_delivery=partial(report, done),
                 )

@@ -11,7 +11,7 @@ from storage.waiting import Deadline
 
 _SECONDS = 5.0
 _BATCH = 1_000
-Span = tuple[int, int]
+TimeRange = tuple[int, int]
 """The first and the last time of a span, in milliseconds since 1970."""
 
 
@@ -50,7 +50,7 @@ def records_of_key(
     group: str,
     place: tuple[str, int],
     key: bytes,
-    spans: Sequence[Span],
+    spans: Sequence[TimeRange],
     most: int,
 ) -> tuple[list[Message], bool]:
     """The records of a key in a partition that were written within some spans, oldest first.

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.settings import Kafka
 from storage.kafka.client import QUIET, reader_config
+from storage.kafka.counts import WrongCount, WrongCounts
 from storage.waiting import Deadline
 
 _SECONDS = 30.0
@@ -20,14 +21,18 @@ _ELECTING = frozenset({KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FO
 
 
 class TopicReader:
-    """One consumer for any number of reads.
+    """One consumer for any number of reads. Every read covers all partitions of a topic.
 
-    Raises KafkaException if the brokers do not answer, and TimeoutError if they stop
-    sending records.
+    Raises KafkaException if the brokers do not answer, TimeoutError if they stop
+    sending records, and WrongCounts if a topic has another number of partitions than
+    the settings say. With `any_count` it accepts that number: a set of topics that is
+    not in use any more may have been changed in place.
     """
 
-    def __init__(self, settings: Kafka, group: str) -> None:
-        self._partitions = settings.partitions
+    def __init__(self, settings: Kafka, group: str, *, any_count: bool = False) -> None:
+        self._wanted = settings.partitions
+        self._any_count = any_count
+        self._counts: dict[str, int] = {}
         self._consumer = Consumer(
             reader_config(settings, group)
             | QUIET
@@ -39,7 +44,7 @@ class TopicReader:
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first offset and end, the last stable offset."""
-        return {p: self._bounds(TopicPartition(topic, p)) for p in range(self._partitions)}
+        return {p: self._bounds(TopicPartition(topic, p)) for p in self._partitions(topic)}
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → the end of `bounds`."""
@@ -52,7 +57,7 @@ class TopicReader:
         """
         times = [
             TopicPartition(topic, p, int(moment.timestamp() * 1000))
-            for p in range(self._partitions)
+            for p in self._partitions(topic)
         ]
         found = _without_errors(self._consumer.offsets_for_times(times, timeout=_SECONDS))
         return {
@@ -65,7 +70,7 @@ class TopicReader:
 
         Partitions without one are missing.
         """
-        places = [TopicPartition(topic, p) for p in range(self._partitions)]
+        places = [TopicPartition(topic, p) for p in self._partitions(topic)]
         found = _without_errors(self._consumer.committed(places, timeout=_SECONDS))
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
@@ -94,6 +99,17 @@ class TopicReader:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _partitions(self, topic: str) -> range:
+        """The partitions of the topic. Raises WrongCounts."""
+        if topic not in self._counts:
+            found = self._consumer.list_topics(topic, timeout=_SECONDS).topics.get(topic)
+            # A topic that nobody knows has none. What is asked about it next says so.
+            count = len(found.partitions) if found else 0
+            if count and count != self._wanted and not self._any_count:
+                raise WrongCounts([WrongCount(topic, count, self._wanted)])
+            self._counts[topic] = count or self._wanted
+        return range(self._counts[topic])
 
     def _bounds(self, place: TopicPartition) -> tuple[int, int]:
         """The first offset and the end of a partition, once it has a leader.

@@ -133,6 +133,7 @@ COMMENT ON COLUMN sink_offsets.partition IS 'The partition.';
 COMMENT ON COLUMN sink_offsets.topic_id IS 'Kafka''s id of the topic. If the cluster''s topic has another id, it is a different topic with the same name.';
 COMMENT ON COLUMN sink_offsets.next_offset IS 'The first offset whose record is not in the rows yet; -1 before the first batch.';
 COMMENT ON COLUMN sink_offsets.epoch IS 'Rises with each new owner of the partition. Only the newest owner may write.';
+COMMENT ON COLUMN sink_offsets.lost_end IS 'Where the log ended when it was found to end before next_offset. While next_offset is larger, the partition is parked.';
 
 COMMENT ON TABLE stage_stops IS 'Stages that stopped themselves because they would have quarantined too many records.';
 COMMENT ON COLUMN stage_stops.stage IS 'The stage.';

@@ -18,6 +18,7 @@ from schemas.settings import Postgres
 from schemas.text import storable
 from schemas.topics import Names
 from storage.postgres.erased import key_digest
+from storage.postgres.lock_order import columns, in_lock_order
 from storage.postgres.pool import create_pool, unavailable
 from storage.postgres.sql import queries
 
@@ -114,14 +115,18 @@ class JobAttempts:
         assert self._pool is not None
         notes = [
             _columns(what)
-            for _, what in sorted(portion, key=itemgetter(0))
+            for _, what in in_lock_order(portion, itemgetter(0))
             if isinstance(what, JobAttempt)
         ]
-        ended = sorted((*place, what) for place, what in portion if isinstance(what, int))
+        ended = [
+            (*place, what)
+            for place, what in in_lock_order(portion, itemgetter(0))
+            if isinstance(what, int)
+        ]
         if notes:
-            await self._pool.execute(self._sql["note"], *map(list, zip(*notes, strict=True)))
+            await self._pool.execute(self._sql["note"], *columns(notes))
         if ended:
-            await self._pool.execute(self._sql["forget"], *map(list, zip(*ended, strict=True)))
+            await self._pool.execute(self._sql["forget"], *columns(ended))
         for place, what in portion:
             if self._noted.get(place) is what:
                 del self._noted[place]

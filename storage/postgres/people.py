@@ -18,7 +18,7 @@ from storage.errors import StorageError
 from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 
-Role = Literal["viewer", "reader", "operator", "admin"]
+PersonRole = Literal["viewer", "reader", "operator", "admin"]
 RANKS: dict[str, int] = {"viewer": 1, "reader": 2, "operator": 3, "admin": 4}
 """The rank of each role. A role includes the rights of all lower ones."""
 EVERY_TENANT = "*"
@@ -54,7 +54,7 @@ class Session:
     roles: dict[TenantId, str]
     is_chief: bool
 
-    def may(self, tenant_id: TenantId, role: Role) -> bool:
+    def may(self, tenant_id: TenantId, role: PersonRole) -> bool:
         """True if the person has this role or a higher one at the tenant."""
         return RANKS.get(self.roles.get(tenant_id, ""), 0) >= RANKS[role]
 
@@ -121,11 +121,11 @@ class People:
         if not await self._fetch("remove_person", name):
             raise PeopleError(f"there is no person {name!r}: sensorium users list")
 
-    async def set_role(self, tenant: str, person_id: str, role: Role) -> None:
+    async def set_role(self, tenant: str, person_id: str, role: PersonRole) -> None:
         """Sets the role of a person at one tenant, or at all (`*`)."""
         await self._fetch("set_role", tenant, person_id, role)
 
-    async def roles(self, person_id: str) -> dict[str, Role]:
+    async def roles(self, person_id: str) -> dict[str, PersonRole]:
         """Tenant → role; `*` stands for every tenant."""
         rows = await self._fetch("roles_of_person", person_id)
         return {row["tenant_id"]: row["role"] for row in rows}

@@ -10,7 +10,7 @@ from schemas.keys import TenantId
 from storage.errors import StorageError
 from storage.postgres.people import EVERY_TENANT
 
-Kind = Literal["attachments", "quarantine", "raw"]
+RepairKind = Literal["attachments", "quarantine", "raw"]
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
@@ -26,6 +26,10 @@ unless it is told to try them.
 A missing or forbidden file is not of this kind: later, or with another key, a provider
 may give it.
 """
+
+
+WRONG_COUNTS = "wrong_counts"
+"""The trouble of a repair that waits because of the partition counts of the topics."""
 
 
 class RepairError(StorageError):
@@ -85,7 +89,7 @@ class RepairRequest:
     """
 
     tenant_id: TenantId
-    kind: Kind
+    kind: RepairKind
     choice: RepairChoice
     person: str
     rate: float = MESSAGES_PER_SECOND
@@ -158,7 +162,7 @@ class HeldRepair:
 
     tenant_id: TenantId
     repair_id: str
-    kind: Kind
+    kind: RepairKind
     choice: RepairChoice
     reason: str
     generation: int

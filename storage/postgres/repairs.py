@@ -12,16 +12,17 @@ import asyncpg
 import msgspec
 
 from schemas.keys import TenantId
+from storage.postgres.lock_order import columns, in_lock_order
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
     Intent,
-    Kind,
     PlanLine,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairLost,
     RepairRequest,
 )
@@ -31,6 +32,8 @@ PLAN_SECONDS = 15 * 60.0
 MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
 """A record is set aside after this many tries, as another one would fail too."""
+MOST_RARE = 2_000
+"""A reason that no more messages have is found by the index of attachments."""
 HOLD_SECONDS = 60.0
 """A process that has not renewed its hold of a repair for this long loses it.
 
@@ -46,14 +49,14 @@ class Repairs:
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._sql = queries("repairs")
+        self._sql = {**queries("repairs"), **queries("causes")}
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
         """Counts the files that failed for the reason, with the cost of new tries."""
         reason = asked.choice.reason
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
-            name = self._of("count_failed", asked.tenant_id)
+            name = await self._by_cause("count", asked.tenant_id, reason)
             how = (MOST_COUNTED, MOST_TRIES, asked.choice.leaves_gone, asked.choice.limit)
             rows = await self._fetch(name, asked.tenant_id, reason, *how)
         files: dict[str, int] = {}
@@ -240,20 +243,18 @@ class Repairs:
             set_aside=len(rows) - len(again),
         )
 
+    async def _by_cause(self, verb: str, tenant_id: TenantId, reason: str) -> str:
+        """Names the statement that finds this reason quickly, by how frequent it is."""
+        (row,) = await self._fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+        if row["found"] <= MOST_RARE:
+            return f"{verb}_rare_failed"
+        return self._of(f"{verb}_failed", tenant_id)
+
     async def _next_failed(self, held: HeldRepair, most: int) -> list[Any]:
-        name = self._of("next_failed", held.tenant_id)
-        return list(
-            await self._fetch(
-                name,
-                held.tenant_id,
-                held.reason,
-                held.began_at,
-                held.done_at,
-                held.done_key,
-                most,
-                held.choice.leaves_gone,
-            )
-        )
+        name = await self._by_cause("next", held.tenant_id, held.reason)
+        done = (held.began_at, held.done_at, held.done_key)
+        leaves_gone = held.choice.leaves_gone
+        return list(await self._fetch(name, held.tenant_id, held.reason, *done, most, leaves_gone))
 
     async def _next_quarantined(self, held: HeldRepair, most: int) -> list[Any]:
         name, chosen = self._quarantined("next_quarantined", held.tenant_id, held.choice)
@@ -315,16 +316,14 @@ class Repairs:
             setattr(held, name, value)
         held.intent = None
 
-    async def _note(self, connection: Any, kind: Kind, intent: Intent) -> None:
+    async def _note(self, connection: Any, kind: RepairKind, intent: Intent) -> None:
         if kind != "raw" and intent.items:
-            tried = [
-                list(column) for column in zip(*(item[:3] for item in intent.items), strict=True)
-            ]
-            await connection.fetch(self._sql["note_tries"], *tried)
+            tried = in_lock_order(dict.fromkeys(item[:3] for item in intent.items))
+            await connection.fetch(self._sql["note_tries"], *columns(tried))
         places = (*intent.items, *intent.old)
         if kind == "quarantine" and places:
-            columns = [list(column) for column in zip(*(item[3:] for item in places), strict=True)]
-            await connection.fetch(self._sql["mark_replayed"], *columns)
+            marked = in_lock_order(item[3:] for item in places)
+            await connection.fetch(self._sql["mark_replayed"], *columns(marked))
 
     async def finish(self, held: HeldRepair) -> None:
         await self._fetch("finish_repair", held.tenant_id, held.repair_id, held.holder)

@@ -151,6 +151,7 @@ CREATE TABLE sink_offsets (
     topic_id    text    NOT NULL,
     next_offset bigint  NOT NULL,
     epoch       bigint  NOT NULL,
+    lost_end    bigint,
     PRIMARY KEY (topic, partition)
 );
 

@@ -5,10 +5,12 @@ from datetime import datetime
 from functools import partial
 
 from connectors.providers.catalogue import read
+from schemas.arrival import Arrival
 from schemas.outcomes import Forward, Outcome, Quarantine, outcome_label
+from schemas.pipeline import TABLE_OF
 from schemas.receipts import Line
 from schemas.settings import Settings
-from schemas.topics import CLAIMS_TABLE, HORIZON_MS, Names, claims_config
+from schemas.topics import HORIZON_MS, Names, claims_config
 from schemas.versions import UnknownVersion
 from storage import failpoints
 from streams.apps.encoding import PROCESS_KILLER, Encoding, TooLarge, utc_now
@@ -18,7 +20,6 @@ from streams.lanes.batches import Batch
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.receipts import line
 from streams.lanes.transactions import Write
-from streams.stages.arrival import Arrival
 from streams.stages.dedupe import Claimed, dedupe
 
 DAY_SECONDS = 86_400
@@ -26,12 +27,12 @@ HORIZON_DAYS = HORIZON_MS // 1000 // DAY_SECONDS
 
 
 def create_app(settings: Settings) -> LaneApp:
-    """The app; its worker is started by the `stream` role."""
+    """Builds the app. The `stream` role starts its worker."""
     names = Names(settings.namespace)
     encoding = Encoding(names, settings.kafka.partitions)
     app = lane_app("dedupe", settings)
     claimed = app.lane_table(
-        CLAIMS_TABLE,
+        TABLE_OF["dedupe"],
         partitions=settings.kafka.partitions,
         new_state=ClaimedKeys,
         extra_topic_configs=claims_config(settings.kafka),

@@ -3,28 +3,22 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
 from confluent_kafka import Message
 
+from schemas.arrival import Arrival
 from schemas.codec import encode
 from schemas.headers import Routing
-from schemas.keys import conversation_partition
+from schemas.keys import conversation_partition, key_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.pipeline import Stage
-from schemas.topics import MAX_RECORD_BYTES, Names
+from schemas.quarantine import quarantined
+from schemas.topics import MAX_WRITE_BYTES, Names
 from streams.errors import StreamsError
 from streams.lanes.transactions import Write, headers_of
-from streams.stages.arrival import Arrival, quarantine
 
 PROCESS_KILLER = Quarantine(
-    "process_killer", "it was in hand three times when its process died, and was not read again"
+    "process_killer", "it was in flight at three deaths of its process, so it was not read again"
 )
-MAX_WRITE_BYTES = MAX_RECORD_BYTES - 16 * 1024
-"""The limit for value, key and headers of one write.
-
-The remaining bytes are for Kafka's own framing, as a broker refuses the whole batch.
-"""
-_LARGEST_QUARANTINED_BYTES = MAX_WRITE_BYTES - 16 * 1024
 
 
 class TooLarge(StreamsError):
@@ -67,47 +61,25 @@ class Encoding:
             traceparent=traceparent,
             generation=output.generation,
         ).to_headers()
+        key = output.key.encode()
         partition = (
-            -1
+            key_partition(key, self.partitions)
             if output.conversation_id is None
             else conversation_partition(record.tenant_id, output.conversation_id, self.partitions)
         )
         value = encode(record) if output.value is None else output.value
-        write = Write(
-            self.names.topic(output.topic), output.key.encode(), value, partition, headers
-        )
+        write = Write(self.names.topic(output.topic), key, value, partition, headers)
         size = len(write.key) + len(value)
         if size > MAX_WRITE_BYTES:
             raise TooLarge(f"{type(record).__name__} of {size} bytes")
         return write
 
     def quarantined(self, arrival: Arrival, stage: Stage, verdict: Quarantine) -> Write:
-        """The quarantine record of an arrival, under the same key, which need not be text.
-
-        If the arrival is too large to be included, only its source position is kept, with
-        headers of at most 256 bytes each.
-        """
-        size = (
-            len(arrival.key)
-            + len(arrival.value or b"")
-            + sum(len(name) + len(value) for name, value in arrival.headers)
-        )
-        if size > _LARGEST_QUARANTINED_BYTES:
-            arrival = msgspec.structs.replace(
-                arrival,
-                value=None,
-                headers=[header for header in arrival.headers if len(header[1]) <= 256],
-            )
-            verdict = Quarantine(
-                verdict.reason, f"{size} bytes, kept only where they stand: {verdict.detail}"
-            )
-        record = quarantine(arrival, stage, verdict, utc_now())
-        routing = Routing(
-            tenant_id=record.tenant_id,
-            provider=arrival.provider,
-            traceparent=arrival.traceparent,
-            generation=arrival.generation,
-        )
+        """The quarantine record of an arrival, under the same key and with its headers."""
         return Write(
-            self.names.topic("quarantine"), arrival.key, encode(record), -1, routing.to_headers()
+            self.names.topic("quarantine"),
+            arrival.key,
+            encode(quarantined(arrival, stage, verdict, utc_now())),
+            key_partition(arrival.key, self.partitions),
+            arrival.routing.to_headers(),
         )

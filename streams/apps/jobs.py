@@ -14,10 +14,11 @@ import structlog
 from confluent_kafka import Message
 
 from schemas import metrics
+from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode
 from schemas.keys import MessageKey
 from schemas.outcomes import Forward, Output, Quarantine, Unavailable
-from schemas.pipeline import SOURCE_OF, Stage
+from schemas.pipeline import SOURCE_OF, TABLE_OF, Stage
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Settings
 from schemas.topics import MAX_RECORD_BYTES, Names
@@ -32,7 +33,6 @@ from streams.lanes.job_ends import Done, Held, JobEnd, Later
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import Job, Refusal
 from streams.lanes.transactions import Write
-from streams.stages.arrival import Arrival
 
 log = structlog.get_logger()
 TRY_SECONDS = 1_800.0
@@ -100,7 +100,7 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
     app.healthy = job_stage.world.healthy
     load_bytes = settings.worker.queue_bytes // settings.kafka.partitions
     entries = app.lane_table(
-        "jobs",
+        TABLE_OF[job_stage.stage],
         partitions=settings.kafka.partitions,
         new_state=lambda: JobEntries(load_bytes),
         extra_topic_configs=COMPACTED

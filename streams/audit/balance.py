@@ -8,7 +8,7 @@ from schemas.pipeline import SOURCE_OF
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
 from streams.audit.facts import AuditScope, Facts, QuarantinePlace
-from streams.audit.findings import Finding, Kind, Report, tenant_of, tenant_of_object
+from streams.audit.findings import Finding, FindingKind, Report, tenant_of, tenant_of_object
 from streams.audit.ledger import Book, Seen, StagePartition, balance
 from streams.audit.versions import Newest
 from streams.stages.message import OPENING_STEPS
@@ -278,7 +278,9 @@ class Audit:
             if row is None and self._is_erased(key):
                 continue
             if self._old(newest[key]) and (row is None or row["deliveries"] < times):
-                kind: Kind = "stuck" if is_behind else "lost" if row is None else "unexplained"
+                kind: FindingKind = (
+                    "stuck" if is_behind else "lost" if row is None else "unexplained"
+                )
                 what = f"{times} deliveries, arrivals has {'nothing' if row is None else row['deliveries']}"
                 yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
 
@@ -352,7 +354,7 @@ class Audit:
         ) < self._facts.receipt_ends.get(partition, 0)
 
     @staticmethod
-    def _of_line(kind: Kind, stage: str, what: str, line: Line) -> Finding:
+    def _of_line(kind: FindingKind, stage: str, what: str, line: Line) -> Finding:
         return Finding(
             kind,
             stage,
@@ -362,7 +364,7 @@ class Audit:
             line.received_ms,
         )
 
-    def _of_message(self, kind: Kind, what: str, key: str, newest: Newest) -> Finding:
+    def _of_message(self, kind: FindingKind, what: str, key: str, newest: Newest) -> Finding:
         age = round((self._now_ms - newest.enriched_ms) / 1000, 1) if kind == "stuck" else None
         return Finding(
             kind,

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Kind = Literal["lost", "twice", "stuck", "unexplained"]
-KINDS: tuple[Kind, ...] = ("lost", "twice", "stuck", "unexplained")
+FindingKind = Literal["lost", "twice", "stuck", "unexplained"]
+KINDS: tuple[FindingKind, ...] = ("lost", "twice", "stuck", "unexplained")
 HOUR_MS = 3_600_000
 _OF_ALL = ("receipts", "quarantined")
 """Each part of an audit reads these of all tenants, so their counts must not be added."""
@@ -21,7 +21,7 @@ class Finding:
     unexplained: it exists without a cause.
     """
 
-    kind: Kind
+    kind: FindingKind
     stage: str
     what: str
     tenant: str = ""
@@ -50,7 +50,7 @@ class Hour:
     redone: int = 0
     in_flight: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    findings: Counter[Kind] = field(default_factory=Counter)
+    findings: Counter[FindingKind] = field(default_factory=Counter)
 
     def document(self) -> dict[str, Any]:
         counted = {

@@ -14,7 +14,7 @@ from schemas.codec import decode
 from schemas.pipeline import JOB_STAGES, SOURCE_OF, Stage
 from schemas.receipts import Ledger, Line, Span, lines_of
 from schemas.records import Receipt
-from streams.audit.findings import Finding, Kind, tenant_of
+from streams.audit.findings import Finding, FindingKind, tenant_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _broken_chain(place: StagePartition, before: int, after: int) -> Finding:
     return Finding("twice", place.stage, f"receipts of {place} go back from {before} to {after}")
 
 
-def _finding(kind: Kind, place: StagePartition, record: Seen, what: str) -> Finding:
+def _finding(kind: FindingKind, place: StagePartition, record: Seen, what: str) -> Finding:
     return Finding(
         kind,
         place.stage,

@@ -14,6 +14,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import UNNAMED
 from storage.objects.store import ObjectStore
+from storage.postgres.erased import ERASED_BYTES, about_erased
 from storage.postgres.sql import queries
 from streams.audit.balance import Audit
 from streams.audit.facts import RECORD_BYTES, AuditScope, Facts, Gathering
@@ -106,10 +107,10 @@ def audit(
 
 
 def _keys(accepted: Path) -> list[str]:
-    """The message keys in the file.
+    """Returns the message keys in the file.
 
-    A key may contain spaces and characters that `splitlines` splits at. Invalid UTF-8
-    is replaced, as it is in the keys of the log.
+    A key may contain spaces and characters at which `splitlines` splits. Invalid UTF-8
+    is replaced, as in the keys of the log.
     """
     return [
         key for key in accepted.read_text(encoding="utf-8", errors="replace").split("\n") if key
@@ -142,9 +143,10 @@ class _Parts:
         """Audits one part after the other and returns their joint report."""
         async with database(self._settings) as connection:
             removed = await connection.fetch(queries("sink")["removed_tenants"])
+            erased = await about_erased(connection)
         scope = replace(self._scope, removed=frozenset(row["tenant_id"] for row in removed))
         if self._parts is None:
-            self._parts = await self._parts_for(scope)
+            self._parts = await self._parts_for(scope, erased)
         report = self._report
         for part in range(from_part - 1, self._parts):
             self._part = part + 1
@@ -157,19 +159,20 @@ class _Parts:
             report.join(Audit(facts, of_part, began_ms, self._stuck_seconds).report(accepted))
         return report
 
-    async def _parts_for(self, scope: AuditScope) -> int:
-        """The number of parts.
+    async def _parts_for(self, scope: AuditScope, erased: int) -> int:
+        """Returns the number of parts.
 
-        A single tenant cannot be divided: if it is too large, choose a later --since.
+        A single tenant cannot be divided. If it is too large, choose a later --since.
         """
         if scope.tenant is not None:
             return 1
         gathering = Gathering(self._settings, scope)
         records = await asyncio.to_thread(gathering.source_records)
-        return max(1, -(-records * RECORD_BYTES // self._memory_bytes))
+        needed = records * RECORD_BYTES + erased * ERASED_BYTES
+        return max(1, -(-needed // self._memory_bytes))
 
     def how_to_continue(self) -> str:
-        """The hint for an audit that was interrupted after its first part, else an empty string."""
+        """Returns a hint if the audit was interrupted after its first part, else ""."""
         if self._part <= 1:
             return ""
         since = self._scope.since.strftime("%Y-%m-%dT%H:%M:%SZ")

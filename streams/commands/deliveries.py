@@ -1,4 +1,4 @@
-"""`sensorium endpoints deliveries`: what became of the deliveries of providers, and why."""
+"""`sensorium endpoints deliveries`: shows the results of providers' deliveries, and the reasons."""
 
 from collections.abc import Mapping
 from datetime import datetime

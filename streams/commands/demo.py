@@ -8,6 +8,8 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
 from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
+from streams.local.mended_picture import mended_picture
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
@@ -57,7 +60,7 @@ SLOW_SECONDS = 6.0
 
 
 def demo_files() -> dict[str, Path | Served]:
-    """The files to serve: photographs and voice notes.
+    """Returns the files to serve: photographs and voice notes.
 
     One of them is slow, and one is a web page instead of a photograph.
     """
@@ -69,11 +72,12 @@ def demo_files() -> dict[str, Path | Served]:
     }
 
 
-def samples(address: str) -> list[Sample]:
-    """The deliveries to send, in order, each message once.
+def samples(address: str, bad_link: str | None = None) -> list[Sample]:
+    """Returns the deliveries to send, in order, each message once.
 
-    Two of them contain no message.
+    Two of them contain no message. `bad_link` leads to a page instead of a photograph.
     """
+    bad = SampleFile("image", bad_link or link(address, BAD), mime_of(MEDIA_DIR / BAD))
 
     def image(name: str) -> SampleFile:
         return SampleFile("image", link(address, name), mime_of(MEDIA_DIR / name))
@@ -103,7 +107,7 @@ def samples(address: str) -> list[Sample]:
             "Yes, until Friday.", None, what="answer of an agent", conversation=42, outbound=True
         ),
         ycloud("Otra foto", image(SLOW), what="photo, its server is slow", conversation=ANOTHER),
-        chatwoot(None, image(BAD), what="a page, no photo", conversation=42),
+        chatwoot(None, bad, what="a page, no photo", conversation=42),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
         Sample("an unknown event", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
     ]
@@ -149,8 +153,11 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
     answers: Counter[int] = Counter()
     async with database(settings) as connection:
         began = await connection.fetchval("SELECT now()")
-        with serving(demo_files(), known_port(home, "demo_media")) as address:
-            sent = samples(address)
+        with (
+            serving(demo_files(), known_port(home, "demo_media")) as address,
+            _picture_to_repair(home, settings) as bad_link,
+        ):
+            sent = samples(address, bad_link)
             note(f"sending {len(sent)} sample deliveries, each twice")
             for sample in sent:
                 endpoint = tenant["endpoints"][sample.provider]
@@ -185,7 +192,21 @@ async def _demo(home: Home, settings: Settings) -> dict[str, Any]:
         "duplicates_dropped": len(expected),
         "quarantined": quarantined,
         "unfinished": len(expected) - finished,
+        "can_be_repaired": bad_link is not None,
     }
+
+
+@contextmanager
+def _picture_to_repair(home: Home, settings: Settings) -> Iterator[str | None]:
+    """Yields the link of a picture that can be repaired once the demo is over.
+
+    With an object store elsewhere, which may not be fetched from, there is none.
+    """
+    if settings.objects.endpoint != f"http://127.0.0.1:{known_port(home, 'objects')}":
+        yield None
+        return
+    with mended_picture(settings.objects, MEDIA_DIR / "cat.jpg", BAD) as address:
+        yield address
 
 
 async def _watch(
@@ -260,6 +281,16 @@ def demo_key(home: Home, settings: Settings, tenant: str) -> str:
     return made.strip()
 
 
+def _to_repair(result: dict[str, Any]) -> list[str]:
+    """Returns what to say of the picture that failed, if its server is mended."""
+    if not result["can_be_repaired"]:
+        return []
+    return [
+        "one picture failed, because its server answered with a page. The server is mended now: "
+        "repair the picture in the console, under Trouble",
+    ]
+
+
 def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
     environment = environment_in(home.environment_file)
     console = environment["SENSORIUM_CONSOLE__URL"]
@@ -274,6 +305,7 @@ def _lines(result: dict[str, Any], home: Home, settings: Settings) -> list[str]:
         f"{len(result['quarantined'])} quarantined "
         f"({', '.join(sorted({q['reason'] for q in result['quarantined']}))}), the "
         "unknown event skipped",
+        *_to_repair(result),
         "",
         f"webhooks   {environment['SENSORIUM_RECEIVER__URL']}/webhooks/<provider>/<token>",
         f"console    {demo_link(settings)}",

@@ -1,4 +1,4 @@
-"""`sensorium doctor`: checks every part and says what is wrong with it, and what to do."""
+"""`sensorium doctor`: checks every part, and says what is wrong and what to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,7 +66,9 @@ def doctor(
         results = [await _guarded(part, check, settings) for part, check in checks.items()]
         results += process_findings()
         has_kafka = any(part.part == "kafka" and part.ok for part in results)
-        return results + (await stage_findings(settings, waiting_seconds) if has_kafka else [])
+        if not has_kafka and not await asyncio.to_thread(_broker_answers, settings):
+            return results
+        return results + await stage_findings(settings, waiting_seconds)
 
     findings = run_command(work)
     document: dict[str, Any] = {
@@ -92,6 +94,15 @@ async def _guarded(
         return CheckResult(part, False, str(error))
     except Exception as error:  # an error in a check is a finding, of whatever type
         return CheckResult(part, False, f"{type(error).__name__}: {error}")
+
+
+def _broker_answers(settings: Settings) -> bool:
+    """True if Kafka can be reached, whatever is wrong with the topics."""
+    try:
+        AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS)
+    except KafkaException:
+        return False
+    return True
 
 
 async def _kafka(settings: Settings) -> str:
@@ -178,7 +189,7 @@ async def _objects(settings: Settings) -> str:
 async def _secrets(settings: Settings) -> str:
     """Opens every sealed value.
 
-    After a rotation some may still be sealed with a key that was removed.
+    After a key rotation, some may still be sealed with a key that was removed.
     """
     try:
         vault = Vault(settings.secrets.key)
@@ -244,7 +255,9 @@ async def _tenant(settings: Settings, name: str) -> TenantSettings:
 
 
 async def _decoder(settings: Settings) -> str:
-    """Starts a decoder as the stages do, and lets it try what a hostile file would try."""
+    """Starts a decoder as the stages do, and checks its isolation with what a hostile
+    file would try.
+    """
     try:
         async with Decoder(workers=1) as decoder:
             isolation = await decoder.isolation()
@@ -264,7 +277,7 @@ async def _decoder(settings: Settings) -> str:
 def _role(name: str) -> Callable[[Settings], Awaitable[str]]:
     """Returns the check of a role that serves HTTP.
 
-    Only `up` and whoever set the URL know where it is.
+    Its address is known only from `up` or from the URL in the settings.
     """
 
     async def check(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from connectors.webhooks.urls import webhook_url
-from schemas.providers import PROVIDERS, traits_of
+from schemas.providers import PROVIDERS, labelled_providers, traits_of
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -41,9 +41,9 @@ endpoints.add_command(deliveries)
 
 
 def next_steps(endpoint: Endpoint, *, has_its_secret: bool) -> list[str]:
-    """The next steps for a person, at the provider and here.
+    """Returns the next steps for a person, at the provider and here.
 
-    `has_its_secret`: no secret of the provider has to be copied.
+    With `has_its_secret`, no secret has to be copied from the provider.
     """
     name, provider = endpoint.endpoint_id, traits_of(endpoint.provider)
     steps = [provider.webhook_page]
@@ -76,7 +76,7 @@ def _changed(change: Callable[[Tenancy], Awaitable[T]]) -> T:
 
 
 def _public(endpoint: Endpoint) -> dict[str, Any]:
-    """The endpoint and the ids of its live secrets, without the secrets themselves."""
+    """Returns the endpoint and the ids of its live secrets, without the secrets themselves."""
     return {
         "tenant_id": endpoint.tenant_id,
         "endpoint_id": endpoint.endpoint_id,
@@ -105,7 +105,7 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option("--api-key", help="The provider's API key, for files that need it.")
 @click.option(
     "--instance",
-    help="A label for the sending server. Each Chatwoot server after the first needs one.",
+    help=f"A label for the sending server. Each server of {labelled_providers()} after the first needs one.",
 )
 @as_json_option
 def add(
@@ -119,12 +119,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Adds an endpoint. Each call adds another one."""
-    if (secret is not None) + unsigned + secret_later > 1:
-        raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
-    if secret == "" or api_key == "":
-        raise click.UsageError(
-            "--secret and --api-key must not be empty: leave the option out instead"
-        )
+    _check_options(secret, secret_later, unsigned, api_key)
 
     async def change(tenancy: Tenancy) -> tuple[Endpoint, bool]:
         is_first = await tenancy.endpoint_of(tenant, provider) is None
@@ -159,6 +154,17 @@ def add(
     emit(document | {"next": steps}, as_json, lines)
     if not settings.receiver.url.startswith("https://"):
         note(_NOT_PUBLIC)
+
+
+def _check_options(
+    secret: str | None, secret_later: bool, unsigned: bool, api_key: str | None
+) -> None:
+    if (secret is not None) + unsigned + secret_later > 1:
+        raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
+    if secret == "" or api_key == "":
+        raise click.UsageError(
+            "--secret and --api-key must not be empty: leave the option out instead"
+        )
 
 
 _MADE_HERE = "made here and shown only now: give it to a sender that lets you enter a secret, or that you write"
@@ -353,7 +359,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _last(row: dict[str, Any]) -> str:
-    """The time of the last accepted delivery, and the reason if one was refused since."""
+    """Returns the time of the last accepted delivery, and the reason if one was refused since."""
     accepted, refused = row["accepted_at"], row["refused_at"]
     text = f"accepted {accepted:%Y-%m-%d %H:%M:%S}Z" if accepted else "nothing accepted yet"
     if refused and (accepted is None or refused > accepted):

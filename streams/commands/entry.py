@@ -15,7 +15,9 @@ def aborted(_number: int, _frame: FrameType | None) -> None:
 
 
 def run() -> None:
-    """Imports the commands, then restores Ctrl-C for them, because they have things to clean up."""
+    """Imports the commands, then restores the handling of Ctrl-C, because commands
+    clean up when they end.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, aborted)
         from streams.commands.main import main

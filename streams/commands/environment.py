@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import QUIET, client_config
+from storage.kafka.counts import CountReader, WrongCounts
 from storage.postgres.pool import connect, keep_setting, unavailable
 from storage.postgres.tenancy import TenancyError
 from storage.postgres.vault import VaultError
@@ -32,7 +33,8 @@ KAFKA_SECONDS = 8.0
 
 
 def command_environment() -> dict[str, str]:
-    """The process's environment over the file that `sensorium up` wrote to the home folder.
+    """Returns the process's environment, with the file that `sensorium up` wrote to the
+    home folder as defaults.
 
     Ends the command if a folder was named but does not contain that file.
     """
@@ -49,9 +51,9 @@ def command_environment() -> dict[str, str]:
 
 
 def home_folder() -> Path:
-    """The folder of the local installation.
+    """Returns the folder of the local installation.
 
-    It comes from `sensorium --home` or SENSORIUM_HOME, and is `var` here otherwise.
+    It comes from `sensorium --home` or SENSORIUM_HOME, and is `./var` otherwise.
     """
     return Path(_named_home() or DEFAULT_HOME)
 
@@ -63,7 +65,7 @@ def _named_home() -> str | None:
 
 
 def where_settings_are() -> str:
-    """A hint for the message about an unreachable server, empty if settings were found."""
+    """Returns a hint for the message about an unreachable server, or "" if settings were found."""
     if "SENSORIUM_POSTGRES__DSN" in os.environ or home_at(home_folder()).environment_file.exists():
         return ""
     return (
@@ -87,7 +89,7 @@ def command_settings() -> Settings:
 async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
     """Opens a connection to the namespace's schema.
 
-    Its changes are logged under the name of whoever runs the command.
+    Its changes are logged under the name of the person who runs the command.
     """
     connection = await connect(settings.postgres, Names(settings.namespace))
     try:
@@ -98,9 +100,9 @@ async def database(settings: Settings) -> "AsyncIterator[asyncpg.Connection[asyn
 
 
 def actor() -> str:
-    """The person who runs this, as `user@host`.
+    """Returns the person who runs this, as `user@host`.
 
-    Behind sudo it is the user who called it.
+    Under sudo it is the user who called sudo.
     """
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
@@ -112,7 +114,7 @@ def actor() -> str:
 def run_command(work: Callable[[], Awaitable[T]]) -> T:
     """Runs `work`.
 
-    Trouble that a person can fix becomes a message with exit code 1, anything else a
+    An error that a person can fix becomes a message with exit code 1, any other error a
     traceback.
     """
 
@@ -121,7 +123,7 @@ def run_command(work: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(to_the_end())
-    except (TenancyError, VaultError) as error:
+    except (TenancyError, VaultError, WrongCounts) as error:
         raise click.ClickException(str(error)) from None
     except asyncpg.UndefinedTableError:
         raise click.ClickException("the database was never migrated: sensorium migrate") from None
@@ -172,8 +174,23 @@ def kafka_answers(settings: Settings) -> None:
         raise click.ClickException(kafka_trouble(settings, error)) from None
 
 
+def counts_fit(settings: Settings, *, or_away: bool = False) -> None:
+    """Ends the command with a message if a topic has another partition count than the settings.
+
+    Also if no broker answers, unless `or_away`, when what follows says so. A command that
+    went on with a wrong count would see a part of the partitions.
+    """
+    try:
+        CountReader(settings.kafka).require(Names(settings.namespace).topics)
+    except WrongCounts as wrong:
+        raise click.ClickException(str(wrong)) from None
+    except KafkaException as error:
+        if not or_away:
+            raise click.ClickException(kafka_trouble(settings, error)) from None
+
+
 def kafka_trouble(settings: Settings, error: KafkaException) -> str:
-    """One line that explains a Kafka error to a person."""
+    """Returns one line that explains a Kafka error to a person."""
     detail = error.args[0].str()
     return (
         f"Kafka does not answer at {settings.kafka.bootstrap_servers} ({detail}): is "

@@ -18,7 +18,7 @@ from storage.postgres.erased import key_digest
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_settings, counts_fit, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.tenants_remove import expiries
@@ -151,6 +151,7 @@ def _erase(request: _ErasureRequest, yes: bool, as_json: bool) -> None:
             document["erased_at"] = before.isoformat()
         emit(document, as_json, _plan_lines(request, document))
         return
+    counts_fit(settings, or_away=True)
     done = run_command(lambda: _run(settings, request, choice))
     document = _document(settings, request, choice, done, dry_run=False)
     emit(document, as_json, _done_lines(request, document))
@@ -167,9 +168,9 @@ def _anything(held: Account, choice: ErasureScope) -> bool:
 async def _look(
     settings: Settings, request: _ErasureRequest
 ) -> tuple[ErasureScope, Account, datetime | None]:
-    """The chosen messages, and what is stored of them.
+    """Returns the chosen messages, and what is stored for them.
 
-    For a single message, also the time since which it is erased already.
+    For a single message, it also returns since when it has been erased, if it has.
     """
     async with database(settings) as connection:
         choice = await request.choose(connection)

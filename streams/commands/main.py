@@ -58,7 +58,7 @@ COMMANDS: dict[str, str] = {
 class LazyCommands(click.Group):
     """Imports a command's module when it is called.
 
-    So a role starts without the libraries of others.
+    A role therefore starts without the libraries of other roles.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -76,7 +76,7 @@ class LazyCommands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Prints the JSON document of --json even if a command fails before printing anything."""
+        """Prints a JSON document for --json even if a command fails before it has printed one."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:

@@ -102,7 +102,7 @@ async def _assess(
 
 
 async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
-    """The date on which the model that answered is shut down.
+    """Returns the date on which the model that answered is shut down.
 
     It comes from the API, else from the table of capabilities.
     """

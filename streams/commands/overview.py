@@ -1,4 +1,4 @@
-"""`sensorium usage | log | attachments list`: what the tables contain, for a person or a script."""
+"""`sensorium usage | log | attachments list`: shows what the tables contain."""
 
 from collections.abc import Sequence
 from typing import Any, get_args

@@ -16,6 +16,8 @@ import msgspec
 from schemas.pipeline import SOURCE_OF
 from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
+from storage.postgres.dismissing import DismissChoice
+from storage.postgres.dismissing import dismiss as dismiss_records
 from storage.postgres.repair_plans import Counted, RepairChoice
 from storage.postgres.sql import queries
 from storage.waiting import Deadline
@@ -171,7 +173,7 @@ def show(place: str, as_json: bool) -> None:
 
 
 def _lines(document: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The lines of a document for a person.
+    """Formats a document for a person, one field per line.
 
     Nested fields are indented. The bytes are only in --json.
     """
@@ -201,21 +203,12 @@ def dismiss(
     Their bytes are kept until they expire.
     """
     _require_choice(place, tenant, stage, reason, everything)
-    settings, at = command_settings(), _position(place) or (None, None, None)
+    settings, at = command_settings(), _position(place)
     require_tenant(settings, tenant)
 
     async def work() -> int:
         async with database(settings) as connection, connection.transaction():
-            rows = await connection.fetch(
-                queries("repair")["dismiss_quarantined"], tenant, stage, reason, *at
-            )
-            for owner, count in Counter(row["tenant_id"] for row in rows).items():
-                what = " ".join(filter(None, (place, stage, reason)))
-                detail = f"{waiting.counted(count, 'record')}: {what or 'all'}"
-                await connection.execute(
-                    queries("tenancy")["write_audit"], owner, "quarantine dismiss", detail
-                )
-            return len(rows)
+            return await dismiss_records(connection, DismissChoice(tenant, stage, reason, at))
 
     dismissed = run_command(work)
     if place and not dismissed:
@@ -288,6 +281,11 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
     )
     if stays["refused"]:
         note(_refusal(counted))
+    _note_what_stays(stays)
+
+
+def _note_what_stays(stays: Counter[str]) -> None:
+    """Says which records were not replayed, and what can be done with them."""
     if stays["set_aside"]:
         note(
             f"{stays['set_aside']} were tried three times and are set aside: give the "
@@ -314,7 +312,7 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
 
 
 def _outcome_lines(done: dict[str, Any]) -> Iterator[str]:
-    """The outcome for the records, and where to look for the rest."""
+    """Formats the outcome of the records, and where to look for the rest."""
     meaning = {
         "written": "are rows now",
         "quarantined": "were refused again: sensorium quarantine list",
@@ -354,7 +352,7 @@ async def _outcomes(
 
 
 def _refusal(counted: Counted) -> str:
-    """The message about records that cannot be replayed.
+    """Returns the message about records that cannot be replayed.
 
     The sink also reads receipts, and a refused receipt must not be written among
     messages.

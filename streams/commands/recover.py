@@ -15,8 +15,8 @@ from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import (
     command_settings,
+    counts_fit,
     database,
-    kafka_answers,
     kafka_trouble,
     run_command,
 )
@@ -47,7 +47,7 @@ def kafka(yes: bool, as_json: bool) -> None:
     were not read yet, and the history of versions.
     """
     settings = command_settings()
-    kafka_answers(settings)
+    counts_fit(settings)
     document = run_command(lambda: _kafka(settings, yes))
     emit(document, as_json, _kafka_lines(document))
 

@@ -2,8 +2,8 @@
 
 It prints the plan, asks, applies the plan here with progress, and reports.
 
-It is the same kind of plan as in the console: others see it there and may stop it, and
-a console finishes what a killed command began.
+The plan also appears in the console, where other people can stop it. If the command is
+killed, a console finishes its repair.
 """
 
 import sys
@@ -29,7 +29,7 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 from streams.commands import waiting
-from streams.commands.environment import kafka_answers, run_command
+from streams.commands.environment import counts_fit, run_command
 from streams.commands.output import Failure, note
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
@@ -51,8 +51,8 @@ DOES = {
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-class _Rate(click.FloatRange):
-    """0, or a rate high enough that a repair does not lose its hold between two portions."""
+class _RateRange(click.FloatRange):
+    """0, or a rate that is high enough for a repair to keep its hold between two portions."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -69,7 +69,7 @@ class _Rate(click.FloatRange):
 
 rate_option = click.option(
     "--rate",
-    type=_Rate(0, 100_000),
+    type=_RateRange(0, 100_000),
     default=0.0,
     help="The most per second; 0 means no limit.  [default: 0]",
 )
@@ -77,7 +77,7 @@ rate_option = click.option(
 
 @dataclass(slots=True)
 class AppliedRepair:
-    """The progress of a repair, also of one that was interrupted."""
+    """The progress of a repair, including one that was interrupted."""
 
     counted: Counted
     held: HeldRepair | None = None
@@ -137,7 +137,7 @@ class RepairCommand:
         note_plan(self._request, counted)
         if asks and _is_terminal() and not click.confirm("Start?", err=True):
             raise click.ClickException("nothing was changed")
-        kafka_answers(self._settings)
+        counts_fit(self._settings)
         applied = AppliedRepair(counted)
         try:
             self._run(lambda redo, repairs: self._work(redo, repairs, applied))
@@ -215,15 +215,15 @@ class RepairCommand:
 
 
 class _KafkaAway(Exception):
-    """Kafka is unavailable. The text is its error."""
+    """Kafka is unavailable. The text is the error of the client."""
 
 
 async def _kafka_apart(work: Callable[[], Any]) -> Any:
-    """Keeps trouble of Kafka apart from trouble of Postgres."""
+    """Converts errors of Kafka, so that they can be told from errors of Postgres."""
     try:
         return await work()
     except Unavailable as away:
-        if away.what != "Kafka":
+        if away.what != "kafka":
             raise
         raise _KafkaAway(away.detail) from None
 

@@ -11,14 +11,14 @@ from schemas.reasons import AttachmentReason
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
-from storage.postgres.repair_plans import Counted, Kind, RepairChoice, RepairRequest
+from storage.postgres.repair_plans import Counted, RepairChoice, RepairKind, RepairRequest
 from storage.postgres.sql import queries
 from streams.commands import waiting
 from streams.commands.environment import (
     actor,
     command_settings,
+    counts_fit,
     database,
-    kafka_answers,
     moment,
     run_command,
 )
@@ -41,8 +41,10 @@ def replay() -> None:
     """Processes messages again. Rows get a higher version; no new rows appear."""
 
 
-def request_of(kind: Kind, tenant: str | None, choice: RepairChoice, rate: float) -> RepairRequest:
-    """The request of this command's repair, for one tenant or for all."""
+def request_of(
+    kind: RepairKind, tenant: str | None, choice: RepairChoice, rate: float
+) -> RepairRequest:
+    """Returns the repair request of this command, for one tenant or for all."""
     return RepairRequest(TenantId(tenant or EVERY_TENANT), kind, choice, actor(), rate)
 
 
@@ -56,7 +58,10 @@ def _spans(arguments: tuple[str, ...], partitions: int) -> list[OffsetRange]:
                 f"{text!r} is not a span: write PARTITION:FIRST-LAST, both offsets included"
             ) from None
         if spans[-1].partition >= partitions:
-            raise click.UsageError(f"{text!r}: there are partitions 0 to {partitions - 1}")
+            raise click.UsageError(
+                f"{text!r}: there are partitions 0 to {partitions - 1}, as"
+                f" SENSORIUM_KAFKA__PARTITIONS is {partitions}"
+            )
     return spans
 
 
@@ -82,7 +87,7 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
     requested = _spans(offsets, settings.kafka.partitions)
     begin, end = moment(chosen["since"]), moment(chosen["until"])
     require_tenant(settings, tenant)
-    kafka_answers(settings)
+    counts_fit(settings)
     spans = _held_by_the_log(settings, requested) if begin is None else []
     choice = RepairChoice(spans=tuple(map(str, spans)), since=begin, until=end)
     request = request_of("raw", tenant, choice, rate)
@@ -141,7 +146,7 @@ def _held_by_the_log(settings: Settings, requested: list[OffsetRange]) -> list[O
 def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     """Prints how many records of each tenant a replay would write.
 
-    It also prints what the models' answers about them have cost.
+    It also prints what the models' answers for them have cost.
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
@@ -173,7 +178,7 @@ def _raw_progress(applied: AppliedRepair) -> str:
 
 
 def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any], str]:
-    """The result so far, and how to continue."""
+    """Returns the result so far, and how to continue."""
     held = applied.held
     assert held is not None
     spans = [span_of(text) for text in held.choice.spans]
@@ -315,7 +320,7 @@ def _files_left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
 
 
 async def _redone(settings: Settings, request: RepairRequest) -> int:
-    """The number of messages left out because a repair has not finished them yet."""
+    """Returns how many messages are left out because a repair has not finished them yet."""
     tenant = None if request.tenant_id == EVERY_TENANT else request.tenant_id
     async with database(settings) as connection:
         return int(

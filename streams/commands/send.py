@@ -48,7 +48,7 @@ from streams.local.samples import (
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 KNOWN_WITHIN_SECONDS = 3.0
-"""Every role knows a new endpoint or key within 2 s."""
+"""Longer than the 2 s in which every role learns of a new endpoint or key."""
 KEY_NAME = "sensorium send"
 
 
@@ -210,7 +210,9 @@ def _report(key: str, statuses: list[int], sample: Sample, tenant: str, as_json:
 
 
 def _not_of(kind: str, path: Path) -> str | None:
-    """The content type of a file that is not of the kind, judged by its first bytes, else None."""
+    """Returns the content type of a file that is not of the kind, judged by its first
+    bytes, else None.
+    """
     with path.open("rb") as file:
         content = sniff(file.read(65_536), mime_of(path))
     return None if content.family == kind else content.mime

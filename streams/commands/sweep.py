@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException
 
 from schemas.outcomes import Unavailable
 from storage.objects.store import ObjectStore
-from streams.commands.environment import command_settings, database, run_command
+from streams.commands.environment import command_settings, counts_fit, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
 from streams.commands.waiting import counted
@@ -32,6 +32,7 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
     """
     settings = command_settings()
     require_tenant(settings, tenant)
+    counts_fit(settings)
 
     async def work() -> Swept:
         store = ObjectStore(settings.objects, threads=1)

@@ -67,7 +67,7 @@ def tail(
 
 
 class _TailFilter(NamedTuple):
-    """Whose messages are shown. None means all."""
+    """Selects the messages that are shown; None selects all."""
 
     tenant: str | None
     conversation: str | None
@@ -155,7 +155,7 @@ def _show(message: Message, chosen: _TailFilter, as_json: bool) -> int:
 
 
 def _line(message: EnrichedMessage) -> str:
-    """One line, whatever the customer wrote, because a second line would look like another message."""
+    """Formats a message as one line, because a second line could be taken for another message."""
     content = " ↵ ".join((message.content or "").splitlines())
     return (
         f"{message.received_at:%H:%M:%S} {message.message_key} v{message.version} "
@@ -164,7 +164,7 @@ def _line(message: EnrichedMessage) -> str:
 
 
 def _why(message: EnrichedMessage) -> str:
-    """The reason for `degraded`: each failed attachment with its reason."""
+    """Returns the reason for `degraded`: each failed attachment with its reason."""
     failed = [
         f"{attachment.type} {attachment.reason or 'failed'}"
         for attachment in message.attachments

@@ -9,6 +9,7 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, HORIZON_MS, TOPICS, retention_ms
+from storage.kafka.counts import WrongCounts
 from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -54,7 +55,7 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
 
 
 def holdings_text(holds: dict[str, int]) -> str:
-    """The amount that is stored for a tenant, as text for a person."""
+    """Describes how much is stored for a tenant."""
     rows = sum(holds[table] for table in ("arrivals", "steps", "aliases"))
     return (
         f"{counted(holds['keys'], 'key')}, {counted(holds['endpoints'], 'endpoint')}, "
@@ -66,7 +67,7 @@ def holdings_text(holds: dict[str, int]) -> str:
 
 
 def expiries(settings: Settings) -> list[dict[str, Any]]:
-    """The topics that still have records of a removed tenant, and for how many days."""
+    """Returns the topics that still have records of a removed tenant, and for how many days."""
     timed = [
         {"topic": topic.name, "days": retention_ms(topic, settings.kafka) / DAY_MS}
         for topic in TOPICS.values()
@@ -101,7 +102,7 @@ async def _remove(
             counts = ", ".join(f"{count} {what}" for what, count in deleted.document().items())
             await tenancy.note(name, "tenant_data_deleted", counts)
             return ended, deleted
-    except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
+    except (KafkaException, ObjectStoreMisconfigured, Unavailable, WrongCounts) as error:
         raise click.ClickException(
             f"the credentials of {name} have ended, but its data is not completely "
             f"deleted yet ({error}): run sensorium doctor, then sensorium tenants "

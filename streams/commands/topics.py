@@ -6,10 +6,12 @@ from confluent_kafka import KafkaException
 from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
+from storage.kafka.counts import WrongCounts
 from storage.kafka.topics import TopicsWrong, apply_topics
 from storage.postgres.sql import queries
 from streams.commands.environment import (
     command_settings,
+    counts_fit,
     database,
     kafka_answers,
     kafka_trouble,
@@ -65,7 +67,7 @@ def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
     Refuses if it cannot see the claims of the set before.
     """
     settings = command_settings()
-    kafka_answers(settings)
+    counts_fit(settings)
     if repairs := run_command(lambda: _running_repairs(settings)):
         raise click.ClickException(
             f"repairs are under way ({', '.join(repairs)}): wait for their end, or sensorium repairs cancel"
@@ -78,7 +80,7 @@ def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
         for taken in taking.take():
             claims += taken.claims
             note(f"partition {taken.partition}: {counted(taken.claims, 'claim')}")
-    except (NotYet, UnknownVersion) as error:
+    except (NotYet, UnknownVersion, WrongCounts) as error:
         raise click.ClickException(str(error)) from None
     except KafkaException as error:
         raise click.ClickException(

@@ -68,7 +68,9 @@ def trace(message_key: str, tenant: str | None, as_json: bool) -> None:
 async def _found(
     pool: "asyncpg.Pool[asyncpg.Record]", owner: TenantId, key: MessageKey
 ) -> dict[str, Any]:
-    """The message, its steps, what its jobs wait for, and the version of a repair in progress."""
+    """Returns the message, its steps, what its jobs wait for, and the version of a
+    repair in progress.
+    """
     reading = ConsoleQueries(pool)
     message = await reading.message(owner, key)
     shown = [] if message is None else message["content_attributes"].get("attachments", [])
@@ -105,9 +107,9 @@ def _lines(traced: dict[str, Any]) -> list[str]:
 
 
 def _attachment_line(attachment: dict[str, Any]) -> str:
-    """The outcome of the attachment, and the model that answered.
+    """Formats the outcome of the attachment, and the model that answered.
 
-    A model of this machine is marked, because its answers are worth less.
+    A model of this machine is marked, because its answers are less reliable.
     """
     reason = f": {attachment['reason']}" if attachment.get("reason") else ""
     model = attachment.get("model")
@@ -131,7 +133,7 @@ def _tenant_of(message_key: str) -> TenantId:
 async def _named(
     pool: "asyncpg.Pool[asyncpg.Record]", tenant: TenantId, digest: str
 ) -> MessageKey | None:
-    """The key of the tenant's message with this digest.
+    """Returns the key of the tenant's message with this digest.
 
     The database cannot compute digests, so all keys are read.
     """

@@ -8,7 +8,14 @@ import click
 
 from connectors.console.pages.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, hashed
 from schemas.settings import Settings
-from storage.postgres.people import EVERY_TENANT, LINK_SECONDS, PORTAL, People, PeopleError, Role
+from storage.postgres.people import (
+    EVERY_TENANT,
+    LINK_SECONDS,
+    PORTAL,
+    People,
+    PeopleError,
+    PersonRole,
+)
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
@@ -17,7 +24,7 @@ T = TypeVar("T")
 PORTAL_SECONDS = 24 * 3600.0
 DEMO_ADMIN = "admin"
 DEMO_SECONDS = 24 * 3600.0
-_role = click.argument("role", type=click.Choice(get_args(Role)))
+_role = click.argument("role", type=click.Choice(get_args(PersonRole)))
 _tenant = click.option("--tenant", default=EVERY_TENANT, help="One tenant.  [default: all]")
 
 
@@ -28,11 +35,11 @@ def users() -> None:
 
 @users.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(get_args(Role)), default="admin", show_default=True)
+@click.option("--role", type=click.Choice(get_args(PersonRole)), default="admin", show_default=True)
 @_tenant
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @as_json_option
-def add(name: str, role: Role, tenant: str, password_stdin: bool, as_json: bool) -> None:
+def add(name: str, role: PersonRole, tenant: str, password_stdin: bool, as_json: bool) -> None:
     """Adds a person.
 
     The password is generated and shown once, unless you give one.
@@ -72,7 +79,7 @@ def list_(as_json: bool) -> None:
 @_role
 @_tenant
 @as_json_option
-def role(name: str, role: Role, tenant: str, as_json: bool) -> None:
+def role(name: str, role: PersonRole, tenant: str, as_json: bool) -> None:
     """Gives NAME a ROLE. It replaces NAME's previous role at the same tenant."""
     settings = command_settings()
     require_tenant(settings, None if tenant == EVERY_TENANT else tenant)

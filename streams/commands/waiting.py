@@ -36,9 +36,9 @@ async def waits_of(
 
 
 def stage_of(attachment: Mapping[str, Any]) -> str:
-    """The stage whose job a pending attachment waits for.
+    """Returns the stage whose job a pending attachment waits for.
 
-    A stored file has a URL of ours.
+    A file that is stored already has a URL of ours.
     """
     if attachment.get("url") is None:
         return "store_media"
@@ -66,13 +66,13 @@ def holds(cause: str) -> bool:
 
 
 def why(wait: Mapping[str, Any]) -> str:
-    """The cause and the server's words, without repetition."""
+    """Returns the cause and the server's message, without repetition."""
     cause, detail = wait["cause"] or "", wait["detail"] or ""
     return detail if detail.startswith(cause) else f"{cause}: {detail}".strip(": ")
 
 
 def line_of(wait: Mapping[str, Any]) -> str:
-    """One line for a person."""
+    """Formats a wait as one line."""
     place = f"{wait['stage']} [{wait['attachment_index']}]"
     if not wait["attempts"]:
         held = f"; jobs of its tenant are held: {why(wait)}" if wait["cause"] else ""

@@ -2,8 +2,6 @@
 
 import msgspec
 
-from schemas.pipeline import Stage
-from schemas.topics import Names
 from schemas.versions import body_of, with_version
 
 
@@ -84,8 +82,3 @@ def decode_entry(value: bytes) -> Entry:
 def glance(value: bytes) -> Glance:
     """The fields of a changelog record that the queue needs. Raises UnknownVersion."""
     return _glancer.decode(body_of(value, "Entry"))
-
-
-def changelog_of(names: Names, stage: Stage) -> str:
-    """The changelog of a job stage's table, as Faust names it."""
-    return f"{names.group(stage)}-jobs-changelog"

@@ -1,16 +1,15 @@
 """The gauges of a stage's lanes, computed when they are read."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
 from schemas import metrics
+from schemas.parked import Parked, show_parked
 from schemas.pipeline import Stage
 from streams.lanes.job_entries import JobEntries
 from streams.lanes.jobs import JobIntake, Jobs
 from streams.lanes.lane import Intake, Lane
-from streams.lanes.parked import PARKED_REASONS, Parked
 
 
 def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> None:
@@ -21,9 +20,7 @@ def of_lanes(stage: Stage, lanes: Iterable[Lane], parked: Iterable[Parked]) -> N
         lag = lane.lag()
         if lag is not None:
             metrics.STAGE_LAG.labels(stage, lane.partition).set(lag)
-    reasons = Counter(one.reason for one in parked)
-    for reason in PARKED_REASONS:
-        metrics.STAGE_PARKED.labels(stage, reason).set(reasons[reason])
+    show_parked(stage, parked)
 
 
 def of_jobs(stage: Stage, lanes: Iterable[Lane], jobs: Jobs, intake: Intake) -> None:

@@ -13,12 +13,12 @@ from typing import Protocol, TypeVar
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from schemas.parked import Parked, ParkedReason
 from schemas.receipts import Line, Span
 from schemas.settings import Kafka
 from storage.kafka.reconnection import ConsumerContact
 from streams.lanes.kafka_errors import is_passing
 from streams.lanes.pace import Pace, Rhythm
-from streams.lanes.parked import Parked, ParkedReason
 from streams.lanes.receipts import count
 from streams.lanes.rereads import RecordsBehind
 from streams.lanes.state import PartitionState
@@ -277,13 +277,14 @@ class Lane:
     async def _flush(self) -> None:
         """Commits what was added until the lane is stopped and has nothing pending.
 
-        Commits at most one transaction per gap.
+        Commits at most one transaction per gap, unless it is full.
         """
         while True:
             # After a stop nothing needs to wake this task: it must not wait again.
             if not self.stopping:
                 await self._wake.wait()
-            await self._keep_gap()
+            if len(self._pending.lines) < self.pace.batch_records:
+                await self._keep_gap()
             while self.held():
                 if self.stopping:
                     # Nothing of this is committed: the next owner reads it again. Without

@@ -1,18 +1,8 @@
-"""The reasons for which a stage parks one partition and continues with the others.
+"""The errors after which a stage parks one partition and continues with the others."""
 
-They concern that partition only, and a restart would not help.
-"""
-
-import time
-from dataclasses import dataclass, field
-from typing import Literal, get_args
-
+from schemas.parked import ParkedReason
 from schemas.versions import UnknownVersion
 from streams.lanes.transactions import OffsetLost, OffsetMissing, PartitionMissing
-
-ParkedReason = Literal["version_unknown", "offset_missing", "offset_lost", "partition_count"]
-PARKED_REASONS: tuple[ParkedReason, ...] = get_args(ParkedReason)
-
 
 _OF_ONE_PARTITION: dict[type[BaseException], ParkedReason] = {
     OffsetMissing: "offset_missing",
@@ -29,15 +19,3 @@ def parked_reason(error: BaseException) -> ParkedReason | None:
     same error again.
     """
     return _OF_ONE_PARTITION.get(type(error))
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """Why a partition is not processed. `detail` tells a person what to do."""
-
-    reason: ParkedReason
-    detail: str
-    since: float = field(default_factory=time.time)
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"

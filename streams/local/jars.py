@@ -30,9 +30,9 @@ def copy_jars(folder: Path, lock: Path) -> None:
 
 
 def _project(jars: dict[str, str]) -> str:
-    """A Maven project with exactly these dependencies and none of their own.
+    """Returns a Maven project with exactly these dependencies and none of their own.
 
-    So Maven only copies them.
+    Maven then only copies them.
     """
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"

@@ -62,9 +62,10 @@ def up(
     ports_anywhere: bool = False,
     owner: int | None = None,
 ) -> Up:
-    """Returns when everything runs and is ready; what already runs as it should goes on.
+    """Starts everything and returns when it is ready.
 
-    With `owner`, a pid, everything ends with that process. Raises LocalError, SettingsError.
+    Processes that already run as declared are kept. With `owner`, a pid, everything
+    ends with that process. Raises LocalError, SettingsError.
     """
     home.make()
     with locked(home.run / "up.lock"), ExitStack() as until_bound:
@@ -93,7 +94,7 @@ def up(
 
 @dataclass
 class _Bringing:
-    """Declares processes in portions and waits until each portion runs."""
+    """Declares processes in groups and waits until each group runs."""
 
     home: Home
     settings: Settings
@@ -144,7 +145,7 @@ def _weights(
 def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
-    """Claims the ports until their processes listen, so that two `up` at a time share none."""
+    """Claims the ports until their processes listen, so that two concurrent `up` share none."""
     given = {
         name: int(value)
         for name, setting in MUST_STAY.items()
@@ -165,7 +166,7 @@ def _claimed_ports(
 
 
 def _held_ports(home: Home) -> dict[str, int]:
-    """The ports that our own running processes listen on, by name."""
+    """Returns the ports that our own running processes listen on, by name."""
     names = {"receive": "receiver", "stand-in": "stand_in", "local-models": "stand_in"}
     held = {
         names.get(row.name, row.name): row.port
@@ -334,9 +335,10 @@ def _write_environment(home: Home, settings: Settings) -> None:
 
 
 def _outside_address(settings: Settings) -> str:
-    """The receiver's URL that was given, unless it is a loopback address.
+    """Returns the receiver's URL that was given, unless it is a loopback address.
 
-    That one may be stale, for instance from the sourced file of an earlier `up`.
+    A loopback address may be outdated, for instance because the file of an earlier `up`
+    was sourced.
     """
     url = settings.receiver.url
     return url if url and not _is_loopback(web_address(url).host) else receiver_address(settings)
@@ -347,7 +349,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def receiver_address(settings: Settings) -> str:
-    """The receiver's address, as seen from this machine."""
+    """Returns the receiver's address, as seen from this machine."""
     return _url(settings.receiver.host, settings.receiver.port)
 
 
@@ -356,7 +358,7 @@ def _url(host: str, port: int) -> str:
 
 
 def status(home: Home) -> list[Running]:
-    """The processes and their present states. A process that has ended since is dead."""
+    """Returns the processes and their current states. A process that has ended since is dead."""
     return [
         msgspec.structs.replace(row, state="dead", pid=None)
         if row.state in ("starting", "running") and not _alive(row)
@@ -366,7 +368,7 @@ def status(home: Home) -> list[Running]:
 
 
 def models_answering(home: Home) -> list[str]:
-    """One line per kind of model, as the local models or the stand-in report them."""
+    """Returns one line per kind of model, as the local models or the stand-in report them."""
     rows = [row for row in status(home) if row.name in OWN_MODELS]
     return [line for row in rows if row.state == "running" for line in models_at(row.url or "")]
 

@@ -28,7 +28,7 @@ SOURCES: Mapping[str, _Source] = {
     "minio": _Source(
         "github.com/minio/minio",
         "v0.0.0-20260212201848-7aac2a2c5b7c",
-        unused=(  # notifications, tiers in other clouds, log-in by others, client and console
+        unused=(  # notifications, cloud tiers, external login, client and console
             "cloud.google.com",
             "github.com/Azure",
             "github.com/AzureAD",

@@ -34,7 +34,7 @@ def part(name: str, make: Callable[[Path], None]) -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     with locked(cache() / f"{name}.lock"):
         if not folder.exists():
-            # By a killed process.
+            # Left behind by a killed process.
             for left_behind in cache().glob(f"{name}.unfinished-*"):
                 shutil.rmtree(left_behind, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache()))

@@ -26,14 +26,14 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses others know → the setting that chooses the port.
+"""Ports whose addresses other programs know → the setting that chooses the port.
 
 They never change silently.
 """
 _FREE = range(20_000, 32_000)
-"""These ports are below those that the kernel gives to outgoing connections.
+"""Ports below those that the kernel gives to outgoing connections.
 
-So none of those takes a port before its server listens.
+No connection can therefore take one of them before its server listens.
 """
 
 

@@ -23,7 +23,7 @@ USER = DATABASE = "sensorium"
 class ServerAccount(NamedTuple):
     """The user that runs the server.
 
-    `prefix` goes before its commands. If `uid` and `gid` are not None, the process
+    `prefix` is put before its commands. If `uid` and `gid` are not None, the process
     switches to them.
     """
 
@@ -33,7 +33,9 @@ class ServerAccount(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of `initdb` and `postgres`: the newest in the usual places, else the one on PATH."""
+    """Returns the folder of `initdb` and `postgres`: the newest in the usual places,
+    else the one on PATH.
+    """
     usual = [str(folder) for folder in Path("/usr").glob("lib/postgresql/*/bin")] + [
         str(folder) for folder in Path("/usr").glob("pgsql-*/bin")
     ]
@@ -124,7 +126,7 @@ def _refuse_another_version(binaries: Path, data: Path) -> None:
 
 
 def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str) -> None:
-    shutil.rmtree(data, ignore_errors=True)  # what an interrupted first try left
+    shutil.rmtree(data, ignore_errors=True)  # the rest of an interrupted first attempt
     data.mkdir(parents=True)
     # A file of mode 0600, because another uid could not open a pipe.
     with tempfile.NamedTemporaryFile("w", dir=data.parent) as secret:
@@ -152,7 +154,7 @@ def _initialize(binaries: Path, owner: ServerAccount, data: Path, password: str)
             f"CREATE DATABASE {DATABASE};\n",
         )
     except LocalError:
-        (data / "PG_VERSION").unlink()  # so that the next try begins again
+        (data / "PG_VERSION").unlink()  # so that the next attempt starts from the beginning
         raise
 
 

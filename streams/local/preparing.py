@@ -14,9 +14,10 @@ Made = TypeVar("Made")
 
 
 class Preparing(Generic[Made]):
-    """Calls every maker in a thread of its own. The end of the block waits for all of them.
+    """Calls every maker in its own thread. The end of the block waits for all of them.
 
-    So what one maker fetched is in the cache for the next try even if another one failed.
+    Even if one maker fails, what the others fetched is then in the cache for the next
+    attempt.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], Made]], say: Say) -> None:

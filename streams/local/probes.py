@@ -36,9 +36,9 @@ def answers(url: str) -> bool:
 
 
 def models_at(url: str) -> list[str]:
-    """The models of one of our model servers, as it reports them, one line each.
+    """Returns the models of one of our model servers, as it reports them, one line each.
 
-    Empty if it does not answer.
+    Returns none if it does not answer.
     """
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)

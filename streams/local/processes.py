@@ -13,7 +13,7 @@ from storage.waiting import Deadline
 from streams.errors import StreamsError
 
 MARK = "STACK__PROCESS"
-"""The environment variable `<home>:<name>` of all our processes, which their children inherit."""
+"""The environment variable that marks our processes, as `<home>:<name>`; children inherit it."""
 
 _LOG_BYTES = 20_000_000
 """A larger log is renamed at the next start and replaces the previous renamed one."""
@@ -74,7 +74,7 @@ def start(
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error.strerror}") from None
     started = started_at(child.pid)
-    # It is waited for by pid; Popen must not warn that it still runs.
+    # The process is waited for by its pid, so Popen must not warn that it still runs.
     child.returncode = 0
     return Process(child.pid, started or "ended at once")
 

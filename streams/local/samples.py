@@ -55,7 +55,7 @@ def chat(
     customer: str = "demo-customer",
     outbound: bool = False,
 ) -> Sample:
-    """A message of a customer's own service, for `POST /chat`."""
+    """Returns a message of a customer's own service, for `POST /chat`."""
     message_id = uuid.uuid4().hex
     message: dict[str, Any] = {
         "provider": "chat",
@@ -74,7 +74,7 @@ def chat(
 
 
 def chat_sample(message: SampleMessage) -> Sample:
-    """The sample as a body for `POST /chat`."""
+    """Returns the sample as a body for `POST /chat`."""
     named = {"conversation": message.conversation, "customer": message.customer}
     return chat(
         message.text,
@@ -114,7 +114,7 @@ BAD_FILES: dict[str, tuple[int, str, bytes]] = {
 
 
 class Served(NamedTuple):
-    """A file to serve, after some seconds, and perhaps as one of BAD_FILES."""
+    """A file to serve, optionally with a delay in seconds, or replaced by one of BAD_FILES."""
 
     path: Path
     after_seconds: float = 0.0

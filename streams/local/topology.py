@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.engines.outcomes import EARS, EYES
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from streams.local import kafka, objects, postgres
 from streams.local.home import Home, LocalSecrets
@@ -17,7 +18,6 @@ from streams.local.weights import engines_installed
 from streams.roles.needs import environment_of
 from streams.settings import PREFIX, read_settings
 
-STAGES = ("dedupe", "store_media", "describe", "transcribe", "assemble")
 SERVERS = ("kafka", "postgres", "objects")
 PORTS = (
     "kafka",
@@ -38,7 +38,7 @@ OWN_MODELS = frozenset({"local-models", STAND_IN})
 _OWN_KEY = "local"
 """The client needs a key, although our own server does not check it."""
 WITHOUT_OBJECTS = frozenset({"receive", "dedupe", "assemble", "sink"})
-"""Roles that do not need the object store, so they do not wait until it is built."""
+"""Roles that do not need the object store and are therefore started before it is built."""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,16 +101,17 @@ def local_settings(
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
     hosts = [host for host in given.get(allowed, "").split(",") if host]
-    # The demo serves its sample media there.
-    chosen[allowed] = ",".join(hosts if media in hosts else [*hosts, media])
+    # The demo serves its sample media there, and the store its picture that is mended later.
+    ours = (media, f"127.0.0.1:{ports['objects']}")
+    chosen[allowed] = ",".join([*hosts, *(host for host in ours if host not in hosts)])
     return read_settings(chosen)
 
 
 def _own_model_names() -> dict[str, str]:
-    """The settings that name our own models.
+    """Returns the settings that name our own models.
 
-    Answers are recorded under the model's name, so ours must not be taken for another
-    model's.
+    Answers are recorded under the model's name, so ours must differ from the names of
+    other models.
     """
     vision, speech = (EYES, EARS) if engines_installed() else (STAND_IN, STAND_IN)
     return {
@@ -283,7 +284,7 @@ def _fingerprinted(declared: Declared, *more: str) -> Declared:
 
 
 def _release() -> str:
-    """A hash of the program, so that the next `up` restarts the roles after a change of it."""
+    """Returns a hash of the program, so that the next `up` restarts roles after it has changed."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for package in ("schemas", "storage", "connectors", "streams"):
         for file in sorted((root / package).rglob("*")):

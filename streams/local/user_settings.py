@@ -3,11 +3,12 @@
 There are three places, and the first one that has a setting decides:
 
 1. the environment of `sensorium up`,
-2. the file `.env` in the folder where `up` is run (or the file given with `--settings`), written
-   by a person,
+2. the file `.env` in the folder where `up` is run (or the file given with
+   `--settings`), written by a person,
 3. `settings.env` in the home, where `up` keeps what its environment had.
 
-So a second `up` from a new shell changes nothing. An empty value resets a setting.
+A second `up` from a new shell therefore changes nothing. An empty value resets a
+setting.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ _HEADER = "# Kept by `sensorium up` from its environment. Edit or remove lines a
 class Given:
     """The settings.
 
-    `values` are by full name; `kept` belongs into `settings.env`; `sources` says where
-    they came from.
+    `values` are by full name. `kept` is what `settings.env` will contain. `sources`
+    says where each came from.
     """
 
     values: Mapping[str, str]
@@ -59,7 +60,7 @@ def given_settings(home: Home, environment: Mapping[str, str], file: Path | None
 def keep_settings(home: Home, given: Given) -> None:
     """Writes the settings that the next `up` must know.
 
-    Called after everything runs with them.
+    It is called after everything runs with them.
     """
     lines = (f"{name}='{_escaped(value)}'\n" for name, value in sorted(given.kept.items()))
     write_text(home.settings_file, _HEADER + "".join(lines))
@@ -71,9 +72,9 @@ def say_sources(given: Given, say: Say) -> None:
 
 
 def _read(file: Path) -> dict[str, str]:
-    """The settings of a file that differ from the defaults.
+    """Returns the settings of a file that differ from the defaults.
 
-    A copy of .env.example gives none.
+    An unchanged copy of .env.example has none.
     """
     try:
         lines = dotenv_values(file, interpolate=False, encoding="utf-8")

@@ -28,7 +28,7 @@ _MEANS = {
 
 
 def waits(home: Home, settings: Settings) -> list[str]:
-    """Returns a line per stage that does not run or postpones jobs, and doctor's findings."""
+    """Returns a line per stage that does not run or postpones jobs, and the findings of doctor."""
     lines = list(_of_stages(home))
     return [*lines, *_of_doctor(settings)] or [
         "no stage reports trouble, so this machine is slow or busy: sensorium trace MESSAGE_KEY"
@@ -50,7 +50,7 @@ def _of_stages(home: Home) -> Iterator[str]:
 
 
 def _jobs_at(url: str) -> tuple[Counter[str], int]:
-    """The number of retries by cause, and the number of unfinished jobs."""
+    """Returns the number of retries by cause, and the number of unfinished jobs."""
     retries, unfinished = Counter[str](), 0
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:

@@ -25,7 +25,7 @@ PACKAGES_SECONDS = 300.0
 
 
 class Weights(NamedTuple):
-    """A model's files as name → sha256. The first file has the weights themselves."""
+    """The files of a model as name → sha256. The first file contains the weights themselves."""
 
     name: str
     files: Mapping[str, str]
@@ -153,20 +153,20 @@ def engines_installed() -> bool:
 
 
 def whisper_at(named: str) -> Path | None:
-    """The folder with Whisper's checked files, from the setting or else in the cache."""
+    """Returns the folder with Whisper's checked files, from the setting or else in the cache."""
     folders = [(Path(named), WHISPER), (Path(named), WHISPER_ALIKE)] if named else []
     folders += [(cache() / source.weights.folder, source.weights) for source in WHISPER_SOURCES]
     return next((folder for folder, weights in folders if not wrong_in(folder, weights)), None)
 
 
 def naming_model() -> Path | None:
-    """The ONNX model that names objects, or None if it was not fetched."""
+    """Returns the ONNX model that names objects, or None if it was not fetched."""
     model = cache() / LITE0.folder / NAMING_MODEL
     return model if model.exists() else None
 
 
 def wrong_in(folder: Path, weights: Weights) -> list[str]:
-    """The names of files that are missing or differ from the pinned ones."""
+    """Returns the names of files that are missing or differ from the pinned ones."""
     return [name for name, sha256 in weights.files.items() if digest_of(folder / name) != sha256]
 
 

@@ -2,9 +2,9 @@
 
 Pages, API and commands share this implementation. A portion is recorded in Postgres as
 an intent, written to Kafka in one transaction together with its number, and settled in
-Postgres. Whoever continues after a crash asks Kafka for the number of the last portion
-committed under the repair's transactional id, and thereby fences the former worker. So
-no portion is written twice, and none is left out.
+Postgres. After a crash, the next worker asks Kafka for the number of the last portion
+that was committed under the repair's transactional id. Opening that id also fences the
+former worker. No portion is therefore written twice or left out.
 """
 
 import asyncio
@@ -20,7 +20,16 @@ import structlog
 
 from schemas.outcomes import Unavailable
 from storage.background import retry_forever
-from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairLost, RepairRequest
+from storage.kafka.counts import WrongCounts
+from storage.postgres.repair_plans import (
+    WRONG_COUNTS,
+    Counted,
+    HeldRepair,
+    Intent,
+    RepairError,
+    RepairLost,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 from streams.lanes.transactions import Write
 
@@ -28,7 +37,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 2.0
 AWAY_SECONDS = 5.0
-"""A repair rests for this long after Kafka or Postgres was unavailable."""
+"""A repair pauses for this long after Kafka or Postgres was unavailable."""
 MOST_AT_ONCE = 4
 """Repairs that one process applies at a time. Others wait."""
 MOST_RECORDS = 500
@@ -72,13 +81,16 @@ class Redo(Protocol):
         """Returns a generation higher than all before. Raises Unavailable."""
 
     async def check(self, request: RepairRequest) -> None:
-        """Raises RepairError if nobody would read what the repair writes, and Unavailable."""
+        """Raises RepairError if nobody would read what the repair writes.
+
+        Raises Unavailable, WrongCounts.
+        """
 
     async def count(self, request: RepairRequest) -> Counted:
-        """Returns the counts that a plan shows. Raises Unavailable."""
+        """Returns the counts that a plan shows. Raises Unavailable, WrongCounts."""
 
     def opened(self, held: HeldRepair) -> AbstractAsyncContextManager[Opened]:
-        """Opens the repair on Kafka. Raises Unavailable."""
+        """Opens the repair on Kafka. Raises Unavailable, WrongCounts."""
 
 
 def portion_of(rate: float) -> int:
@@ -100,7 +112,8 @@ def _say_nothing(held: HeldRepair, intent: Intent) -> None:
 class RepairWork:
     """Plans and applies repairs.
 
-    `run` is a loop beside a console; several consoles share the work by taking turns.
+    `run` is a background loop of a console. Several consoles share the work, because
+    each repair is held by one of them at a time.
     """
 
     def __init__(self, repairs: Repairs, redo: Redo) -> None:
@@ -113,11 +126,17 @@ class RepairWork:
     async def plan(self, request: RepairRequest) -> str:
         """Checks, counts, and stores the plan.
 
-        Raises RepairError if there is nothing to do or nobody would read what is
-        written, and Unavailable.
+        Raises RepairError if there is nothing to do, if nobody would read what is
+        written, or if Kafka's topics have other partition counts than the settings say;
+        and Unavailable.
         """
-        await self._redo.check(request)
-        return await self._repairs.add(request, await self._redo.count(request))
+        try:
+            await self._redo.check(request)
+            counted = await self._redo.count(request)
+        except WrongCounts as wrong:
+            log.error("partition_counts_wrong", detail=str(wrong))
+            raise RepairError(f"repair.{WRONG_COUNTS}") from None
+        return await self._repairs.add(request, counted)
 
     async def begin(
         self,
@@ -170,6 +189,10 @@ class RepairWork:
             await self.work(held)
         except (RepairLost, Unavailable) as passing:
             log.info("repair_waits", repair=held.repair_id, what=str(passing)[:200])
+        except WrongCounts as wrong:
+            log.error("partition_counts_wrong", repair=held.repair_id, detail=str(wrong))
+            with contextlib.suppress(Exception):
+                await self._repairs.let_go(held, WRONG_COUNTS, 12 * AWAY_SECONDS)
         except Exception as error:
             log.exception("repair_failed", repair=held.repair_id)
             with contextlib.suppress(Exception):
@@ -197,7 +220,7 @@ class RepairWork:
                     await _pace(held, began)
         except Unavailable as away:
             with contextlib.suppress(Unavailable):
-                await self._repairs.let_go(held, away.what, AWAY_SECONDS)
+                await self._repairs.let_go(held, away.name, AWAY_SECONDS)
             raise
         except asyncio.CancelledError:  # a restart: others need not wait for the hold to expire
             with contextlib.suppress(Exception):

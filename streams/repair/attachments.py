@@ -28,14 +28,14 @@ from streams.stages.message import (
 )
 from streams.stages.store_media import model_job
 
-Redo = Callable[[Attachment], Attachment]
+RedoAttachment = Callable[[Attachment], Attachment]
 """Returns an attachment as pending if it is to be redone, else unchanged."""
 
 
 async def item_for(
     connection: "asyncpg.Connection[asyncpg.Record]",
     row: Any,
-    redo: Redo,
+    redo: RedoAttachment,
     generation: int,
     encoding: Encoding,
 ) -> Item[int]:
@@ -70,7 +70,7 @@ async def item_for(
 async def context_of(
     connection: "asyncpg.Connection[asyncpg.Record]", row: Any
 ) -> tuple[list[Step], list[str]]:
-    """The steps of a message, and the aliases of its conversation."""
+    """Returns the steps of a message, and the aliases of its conversation."""
     steps = await connection.fetch(
         queries("console")["steps"], row["tenant_id"], row["message_key"]
     )
@@ -85,10 +85,10 @@ def snapshot(
     object_prefix: str,
     steps: list[Step],
     aliases: list[str],
-    redo: Redo,
+    redo: RedoAttachment,
     generation: int,
 ) -> EnrichedMessage:
-    """The message from its row, with the attachments that are to be redone pending again."""
+    """Builds the message from its row; the attachments that are to be redone are pending again."""
     document = msgspec.json.decode(row["content_attributes"])
     attachments = tuple(
         redo(_attachment(shown, object_prefix)) for shown in document.get("attachments", [])
@@ -123,10 +123,11 @@ def snapshot(
     )
 
 
-def failed_for(reason: str, *, leaves_gone: bool = False) -> Redo:
+def failed_for(reason: str, *, leaves_gone: bool = False) -> RedoAttachment:
     """Redoes attachments that failed for this reason and have a file or a URL.
 
-    With `leaves_gone` only those with a file of ours: the provider no longer has the others.
+    With `leaves_gone`, it redoes only those that have a stored file, because the
+    provider no longer has the others.
     """
 
     def redo(attachment: Attachment) -> Attachment:
@@ -149,7 +150,7 @@ def _attachment(shown: dict[str, Any], object_prefix: str) -> Attachment:
 def _job(
     message: EnrichedMessage, attachment: Attachment, generation: int, endpoint_id: str
 ) -> Output:
-    """The job that begins with the stored file if there is one, else with the download."""
+    """Returns the job that begins with the stored file if there is one, else with the download."""
     if attachment.object_key is not None:
         following: Literal["vision", "audio"] = "audio" if attachment.type == "audio" else "vision"
         return model_job(

@@ -12,6 +12,7 @@ import asyncpg
 from connectors.console.pages.refs import page_refs
 from connectors.providers.numbers import forms_of
 from schemas.keys import TenantId
+from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from storage import failpoints
 from storage.objects.store import ObjectMissing, ObjectStore
@@ -41,7 +42,7 @@ class ErasureScope:
 
 @dataclass(slots=True)
 class Account:
-    """How much is stored of the chosen messages, or was erased."""
+    """Counts of what is stored for the chosen messages, or of what was erased."""
 
     messages: int = 0
     unfinished: int = 0
@@ -71,8 +72,8 @@ async def choose_conversation(
 async def choose_contact(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, contact: str
 ) -> ErasureScope:
-    """Chooses every conversation in which the contact is the only customer, and in
-    others the contact's messages.
+    """Chooses the conversations in which the contact is the only customer, and the
+    contact's messages in others.
 
     `contact` is a phone number, with or without `+`, or the id that `sender_id` shows.
     """
@@ -81,13 +82,18 @@ async def choose_contact(
     names |= {f"+{name}" for name in names if name.isdigit()}
     senders = tuple(sorted(names))
     rows = await connection.fetch(
-        queries("erased")["conversations_of_contact"], tenant, list(senders)
+        queries("erased")["conversations_of_contact"], tenant, list(senders), _named_by_customer()
     )
     return ErasureScope(
         conversations=tuple(row["conversation_id"] for row in rows if not row["is_shared"]),
         senders=senders,
         shared=tuple(row["conversation_id"] for row in rows if row["is_shared"]),
     )
+
+
+def _named_by_customer() -> list[str]:
+    """The providers whose conversations have no id other than their customer's."""
+    return [name for name, traits in PROVIDERS.items() if traits.conversation_is_customer]
 
 
 async def holdings_of(
@@ -99,7 +105,7 @@ async def holdings_of(
 
 
 class Erasure:
-    """Erases the chosen messages. Raises Unavailable; called again, it continues."""
+    """Erases the chosen messages. Raises Unavailable; a second call continues."""
 
     def __init__(
         self,
@@ -135,14 +141,18 @@ class Erasure:
     async def _portion(
         self, tenant: TenantId, messages: dict[str, str], keys: set[str], done: Account
     ) -> None:
-        """Erases one portion. Rows are deleted last, because a second run finds by them
-        what the first one left.
+        """Erases one portion.
 
-        1. Remember the messages as erased: from now on no sink stores anything about them.
+        Rows are deleted last, because a second run needs them to find what the first
+        one left.
+
+        1. Remember the messages as erased. From now on no sink stores anything about
+           them.
         2. Delete the files.
-        3. Write the tombstones, outside of a transaction. After a crash they are written again.
-        4. Delete the rows. They were counted before, because a sink that has read a tombstone may
-           have deleted them already.
+        3. Write the tombstones, outside of a transaction. After a crash they are
+           written again.
+        4. Delete the rows. They were counted before, because a sink that has read a
+           tombstone may have deleted them already.
         """
         named = [(str(tenant), key) for key in sorted(keys)]
         held = await holdings_of(self._connection, tenant, ErasureScope(keys=tuple(sorted(keys))))
@@ -169,7 +179,7 @@ class Erasure:
                 setattr(done, one.name, getattr(done, one.name) + rows)
 
     async def _ids_of(self, tenant: TenantId, conversations: set[str]) -> dict[str, list[str]]:
-        """Every id by which a page may have named each of these conversations."""
+        """Returns every id under which a page may have named each of these conversations."""
         statement = queries("console")["conversation_ids"]
         return {
             one: [row["id"] for row in await self._connection.fetch(statement, tenant, [one])]
@@ -179,7 +189,9 @@ class Erasure:
     async def _forget_pages_seen(
         self, tenant: TenantId, keys: set[str], ids: dict[str, list[str]]
     ) -> None:
-        """The audit log keeps that someone looked, but not at which message or conversation."""
+        """Removes from the audit log which messages and conversations were viewed, but
+        not that someone viewed one.
+        """
         rows = await self._connection.fetch(self._sql["conversations_left"], tenant, list(ids))
         ended = ids.keys() - {row["conversation_id"] for row in rows}
         named = {name for one in ended for name in (one, *ids[one])}

@@ -27,9 +27,9 @@ class _Watched(msgspec.Struct):
 
 @contextmanager
 def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
-    """Watches from another process, while the block runs, whether this process lives.
+    """Watches from another process, while the block runs, whether this process is alive.
 
-    The watcher has a session of its own, so Ctrl-C does not reach it.
+    The watcher has its own session, so Ctrl-C does not reach it.
     """
     watcher = subprocess.Popen(
         _PROGRAM,
@@ -51,9 +51,9 @@ def fenced_on_death(kafka: Kafka, transactional_id: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Returns after the command is dead and its transaction has ended.
+    """Waits until the command has died, and then ends its transaction.
 
-    A command that is done kills this process.
+    A command that finishes normally kills this process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = sys.stdin.buffer.readline()

@@ -1,7 +1,7 @@
 """Deletes objects that no row refers to.
 
-They were stored by a worker that died before it could report it. The next try stored
-the file again, perhaps under another key.
+Such objects were stored by a worker that died before it could report them. The next
+attempt stored the file again, perhaps under another key.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ with the rest.
 
 
 class Behind(StreamsError):
-    """Rows that refer to an object may still come, so orphans cannot be recognised now.
+    """Rows that refer to an object may still arrive, so orphans cannot be recognised now.
 
     The text says which reader is behind.
     """
@@ -129,11 +129,19 @@ class Sweep:
         log.info("sweep_progress", objects=swept.objects, bytes=swept.bytes, last=suspects[-1].key)
 
     async def _at_work(self, one_set: TopicSet, before: datetime) -> set[str]:
-        """Tenants with old unfinished jobs. Read before the waits, so that a job
-        finished by now has its row after them.
+        """Returns the tenants with old unfinished jobs.
+
+        They are read before the waits, so that a job which has finished by then has its
+        row after them.
         """
         try:
-            return await asyncio.to_thread(tenants_at_work, one_set.kafka, one_set.names, before)
+            return await asyncio.to_thread(
+                tenants_at_work,
+                one_set.kafka,
+                one_set.names,
+                before,
+                any_count=one_set.names != self._names,
+            )
         except UnknownVersion as newer:
             raise Behind(f"store_media has jobs of a newer program ({newer})") from None
 
@@ -176,7 +184,9 @@ class Sweep:
         Comparing positions is not enough, because transaction markers take offsets too.
         """
         topic = one_set.names.topic(name)
-        reader = TopicReader(one_set.kafka, one_set.names.group("assemble"))
+        reader = TopicReader(
+            one_set.kafka, one_set.names.group("assemble"), any_count=one_set.names != self._names
+        )
         try:
             bounds = await asyncio.to_thread(reader.bounds, topic)
             ends = {partition: end for partition, (_, end) in bounds.items()}

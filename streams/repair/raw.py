@@ -11,6 +11,7 @@ from datetime import datetime
 from confluent_kafka import Message
 
 from schemas.headers import header, with_generation
+from schemas.keys import key_partition
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
@@ -41,9 +42,8 @@ class OffsetRange:
 
 
 def merged(spans: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """Returns the ranges in order, without empty ones and overlaps.
-
-    So no record is sent twice.
+    """Returns the ranges in order, without empty ones and overlaps, so that no record
+    is sent twice.
     """
     merged_spans: list[OffsetRange] = []
     for span in sorted(spans, key=lambda one: (one.partition, one.begin)):
@@ -83,7 +83,7 @@ def position_of(text: str) -> RawRecordPosition | None:
 
 
 def left_of(spans: list[OffsetRange], done: RawRecordPosition | None) -> list[OffsetRange]:
-    """The rest of the ranges after those up to and including `done` were read, in this order."""
+    """Returns what is left of the ranges after everything up to and including `done` was read."""
     if done is None:
         return spans
     for number, span in enumerate(spans):
@@ -102,12 +102,8 @@ class RawReader:
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased
         self._topic = names.topic("raw-messages")
-        self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
         self._partitions = settings.partitions
-
-    @property
-    def partitions(self) -> int:
-        return self._partitions
+        self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
 
     def held(self) -> dict[int, OffsetRange]:
         """Returns, by partition, the range that the topic still has.
@@ -143,16 +139,17 @@ class RawReader:
                 place = RawRecordPosition(span.partition, message.offset() or 0)
                 owner = (header(headers, "tenant") or b"").decode(errors="replace")
                 is_foreign = tenant is not None and owner != tenant
-                if is_foreign or self._erased.has(owner, message.key() or b""):
+                key = message.key() or b""
+                if is_foreign or self._erased.has(owner, key):
                     yield Item((), place)
                     continue
                 yield Item(
                     (
                         Write(
                             self._topic,
-                            message.key() or b"",
+                            key,
                             message.value(),
-                            -1,
+                            key_partition(key, self._partitions),
                             with_generation(headers, generation),
                         ),
                     ),

@@ -1,6 +1,6 @@
 """Counts the raw records of each tenant for a plan.
 
-It also adds up what the models' answers about them have cost.
+It also adds up what the models' answers for them have cost.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ from streams.repair.raw import OffsetRange, RawReader, merged, span_of
 P = ParamSpec("P")
 T = TypeVar("T")
 COUNTING_SECONDS = 20.0
-"""The limit of the reading before the plan is shown.
+"""How long records are read before the plan is shown.
 
-Of a longer range the offsets give the largest possible number of records.
+If there are more, the plan shows the number of offsets, which is an upper limit.
 """
 KEYS_AT_ONCE = 5_000
 
@@ -43,9 +43,9 @@ async def read_kafka(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     try:
         return await read_in_thread(read, *args, **kwargs)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=str(error)[:200]) from error
 
 
 async def count_raw(
@@ -75,9 +75,9 @@ async def count_raw(
 
 
 def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
-    """The parts of the chosen ranges that the topic still has, each record once.
+    """Returns the parts of the chosen ranges that the topic still has, each record once.
 
-    Raises RepairError.
+    Raises RepairError, WrongCounts.
     """
     if choice.since is not None and not choice.spans:
         return reader.between(choice.since, choice.until)
@@ -85,9 +85,9 @@ def _chosen(reader: RawReader, choice: RepairChoice) -> list[OffsetRange]:
         spans = [span_of(text) for text in choice.spans]
     except ValueError:
         raise RepairError("repair.bad_span") from None
-    if any(span.partition >= reader.partitions for span in spans):
-        raise RepairError("repair.bad_span")
     held = reader.held()
+    if any(span.partition not in held for span in spans):
+        raise RepairError("repair.bad_span")
     return merged(span.within(held[span.partition]) for span in spans)
 
 

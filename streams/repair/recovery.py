@@ -29,7 +29,7 @@ CHUNK = 500
 class Lost:
     """Topics in which the sink's position is impossible.
 
-    Such a topic was created again, or ends before the position.
+    Such a topic was created again, or it ends before the position.
     """
 
     topics: tuple[str, ...]
@@ -40,7 +40,7 @@ class Lost:
 class Recovery:
     """The recovery, on one connection.
 
-    Run again after an interruption it repeats its writes; nothing is counted twice because of that.
+    A second run after an interruption repeats the writes, but no row is counted twice.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recovery:
         self._sql = queries("recovery")
 
     async def lost(self) -> Lost:
-        """Finds out what there is to do.
+        """Finds out what has to be recovered.
 
         Raises KafkaException, also if a topic is missing.
         """
@@ -62,7 +62,8 @@ class Recovery:
         topics = {
             row["topic"]
             for row in positions
-            if row["topic_id"] != ids[row["topic"]]
+            if row["is_lost"]
+            or row["topic_id"] != ids[row["topic"]]
             or row["next_offset"] > ends[row["topic"]].get(row["partition"], 0)
         }
         counted = await self._connection.fetchrow(self._sql["counted"])
@@ -122,7 +123,7 @@ class Recovery:
             at = (rows[-1]["tenant_id"], rows[-1]["message_key"])
 
     def _topics(self, names: set[str]) -> tuple[dict[str, str], dict[str, dict[int, int]]]:
-        """The ids of the topics, and the end offsets of their partitions."""
+        """Returns the ids of the topics, and the end offsets of their partitions."""
         admin = AdminClient(client_config(self._settings.kafka) | QUIET)
         described = (
             admin.describe_topics(TopicCollection(sorted(names)), request_timeout=ADMIN_SECONDS)

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.kafka.counts import CountReader
 from storage.postgres.erased import Erased, all_erased
 from storage.postgres.pool import as_unavailable
 from storage.postgres.repair_plans import Counted, HeldRepair, Intent, RepairRequest
@@ -45,6 +46,7 @@ class KafkaRedo:
         self._pool = pool
         self.counting_seconds = COUNTING_SECONDS
         self._repairs = Repairs(pool)
+        self._counts = CountReader(settings.kafka)
 
     async def next_generation(self, detail: str) -> int:
         """Returns a generation higher than all before. Raises Unavailable."""
@@ -59,7 +61,7 @@ class KafkaRedo:
     async def check(self, request: RepairRequest) -> None:
         """Refuses raw records of a set of topics that no dedupe reads.
 
-        Raises ReadByNobody and Unavailable.
+        Raises ReadByNobody, Unavailable, WrongCounts.
         """
         if request.kind == "raw":
             await read_kafka(refuse_unread_set, self._settings)
@@ -79,8 +81,12 @@ class KafkaRedo:
 
     @asynccontextmanager
     async def opened(self, held: HeldRepair) -> AsyncIterator[Opened]:
-        """Opens the repair on Kafka and fences whoever wrote for it before."""
+        """Opens the repair on Kafka and fences its former worker.
+
+        Raises WrongCounts: messages would be put into other partitions than before.
+        """
         names = Names(self._settings.namespace)
+        await in_kafka(lambda: self._counts.require(names.topics))
         portions = NumberedPortions(self._settings.kafka, names, held.repair_id)
         source: _RawSource | None = None
         try:
@@ -139,7 +145,7 @@ class KafkaOpened:
     ) -> Prepared:
         """Prepares the messages.
 
-        One without a file or a URL to try is passed over and does not count as tried.
+        A message without a file or a URL to try is skipped and does not count as tried.
         """
         tenants, keys = [one[0] for one in intent.items], [one[1] for one in intent.items]
         rows = await connection.fetch(
@@ -164,7 +170,8 @@ class KafkaOpened:
         rows, old = await read_whole(connection, [one[3:] for one in intent.items])
         left = {place_of(row) for row in rows}
         superseded = {place_of(row) for row in old}
-        writes = [write_again(row, self._names, self._held.generation) for row in rows]
+        partitions, generation = self._encoding.partitions, self._held.generation
+        writes = [write_again(row, self._names, partitions, generation) for row in rows]
         return Prepared(
             msgspec.structs.replace(
                 intent,
@@ -224,7 +231,7 @@ class _RawSource:
 
     def close(self) -> None:
         if self._waiting is not None:
-            self._waiting.close()  # it gives up its assignment, which needs an open consumer
+            self._waiting.close()  # releases its assignment, which needs an open consumer
         self._reader.close()
 
     def _items(self, spans: list[OffsetRange]) -> Generator[Item[RawRecordPosition], None, None]:
@@ -232,7 +239,7 @@ class _RawSource:
 
 
 async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
-    """The erased messages, which a replay must leave out. Raises Unavailable."""
+    """Returns the erased messages, which a replay must leave out. Raises Unavailable."""
     with as_unavailable():
         async with pool.acquire() as connection:
             one = cast("asyncpg.Connection[asyncpg.Record]", connection)
@@ -240,18 +247,19 @@ async def erased_of(pool: "asyncpg.Pool[Any]", tenant_id: str) -> Erased:
 
 
 async def in_kafka(call: Callable[[], T]) -> T:
-    """Runs the call in a thread and waits for its end.
+    """Runs the call in a thread and waits until it ends.
 
-    So a cancelled task leaves no open transaction. Raises Unavailable.
+    Even a cancelled task waits, so that it leaves no open transaction. Raises
+    Unavailable.
     """
     running: Awaitable[T] = asyncio.to_thread(call)
     task = asyncio.ensure_future(running)
     try:
         return await asyncio.shield(task)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=str(error)[:200]) from error
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise

@@ -10,6 +10,7 @@ from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.objects.store import ObjectStore
+from storage.postgres.lock_order import in_lock_order
 from storage.postgres.sql import queries
 from streams.repair.tombstones import Tombstones
 
@@ -21,8 +22,10 @@ KEPT = (
     "audit_log",
     "ai_usage",
 )
-"""Tables whose rows stay after a tenant was removed: that it existed, what was done,
-what was spent. They have no content of messages.
+"""Tables whose rows stay after a tenant was removed.
+
+They show that the tenant existed, what was done and what was spent. They contain no
+messages.
 """
 TABLES = (
     "arrival_records",
@@ -59,7 +62,7 @@ class Deleted:
 class Removal:
     """Deletes the data of one tenant.
 
-    Raises Unavailable; called again, it continues.
+    Raises Unavailable; a second call continues.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Removal:
             deleted.tombstones += self._tombstones.write(
                 tenant, ((row["message_key"], row["conversation_id"]) for row in rows)
             )
-            keys = [row["message_key"] for row in rows]
+            keys = in_lock_order((row["message_key"] for row in rows), str)
             await self._connection.execute(self._sql["delete_messages"], tenant, keys)
             deleted.messages += len(rows)
         for table in TABLES:  # 2

@@ -1,4 +1,4 @@
-"""Finds versions that the sink refused and that newer ones have overtaken since."""
+"""Finds versions that the sink refused and that newer ones have superseded since."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ async def parted(
 ) -> tuple[list[Any], list[Any]]:
     """Splits quarantined rows into those that may be written again, and the others.
 
-    The message of the others has a newer version as its row. At the end of the
-    compacted topic, an old version would be the one that compaction keeps.
+    The others have a newer version as their row. If an old version were written at the
+    end of the compacted topic, compaction would keep it instead.
     """
     messages = [(at, message) for at, row in enumerate(rows) if (message := _version_in(row))]
     overtaken = await connection.fetch(

@@ -1,10 +1,10 @@
-"""A further set of topics takes over what the set before it claimed.
+"""Copies the claims of one set of topics to a further set.
 
-The partition of a key is its hash modulo the number of partitions. The claims know the
-digests of keys and not their hashes, but whatever was in partition p of n is, among m
-partitions, in one that leaves the same remainder as p when divided by the greatest
-common divisor of n and m. So each partition takes the claims of all that it may have
-keys of.
+The partition of a key is the hash of the key modulo the number of partitions. Claims
+contain digests of keys but not these hashes. However, a key in partition p of n
+partitions is, among m partitions, in one with the same remainder as p when divided by
+the greatest common divisor of n and m. Each new partition therefore takes the claims of
+every earlier partition that may contain its keys.
 """
 
 import math
@@ -21,6 +21,7 @@ from confluent_kafka.admin import NewTopic as _NewTopic
 from schemas.settings import Kafka, Settings
 from schemas.topics import Names, claims_changelog, claims_config
 from storage.kafka.client import QUIET, client_config, reader_config, transactional_producer_config
+from storage.kafka.counts import CountReader
 from storage.kafka.reading import TopicReader
 from storage.kafka.topics import create_topics
 from storage.waiting import Deadline
@@ -34,29 +35,29 @@ ADMIN_SECONDS = 20.0
 PORTION = 10_000
 PORTION_BYTES = 8 * 1024 * 1024
 MEMBERS_SECONDS = 5.0
-"""Beyond the session of a member that just ended."""
+"""Longer than the session of a group member that has just ended."""
 
 
 class NotYet(StreamsError):
-    """Something must be done first. The text says what."""
+    """Another step has to be done first. The text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One partition of the new set: how many claims it has of those before."""
+    """One partition of the new set, and how many claims it took over."""
 
     partition: int
     claims: int
 
 
 def partitions_with_its_keys(partition: int, before: int, now: int) -> list[int]:
-    """Which of `before` partitions may have had a key that is in `partition` of `now`."""
+    """Returns which of `before` partitions may contain keys that are in `partition` of `now`."""
     divisor = math.gcd(before, now)
     return [one for one in range(before) if one % divisor == partition % divisor]
 
 
 def lane_of(names: Names, partition: int) -> LaneIdentity:
-    """The lane of dedupe that owns the partition."""
+    """Returns the identity of dedupe's lane for the partition."""
     return LaneIdentity(
         "dedupe",
         names.group("dedupe"),
@@ -72,9 +73,10 @@ def lane_of(names: Names, partition: int) -> LaneIdentity:
 class TakeOver:
     """Copies the claims of the set `before` into the set of `settings`.
 
-    With `nothing_claimed`, a person says that there are no claims to copy. Run again
-    after it broke off, it does everything once more: a claim that is there twice counts
-    once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion.
+    With `nothing_claimed`, a person confirms that there are no claims to copy. After an
+    interruption, run it again. It then repeats everything, and a claim that was copied
+    twice counts once. Every call blocks. Raises NotYet, KafkaException, UnknownVersion
+    and WrongCounts.
     """
 
     def __init__(self, settings: Settings, before: str, *, nothing_claimed: bool = False) -> None:
@@ -107,10 +109,11 @@ class TakeOver:
             raise NotYet(f"topics are missing ({', '.join(missing)}): sensorium topics apply")
 
     def _with_partitions_of(self, topic: str) -> Kafka:
-        """The settings for reading a topic, which may have another count than its set.
+        """Returns the settings for reading a topic with its own number of partitions.
 
-        That is so for the source of a set that was given partitions in place: keys were
-        distributed among the partitions that the claims have.
+        It differs from that of the set for a source topic that was given more
+        partitions in place. Its keys were distributed among as many partitions as the
+        claims have.
         """
         found = self._there.get(topic)
         return msgspec.structs.replace(
@@ -118,7 +121,7 @@ class TakeOver:
         )
 
     def _bounds_of_claims(self) -> dict[int, tuple[int, int]]:
-        """The bounds of the changelog of claims, which must have had a record.
+        """Returns the bounds of the changelog of claims, which must have had a record.
 
         A changelog that does not exist looks like one that the credentials may not see.
         Without its claims, each message that is delivered again would come out twice.
@@ -148,7 +151,7 @@ class TakeOver:
         return TopicReader(self._kafka_of_claims, f"{self._now.prefix}sensorium-take-over")
 
     def ready(self) -> None:
-        """Makes sure that dedupe of the set before has read everything and writes nothing more.
+        """Checks that dedupe of the set before has read everything and writes nothing more.
 
         Raises NotYet.
         """
@@ -173,13 +176,13 @@ class TakeOver:
             time.sleep(0.5)
 
     def take(self) -> Iterator[Taken]:
-        """Each partition of the new set, once dedupe may begin in it."""
+        """Yields each partition of the new set once dedupe may begin in it."""
         self._make_changelog()
         for partition in range(self._kafka.partitions):
             yield Taken(partition, self._take(partition))
 
     def _make_changelog(self) -> None:
-        """As Faust would make it when dedupe starts."""
+        """Creates the changelog topic as Faust would when dedupe starts."""
         topic = _NewTopic(
             claims_changelog(self._now),
             num_partitions=self._kafka.partitions,
@@ -187,6 +190,7 @@ class TakeOver:
             config=claims_config(self._kafka),
         )
         create_topics(self._admin, [topic])
+        CountReader(self._kafka).require([topic.topic])
 
     def _take(self, partition: int) -> int:
         """Copies claims as dedupe itself would write them, then lets it begin.
@@ -214,7 +218,7 @@ class TakeOver:
         return count
 
     def _portions(self, partition: int) -> Iterator[list[Copy]]:
-        """The claims of every partition that may have had a key of this one."""
+        """Yields the claims of every partition that may contain keys of this one."""
         if not self._bounds:
             return
         sources = partitions_with_its_keys(partition, len(self._bounds), self._kafka.partitions)
@@ -232,7 +236,7 @@ class TakeOver:
             yield portion
 
     def _produce(self, producer: Producer, partition: int, copy: Copy) -> None:
-        """With its own time, so that it goes when the one that it is a copy of goes."""
+        """Writes a copy with the timestamp of the original, so that both expire together."""
         while True:
             try:
                 return producer.produce(
@@ -253,7 +257,7 @@ class TakeOver:
             (committed,) = consumer.committed([place], CALL_SECONDS)
             if committed.error is not None:
                 raise KafkaException(committed.error)
-            if committed.offset >= 0:  # it ran before, and continues where it was
+            if committed.offset >= 0:  # dedupe has already run here and continues at this offset
                 return
             first, _ = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)
             producer.begin_transaction()

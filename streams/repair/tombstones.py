@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from schemas.headers import Headers, Routing, new_traceparent
 from schemas.keys import TenantId, conversation_partition
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
@@ -40,7 +41,7 @@ class Tombstones:
                     None,
                     message_key.encode(),
                     conversation_partition(tenant, conversation_id, partitions),
-                    headers=[("tenant", tenant.encode())],
+                    headers=list(headers_of_tombstone(tenant, message_key)),
                     on_delivery=lambda error, _message: failures.append(error) if error else None,
                 )
         if self._producer.flush(ACKNOWLEDGED_SECONDS) or failures:
@@ -52,3 +53,13 @@ class Tombstones:
             return sets_of_topics(self._settings, ACKNOWLEDGED_SECONDS)
         except KafkaException as error:
             raise Unavailable("kafka", 2.0, detail=error.args[0].str()) from error
+
+
+def headers_of_tombstone(tenant: TenantId, message_key: str) -> Headers:
+    """Returns the headers of a tombstone that no other record causes."""
+    _, _, rest = message_key.partition(":")
+    provider, _, _ = rest.partition(":")
+    routing = Routing(
+        tenant_id=tenant, provider=provider or "unknown", traceparent=new_traceparent()
+    )
+    return routing.to_headers()

@@ -1,7 +1,7 @@
 """Finds the sets of topics of a pipeline (docs/decisions/0043).
 
-Rows and files belong to the pipeline. So a tool that deletes or compares them looks at
-the topics of every set, while roles and stages know only their own.
+All sets share the rows and files of the pipeline. A tool that deletes or compares these
+therefore looks at the topics of every set, while roles and stages know only their own.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from schemas.pipeline import TopicName
 from schemas.settings import Kafka, Settings
 from schemas.topics import UNNAMED, Names
 from storage.kafka.client import QUIET, client_config
+from storage.kafka.counts import WrongCounts, wrong_counts
 from storage.postgres.repair_plans import ReadByNobody
 
 ANSWER_SECONDS = 30.0
@@ -43,17 +44,21 @@ class TopicSet:
 
 
 def sets_of_topics(settings: Settings, seconds: float = ANSWER_SECONDS) -> list[TopicSet]:
-    """The set of the settings, then the other sets of its pipeline, by name.
+    """Returns the set of the settings, then the other sets of its pipeline, by name.
 
-    A set whose enriched topic was deleted does not count. Blocks. Raises KafkaException.
+    A set whose enriched topic was deleted does not count. Blocks. Raises
+    KafkaException, and WrongCounts if the own set has another count than the settings.
     """
     admin = AdminClient(client_config(settings.kafka) | QUIET)
     topics = admin.list_topics(timeout=seconds).topics
-    return sets_among(settings, {name: len(one.partitions) for name, one in topics.items()})
+    there = {name: len(one.partitions) for name, one in topics.items()}
+    if wrong := wrong_counts(there, Names(settings.namespace).topics, settings.kafka):
+        raise WrongCounts(wrong)
+    return sets_among(settings, there)
 
 
 def sets_among(settings: Settings, partitions: Mapping[str, int]) -> list[TopicSet]:
-    """The sets among these topics of the brokers, each with its number of partitions."""
+    """Returns the sets among these topics of the brokers, each with its number of partitions."""
     own = Names(settings.namespace)
     found = [TopicSet(own, settings.kafka)]
     for topic in sorted(partitions):
@@ -66,7 +71,10 @@ def sets_among(settings: Settings, partitions: Mapping[str, int]) -> list[TopicS
 
 
 def members_of(admin: AdminClient, group: str, seconds: float = ANSWER_SECONDS) -> int:
-    """How many members the group has, 0 if there is no such group. Raises KafkaException."""
+    """Returns how many members the group has, 0 if there is no such group.
+
+    Raises KafkaException.
+    """
     future = admin.describe_consumer_groups([group], request_timeout=seconds)[group]
     try:
         return len(future.result(seconds).members)
@@ -79,9 +87,9 @@ def members_of(admin: AdminClient, group: str, seconds: float = ANSWER_SECONDS) 
 def refuse_unread_set(settings: Settings) -> None:
     """Refuses a set of topics whose raw-messages nobody reads any more.
 
-    After a change of the partitions, dedupe of the earlier set has ended for good.
-    While no set has a dedupe that runs, one that ended may come back: nothing is refused.
-    Raises ReadByNobody and KafkaException. Blocks.
+    After a change of the number of partitions, dedupe of the earlier set has ended
+    permanently. While no set has a dedupe that runs, one that ended may come back, so
+    nothing is refused. Raises ReadByNobody, WrongCounts and KafkaException. Blocks.
     """
     own, *others = sets_of_topics(settings)
     if not others:

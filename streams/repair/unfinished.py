@@ -8,19 +8,22 @@ changelog even if no worker runs.
 from datetime import datetime
 
 from schemas.settings import Kafka
-from schemas.topics import Names
+from schemas.topics import Names, changelog_of
 from storage.kafka.reading import TopicReader
-from streams.lanes.entries import changelog_of, decode_entry
+from streams.lanes.entries import decode_entry
 
 
-def tenants_at_work(settings: Kafka, names: Names, before: datetime) -> set[str]:
-    """The tenants with an unfinished job that was admitted before the moment.
+def tenants_at_work(
+    settings: Kafka, names: Names, before: datetime, *, any_count: bool = False
+) -> set[str]:
+    """Returns the tenants with an unfinished job that was admitted before the moment.
 
-    A later job has stored no file before it. Blocks. Raises UnknownVersion if a newer
-    program admitted one.
+    Jobs that were admitted later have stored no file before it. TopicReader explains
+    `any_count`. Blocks. Raises UnknownVersion if a newer program admitted one, and
+    WrongCounts.
     """
     topic = changelog_of(names, "store_media")
-    reader = TopicReader(settings, names.group("sweep"))
+    reader = TopicReader(settings, names.group("sweep"), any_count=any_count)
     try:
         if not reader.has(topic):
             return set()

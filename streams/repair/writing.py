@@ -1,8 +1,8 @@
 """Writes the records of a repair in Kafka transactions that last milliseconds.
 
-Live readers of a topic see nothing after an open transaction. So a portion is read, and
-waited for, before its transaction begins, and the transaction only writes and commits.
-If the process dies in it, another process ends it (streams/repair/fencer.py).
+Live readers of a topic see nothing after an open transaction. A portion is therefore
+read completely before its transaction begins, and the transaction only writes and
+commits. If the process dies in it, another process ends it (streams/repair/fencer.py).
 """
 
 import contextlib
@@ -81,13 +81,11 @@ def committed_portions(
 
 
 class NumberedPortions:
-    """The portions of one repair.
+    """The portions of one repair, each committed together with its number.
 
-    Each is committed together with its number, as the offset of a consumer group of the
-    repair's own.
-
-    Opening it fences whoever wrote the repair's portions before, and aborts their open
-    transaction. Every call blocks, and raises KafkaException.
+    The number is stored as the offset of the repair's own consumer group. Opening it
+    fences the former writer of the repair and aborts its open transaction. Every call
+    blocks, and raises KafkaException.
     """
 
     def __init__(self, settings: Kafka, names: Names, repair_id: str) -> None:

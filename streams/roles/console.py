@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import asyncpg
+import structlog
 
 from connectors.console.accepted import Accepted
 from connectors.console.app import FETCHES_PER_TENANT, create_console
@@ -24,11 +25,13 @@ from connectors.providers.downloads import (
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.background import retry_forever
 from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.repairs import Repairs
 from storage.postgres.vault import Vault
+from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.roles.http import connections_allowed, serve_until_told
@@ -36,6 +39,7 @@ from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
 
+log = structlog.get_logger()
 DRAIN_SECONDS = 10.0
 
 
@@ -45,13 +49,15 @@ async def run(settings: Settings) -> None:
     Waiting requests are then answered with the messages that exist.
     """
     names, vault = Names(settings.namespace), Vault(settings.secrets.key)
+    counts = PartitionCounts(settings.kafka, names.topics)
     pool = await create_pool(settings.postgres, names, "console")
+    page_pool = await create_pool(settings.postgres, names, "console-pages", size=6)
     directory = Directory(settings.postgres, names, vault)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
         most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
-        parts = _parts(settings, names, vault, pool, directory, downloader)
+        parts = _parts(settings, names, vault, (pool, page_pool), directory, downloader, counts)
         pages, accepted = parts.pages, parts.accepted
         assert pages is not None and accepted is not None
 
@@ -61,7 +67,10 @@ async def run(settings: Settings) -> None:
 
         await directory.start()
         await parts.changes.start()
-        repairing = asyncio.create_task(pages.work.run(), name="repairs")
+        beside = (
+            asyncio.create_task(pages.work.run(), name="repairs"),
+            asyncio.create_task(_watched(counts), name="partition counts"),
+        )
         try:
             await serve_until_told(
                 create_console(parts),
@@ -73,24 +82,41 @@ async def run(settings: Settings) -> None:
                 http=bounded(settings.console.header_seconds),
             )
         finally:
-            repairing.cancel()
-            await asyncio.gather(repairing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await parts.changes.stop()
             await directory.stop()
+            await pages.shown_files.close()
             await parts.store.close()
             accepted.close()
             pool.terminate()
+            page_pool.terminate()
+
+
+async def _watched(counts: PartitionCounts) -> None:
+    """Compares the partition counts until it is cancelled."""
+
+    def failed(error: Exception) -> None:
+        log.warning("partition_counts_not_read", what=type(error).__name__)
+
+    await retry_forever(counts.watch, failed, lambda: 0.0)
 
 
 def _parts(
     settings: Settings,
     names: Names,
     vault: Vault,
-    pool: "asyncpg.Pool[asyncpg.Record]",
+    pools: "tuple[asyncpg.Pool[asyncpg.Record], asyncpg.Pool[asyncpg.Record]]",
     directory: Directory,
     downloader: Downloader,
+    counts: PartitionCounts,
 ) -> Parts:
-    """Builds what the console needs. Nothing is started yet."""
+    """Builds what the console needs. Nothing is started yet.
+
+    The second pool is that of the pages' reading.
+    """
+    pool, page_pool = pools
     console, reading = settings.console, ConsoleQueries(pool)
 
     async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
@@ -103,7 +129,7 @@ def _parts(
         names=names,
         directory=directory,
         reading=reading,
-        accepted=Accepted(settings.kafka, names, reading),
+        accepted=Accepted(settings.kafka, names, reading, lambda: counts.trouble),
         changes=Changes(settings.postgres, names),
         store=ObjectStore(settings.objects),
         links=Links(vault.derived_keys("media-links"), settings.media.link_seconds),
@@ -113,7 +139,7 @@ def _parts(
         ),
         public_url=console.public_url.rstrip("/"),
         bounds=ContextBounds(total_bytes=console.context_bytes),
-        pages=page_parts(pool, vault, repairs, console.public_url, around),
+        pages=page_parts(pool, vault, repairs, console.public_url, around, page_pool),
     )
 
 

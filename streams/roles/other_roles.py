@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import structlog
 from confluent_kafka import KafkaException, Message
 
 from connectors.console.pages.other_roles import (
@@ -27,11 +28,13 @@ from schemas.pipeline import TOPIC_NAMES, TopicName
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
-from storage.kafka.one_record import Span, record_at, records_of_key
+from storage.kafka.counts import CountReader, WrongCounts
+from storage.kafka.one_record import TimeRange, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
 
+log = structlog.get_logger()
 T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
@@ -77,6 +80,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         check=check,
         unknown_models=unknown,
         read_record=partial(_read, _record, settings),
+        readable=_readable,
         read_versions=partial(_read, _versions, settings),
         send_test=send_test,
     )
@@ -85,12 +89,16 @@ def other_roles_of(settings: Settings) -> OtherRoles:
 async def _read(reading: Callable[..., T], *arguments: object) -> T:
     """Calls `reading` in a thread and returns its result.
 
-    Raises Unavailable if Kafka does not answer.
+    Raises Unavailable if Kafka does not answer, or if its topics have other partition
+    counts than the settings say.
     """
     try:
         return await read_in_thread(reading, *arguments)
+    except WrongCounts as wrong:
+        log.error("partition_counts_wrong", detail=str(wrong))
+        raise Unavailable("kafka", detail=str(wrong)) from None
     except (KafkaException, TimeoutError) as error:
-        raise Unavailable("Kafka") from error
+        raise Unavailable("kafka") from error
 
 
 def _record(settings: Settings, topic: str, partition: int, offset: int) -> ShownRecord | None:
@@ -103,12 +111,20 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
     return None if message is None else _shown(topic, message)
 
 
+def _readable(topic: str, value: bytes | None) -> dict[str, Any]:
+    return readable(topic, value) if topic in TOPIC_NAMES else {}
+
+
 def _versions(
     settings: Settings, tenant: str, conversation: str, key: str, moments: Sequence[datetime]
 ) -> VersionsFound:
-    """Those of the partition of the conversation, whose records are of this tenant."""
+    """Those of the partition of the conversation, whose records are of this tenant.
+
+    Raises WrongCounts, as the conversation would seem to be in another partition.
+    """
     topic: TopicName = "enriched-messages"
     names = Names(settings.namespace)
+    CountReader(settings.kafka).require([names.topic(topic)])
     partition = conversation_partition(TenantId(tenant), conversation, settings.kafka.partitions)
     place = (names.topic(topic), partition)
     found, is_whole = records_of_key(
@@ -124,9 +140,9 @@ def _versions(
     )
 
 
-def spans_of(moments: Sequence[datetime]) -> list[Span]:
+def spans_of(moments: Sequence[datetime]) -> list[TimeRange]:
     """The times around the moments, in order; those that overlap are one."""
-    spans: list[Span] = []
+    spans: list[TimeRange] = []
     for moment in sorted(moments):
         begin, until = (int(one.timestamp() * 1000) for one in (moment - BEFORE, moment + AFTER))
         if spans and begin <= spans[-1][1]:

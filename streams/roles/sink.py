@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
+from http.server import ThreadingHTTPServer
 from typing import cast
 
 from connectors.postgres.sink import Sink
 from schemas.pipeline import Stage
-from schemas.settings import Settings
+from schemas.settings import Settings, WorkerSettings
 from schemas.topics import Names
 from storage.background import alongside
 from storage.postgres.pool import create_pool
@@ -36,10 +37,7 @@ async def run(settings: Settings) -> None:
     stage = cast(Stage, "sink")  # it stops itself and is resumed as a stage is
     gate = Gate(stage, Breaker(settings.breaker), StageStops(settings.postgres, names))
     sink = Sink(settings, pool, gate)
-    worker = settings.worker
-    start_operations(
-        worker.metrics_host, worker.metrics_port, lambda: sink.ready, status=sink.status
-    )
+    serve_operations(settings.worker, sink)
     start_minutes(settings, "sink")
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sink.stop)
@@ -51,3 +49,14 @@ async def run(settings: Settings) -> None:
             await sink.run()
     finally:
         pool.terminate()
+
+
+def serve_operations(worker: WorkerSettings, sink: Sink) -> ThreadingHTTPServer | None:
+    """Serves readiness, status and metrics of the sink, as those of a stage."""
+    return start_operations(
+        worker.metrics_host,
+        worker.metrics_port,
+        lambda: sink.ready,
+        refresh=sink.refresh_metrics,
+        status=sink.status,
+    )

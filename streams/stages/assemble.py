@@ -13,7 +13,14 @@ import msgspec
 from schemas.codec import decode, encode
 from schemas.media import is_sound
 from schemas.outcomes import Duplicate, Skip
-from schemas.records import Attachment, AttachmentType, EnrichedMessage, Enrichment, Kind, Step
+from schemas.records import (
+    Attachment,
+    AttachmentType,
+    EnrichedMessage,
+    Enrichment,
+    MessageKind,
+    Step,
+)
 from schemas.topics import MAX_RECORD_BYTES
 from schemas.versions import body_of, with_version
 from streams.stages.message import (
@@ -30,7 +37,7 @@ _FRAME_BYTES = 64 * 1024
 _FACT_BYTES = 4 * 1024
 """The size of one attachment's facts without their text: object keys, types, hashes."""
 _SHORTER_CHARS = (50_000, 10_000, 2_000, 400, 0)
-_OF_FILES: tuple[Kind, ...] = ("image", "audio", "video", "document", "sticker", "mixed")
+_OF_FILES: tuple[MessageKind, ...] = ("image", "audio", "video", "document", "sticker", "mixed")
 Slot = tuple[int, Literal["media", "result"]]
 
 
@@ -277,7 +284,7 @@ def _version(state: OpenMessage, now: datetime, most_chars: int | None) -> Enric
     )
 
 
-def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> Kind:
+def _kind(opened: EnrichedMessage, attachments: Iterable[Attachment]) -> MessageKind:
     """The kind of a message.
 
     One that consists of its files has the kind that they turned out to be.

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from schemas.arrival import Arrival
 from schemas.codec import Undecodable, decode, encode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Output, Quarantine, Skip
 from schemas.providers import traits_of
 from schemas.records import ChatMessage, EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.topics import MAX_RECORD_BYTES
-from streams.stages.arrival import Arrival
 from streams.stages.message import OPENINGS, first_version, unpaid_reason
 
 Read = Callable[[RawMessage], ChatMessage | Skip | Quarantine]

@@ -16,9 +16,9 @@ from schemas.records import (
     ChatMessage,
     EnrichedMessage,
     FoundAttachment,
+    MessageStatus,
     RawMessage,
     Source,
-    Status,
     Step,
 )
 
@@ -141,7 +141,7 @@ def unpaid_reason(message: EnrichedMessage, *, is_history: bool = False) -> str 
     return "old" if message.received_at - message.occurred_at > OLD_AFTER else None
 
 
-def status_of(attachments: Iterable[Attachment]) -> Status:
+def status_of(attachments: Iterable[Attachment]) -> MessageStatus:
     """Returns `pending` while any attachment is, else `degraded` if one failed, else `complete`."""
     statuses = {attachment.status for attachment in attachments}
     if "pending" in statuses:

@@ -19,7 +19,7 @@ from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage, Step
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.people import EVERY_TENANT, Role
+from storage.postgres.people import EVERY_TENANT, PersonRole
 from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
@@ -51,7 +51,7 @@ class Scene:
     repairs: dict[str, str] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
 
-    async def person(self, name: str, role: Role, tenant: str = "acme") -> str:
+    async def person(self, name: str, role: PersonRole, tenant: str = "acme") -> str:
         """Adds a person; returns the id."""
         pages = self.console.parts.pages
         assert pages is not None
@@ -111,7 +111,7 @@ class RedoneOne:
 
     async def following(self, most: int) -> Intent | None:
         if self.whole.away:
-            raise Unavailable("Kafka")
+            raise Unavailable("kafka")
         return await Repairs(self.whole.pool).following(self.held, most)
 
     async def prepared(self, intent: Intent) -> Prepared:

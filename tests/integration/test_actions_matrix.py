@@ -9,25 +9,34 @@ from fastapi.routing import APIRoute
 
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
-from storage.postgres.people import Role
+from storage.postgres.people import PersonRole
 from tests.browser.scene import PASSWORD, Scene
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
 from tests.integration.test_pages_matrix import ABOUT_NO_TENANT, ROLES, planted, scene
 
 __all__ = ["scene"]
-NEEDS: dict[str, Role] = {
+NEEDS: dict[str, PersonRole] = {
     "/t/{tenant}/c/{ref}/unmask": "viewer",
+    "/t/{tenant}/quarantined/dismiss": "operator",
     "/t/{tenant}/repairs": "operator",
     "/t/{tenant}/repairs/{repair_id}/apply": "operator",
     "/t/{tenant}/repairs/{repair_id}/cancel": "operator",
 }
 """What of the forms takes less than the role admin."""
-KEPT = ("repairs", "repair_tries", "api_keys", "webhook_endpoints", "tenants", "people_roles")
+KEPT = (
+    "quarantined_messages",
+    "repairs",
+    "repair_tries",
+    "api_keys",
+    "webhook_endpoints",
+    "tenants",
+    "people_roles",
+)
 """What of a tenant the forms change, besides what they note in the audit log."""
 FORM = {
     "reason": "media_not_found", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
-    "kind": "attachments", "rate": "50",
+    "kind": "attachments", "rate": "50", "sure": "yes", "place": "raw-messages[0]@502",
 }  # fmt: skip
 
 
@@ -82,7 +91,7 @@ async def test_there_are_forms_to_send(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_nobody_changes_anything_of_another_tenant(scene: Scene, role: Role) -> None:
+async def test_nobody_changes_anything_of_another_tenant(scene: Scene, role: PersonRole) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)
     before = await state_of(scene, "other")
@@ -101,7 +110,7 @@ async def test_nobody_changes_anything_of_another_tenant(scene: Scene, role: Rol
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_each_role_sends_the_forms_that_are_its_own(scene: Scene, role: Role) -> None:
+async def test_each_role_sends_the_forms_that_are_its_own(scene: Scene, role: PersonRole) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)
     before = await state_of(scene, "acme")

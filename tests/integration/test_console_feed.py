@@ -16,7 +16,9 @@ from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.postgres.directory import key_id
 from storage.postgres.sql import queries
+from storage.postgres.tenancy import Tenancy
 from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
 from tests.integration.databases import Connection, connected, merge
 from tests.integration.waiting import until
@@ -305,6 +307,23 @@ async def test_a_wait_for_a_filter_goes_on_until_something_fits_it(console: Cons
     await console.write(row("1"))
     await console.write(row("2", PENDING))
     assert names(await waiting) == [("2", 1)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/messages?after=latest", f"/api/conversations/{CONVERSATION}/context?within_seconds=99"],
+)
+async def test_a_wait_whose_key_is_revoked_meanwhile_is_answered_401(
+    console: Console, path: str
+) -> None:
+    await console.write(row("0", PENDING))
+    waiting = asyncio.create_task(console.get(f"{path}&wait_seconds=25"))
+    await until(lambda: bool(console.parts.changes._waiters))
+    key = console.keys["acme", "read"]
+    await Tenancy(console.connection, console.vault).revoke_key(key_id(key))
+    await until(lambda: console.parts.directory.key(key) is None)
+    await console.write(row("1"))
+    problem(await waiting, 401)
 
 
 async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: Console) -> None:

@@ -151,3 +151,20 @@ async def test_a_role_that_was_taken_away_is_gone_from_the_page_at_once(scene: S
     await pages.people.end_role("other", person)
     assert {row[2] for row in rows((await olga.get("/trouble")).text)} == {"acme"}
     await olga.client.aclose()
+
+
+@pytest.mark.parametrize("wait_seconds", [20.0, 0.0], ids=["all", "newest"])
+async def test_all_records_in_quarantine_are_counted_or_the_page_says_that_they_are_not(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, wait_seconds: float
+) -> None:
+    monkeypatch.setattr(counting, "MOST_COUNTED", 1)
+    monkeypatch.setattr(counting, "FEWEST_COUNTED", 1)
+    monkeypatch.setattr(counting, "WAIT_SECONDS", wait_seconds)
+    visitor = await visitor_of(scene, "ana")
+    everywhere = (await visitor.get("/trouble")).text.partition('class="refusals"')[2]
+    other = (await visitor.get("/t/other/trouble")).text.partition('class="refusals"')[2]
+    await visitor.client.aclose()
+    counts = [int(one) for one in re.findall(r"<strong>(\d+)</strong>", everywhere + other)]
+    assert sorted(counts) == ([1, 2, 2] if wait_seconds else [1, 1, 1])
+    assert ("newest refused records" in everywhere) == (wait_seconds == 0)
+    assert ("newest refused records" in other) == (wait_seconds == 0)

@@ -129,7 +129,7 @@ async def test_an_earlier_page_of_a_chat_completes_and_loses_what_is_erased(
     path = path_of(scene, "c", CONVERSATION)
     (before,) = re.findall(r"\?before=([\w.-]+)", (await visitor.get(path)).text)
     page = (await visitor.get(f"{path}?before={before}")).text
-    assert f'hx-sse:connect="{path}/live?before={before}"' in page
+    assert f'hx-sse:connect="{path}/live?before={before}&amp;"' in page
     assert "the oldest" in page and "the third" not in page
     assert "the newest" in page  # in the list of conversations, which does not go back
     async with opened(visitor, f"{path}/live?before={before}") as stream:

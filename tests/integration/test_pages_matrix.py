@@ -11,7 +11,7 @@ from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.people import Role
+from storage.postgres.people import PersonRole
 from storage.postgres.tenancy import Tenancy
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
 from tests.integration.console import key_of
@@ -26,13 +26,16 @@ PLANTED = (
     "wamid-clave",
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
-ROLES: tuple[Role, ...] = ("viewer", "reader", "operator", "admin")
+ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
 """`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
+OFFSETS = {"acme": 501, "other": 502}
+"""Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
+    "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
     "/t/{tenant}/tenants": "admin",
     "/t/{tenant}/endpoints/{endpoint_id}": "admin",
@@ -75,6 +78,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 said(identifier, 1, text, shown, lost, tenant_id=tenant, message_key=key_of(identifier, tenant),
                      conversation_id=f"1555~{number}", sender_name=name, sender_id=number, status="degraded")
             )  # fmt: skip
+            await refused(made, tenant)
             await made.console.connection.execute(
                 "INSERT INTO arrival_records VALUES"
                 " ($1, 'ycloud', $2, NULL, 'raw-messages', 0, 0, now(), 'forwarded', '', 1)",
@@ -91,6 +95,17 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_not_found"})
             )
         yield made
+
+
+async def refused(scene: Scene, tenant: str) -> None:
+    """A record in quarantine with what is planted, of the message that is planted too."""
+    *texts, identifier = planted(tenant)
+    await scene.console.connection.execute(
+        """INSERT INTO quarantined_messages (tenant_id, stage, reason, topic, record_key, partition, "offset", detail,
+               created_at, key, value, program_version)
+           VALUES ($1, 'dedupe', 'not_json', 'raw-messages', $2, 0, $3, $4, now(), 'k', $5, '1')""",
+        *(tenant, key_of(identifier, tenant), OFFSETS[tenant], texts[2], " ".join(texts).encode()),
+    )
 
 
 async def endpoint_of(scene: Scene, tenant: str) -> str:
@@ -126,8 +141,13 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
         tenant=tenant,
         ref=ref,
         index=0,
+        form="picture",
         repair_id=scene.repairs[owner],
         endpoint_id=scene.endpoints[owner],
+        stage="dedupe",
+        topic="raw-messages",
+        partition=0,
+        offset=OFFSETS[owner],
     )
 
 
@@ -153,7 +173,7 @@ async def test_there_are_pages_to_look_at(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) -> None:
+async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: PersonRole) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)
     for path in get_routes(scene):
@@ -162,7 +182,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
         for asked in (filled(scene, path, "other"), filled(scene, path, "acme", refs_of="other")):
             status, text = await first_bytes(visitor, asked)
             assert [one for one in planted("other") if one in text] == [], asked
-            if "{re" in path or "{endpoint_id}" in path or "/other/" in asked:
+            if "{re" in path or "{endpoint_id}" in path or "{offset}" in path or "/other/" in asked:
                 may_ask = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
                 wanted = 404 if may_ask or "/other/" in asked or "{ref}" in path else 403
                 assert status == wanted, (role, asked)
@@ -171,7 +191,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Role) 
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
-    scene: Scene, role: Role
+    scene: Scene, role: PersonRole
 ) -> None:
     visitor = Visitor(scene.url)
     await visitor.log_in(role, PASSWORD)

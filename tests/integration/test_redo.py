@@ -18,7 +18,13 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import MediaJob, VisionJob
 from storage.postgres.pool import create_pool
-from storage.postgres.repair_plans import HeldRepair, Intent, Kind, RepairChoice, RepairRequest
+from storage.postgres.repair_plans import (
+    HeldRepair,
+    Intent,
+    RepairChoice,
+    RepairKind,
+    RepairRequest,
+)
 from storage.postgres.repairs import Repairs
 from streams.repair import applying
 from streams.repair.applying import Prepared, RepairWork
@@ -78,7 +84,9 @@ def with_work(commands: Commands, ask: Callable[[RepairWork, Repairs], Awaitable
     return asyncio.run(work())
 
 
-def begun(commands: Commands, kind: Kind, choice: RepairChoice, tenant: TenantId = ACME) -> str:
+def begun(
+    commands: Commands, kind: RepairKind, choice: RepairChoice, tenant: TenantId = ACME
+) -> str:
     """A repair that nobody works on yet."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
@@ -158,7 +166,7 @@ def test_while_kafka_is_away_it_says_so_and_continues_later(commands: Commands) 
 @pytest.mark.parametrize("failpoint", ["replay_before_commit:2", "replay_after_commit:2"])
 @pytest.mark.parametrize("kind", ["quarantine", "raw", "attachments"])
 def test_a_process_that_dies_in_the_middle_has_nothing_written_twice_or_left_out(
-    commands: Commands, kind: Kind, failpoint: str
+    commands: Commands, kind: RepairKind, failpoint: str
 ) -> None:
     match kind:
         case "quarantine":

@@ -15,9 +15,9 @@ from storage.postgres.repair_plans import (
     Counted,
     HeldRepair,
     Intent,
-    Kind,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairRequest,
 )
 from storage.postgres.repairs import Repairs
@@ -41,7 +41,7 @@ async def repairs(stack: Settings, namespace: str, database: Connection) -> Asyn
 
 
 async def begun(
-    repairs: Repairs, choice: RepairChoice, kind: Kind = "raw", tenant: TenantId = ACME
+    repairs: Repairs, choice: RepairChoice, kind: RepairKind = "raw", tenant: TenantId = ACME
 ) -> str:
     counted = Counted(1, (), choice)
     repair_id = await repairs.add(RepairRequest(tenant, kind, choice, "ana"), counted)

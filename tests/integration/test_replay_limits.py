@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from schemas.records import Attachment
-from storage.postgres.repairs import MOST_TRIES
+from storage.postgres import repairs
 from tests.integration.commands import Commands
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
@@ -25,12 +25,17 @@ def tried_before(commands: Commands, identifier: str, reason: str) -> None:
             "INSERT INTO repair_tries VALUES ('acme', $1, $2, $3)",
             key_of(identifier),
             reason,
-            MOST_TRIES,
+            repairs.MOST_TRIES,
         )
 
     commands.database(noted)
 
 
+@pytest.mark.parametrize(
+    ("most_rare", "whose"),
+    [(0, ()), (0, ("--tenant", "acme")), (2_000, ()), (2_000, ("--tenant", "acme"))],
+    ids=["frequent", "frequent at a tenant", "rare", "rare at a tenant"],
+)
 @pytest.mark.parametrize(
     ("reason", "left_out", "fine", "remark"),
     [
@@ -56,8 +61,17 @@ def tried_before(commands: Commands, identifier: str, reason: str) -> None:
     ids=["gone", "without an address", "set aside"],
 )
 def test_messages_that_are_left_out_take_no_place_within_the_limit(
-    commands: Commands, reason: str, left_out: Attachment | None, fine: Attachment, remark: str
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    most_rare: int,
+    whose: tuple[str, ...],
+    reason: str,
+    left_out: Attachment | None,
+    fine: Attachment,
+    remark: str,
 ) -> None:
+    monkeypatch.setattr(repairs, "MOST_RARE", most_rare)
+    commands.json("tenants", "add", "acme")
     other = left_out or fine
     store(
         commands,
@@ -69,7 +83,7 @@ def test_messages_that_are_left_out_take_no_place_within_the_limit(
     if left_out is None:
         for identifier in ("0", "1", "3"):
             tried_before(commands, identifier, reason)
-    words = ("replay", "attachments", "--reason", reason)
+    words = ("replay", "attachments", "--reason", reason, *whose)
     plan = commands.json(*words, "--limit", "2", "--dry-run")
     assert (plan["messages"], plan["attachments"]) == (2, 2)
     result = commands.run(*words, "--limit", "2", "--json")

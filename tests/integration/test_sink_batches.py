@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from connectors.postgres import sink as connector
 from connectors.postgres import sink_consumer
@@ -242,6 +242,22 @@ async def test_what_is_set_aside_keeps_its_headers(loaded: tuple[Settings, Conne
     async with at_work(settings):
         await until(there, 60)
     assert json.loads(await stored() or "") == {"tenant": "acme", "generation": "7", "empty": ""}
+    (record,) = await asyncio.to_thread(quarantined_by_the_sink, settings)
+    assert dict(record.headers() or []) == {
+        "tenant": b"acme",
+        "provider": b"unknown",
+        "traceparent": b"",
+        "generation": b"7",
+    }
+
+
+def quarantined_by_the_sink(settings: Settings) -> list[Message]:
+    consumer = Consumer(reader_config(settings.kafka, "test-headers"))
+    topic = Names(settings.namespace).topic("quarantine")
+    consumer.assign([TopicPartition(topic, n, 0) for n in range(settings.kafka.partitions)])
+    found = consumer.consume(1, 20)
+    consumer.close()
+    return found
 
 
 async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(

@@ -8,6 +8,7 @@ import pytest
 
 from connectors.postgres.writer import Fenced, OutOfStep, Placed, Position, Work, Writer
 from schemas.codec import decode, encode
+from schemas.outcomes import Quarantine
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage, Quarantined, Receipt, Source, Step
 from schemas.settings import Settings
@@ -19,23 +20,22 @@ from tests.integration.waiting import until
 from tests.unit.records import KEY, NOW, message
 
 TOPIC = "enriched-messages"
-Refused = list[tuple[Placed, str]]
 
 
 class Sink:
-    """A writer that owns partition 0, and what it set aside."""
+    """A writer that owns partition 0, and what it quarantined."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", epoch: int) -> None:
-        self.set_aside: Refused = []
+        self.quarantined: list[tuple[Placed, Quarantine]] = []
         self.buried: list[Placed] = []
-        self.writer = Writer(pool, "told", self._set_aside, self._bury)
+        self.writer = Writer(pool, "told", self._quarantine, self._write_tombstones)
         self.epoch = epoch
         self.offset = 0
 
-    async def _set_aside(self, refused: Sequence[tuple[Placed, str]]) -> None:
-        self.set_aside += refused
+    async def _quarantine(self, refused: Sequence[tuple[Placed, Quarantine]]) -> None:
+        self.quarantined += refused
 
-    async def _bury(self, placed: Sequence[Placed]) -> None:
+    async def _write_tombstones(self, placed: Sequence[Placed]) -> None:
         self.buried += placed
 
     def work(self, *records: EnrichedMessage | Quarantined | Receipt) -> Work:
@@ -268,19 +268,19 @@ async def test_one_row_that_cannot_be_stored_is_set_aside_and_its_neighbours_lan
         r["message_key"] for r in await database.fetch("SELECT message_key FROM chat_messages")
     } == {m.message_key for m in good}
     assert (
-        [placed.record for placed, _ in sink.set_aside],
+        [(placed.record, verdict.reason) for placed, verdict in sink.quarantined],
         written.unstorable,
         await position(database),
-    ) == ([bad], 1, 10)
+    ) == ([(bad, "record_unstorable")], 1, 10)
 
 
 async def test_when_the_quarantine_does_not_take_it_nothing_is_committed(
     sink: Sink, database: Connection
 ) -> None:
-    async def broken(refused: Sequence[tuple[Placed, str]]) -> None:
+    async def broken(refused: Sequence[tuple[Placed, Quarantine]]) -> None:
         raise OSError("kafka is away")
 
-    sink.writer._set_aside = broken
+    sink.writer._quarantine = broken
     with pytest.raises(OSError):
         await sink.write(
             message(message_key="acme:ycloud:bad", content_attributes="{not json"), message()
@@ -546,5 +546,5 @@ async def test_a_database_that_does_not_fit_the_program_sets_no_row_aside(
     with pytest.raises(asyncpg.PostgresError) as caught:
         await sink.write(*(message(message_key=f"acme:ycloud:w{n}") for n in range(1, 3)))
     assert unavailable(caught.value) is not None
-    assert sink.set_aside == []
+    assert sink.quarantined == []
     assert await position(database) == 1

@@ -47,6 +47,10 @@ _REASONS = {
         "Quarantined records",
         "Kept whole: `sensorium quarantine list`, and `quarantine replay` after the fix.",
     ),
+    "DeliveryReason": (
+        "Deliveries to webhook URLs and to `POST /chat`",
+        "Shown by `sensorium endpoints deliveries` and on the console's page of deliveries.",
+    ),
     "AttachmentReason": (
         "Attachments that were skipped or failed",
         "Shown as `reason` of the attachment: `sensorium attachments list --reason …`, "
@@ -150,7 +154,8 @@ def topics_page() -> str:
     )
     page += (
         "A record's schema is in `schemas/avro/<record>.avsc`, and in the registry of the console.\n"
-        "`replay` stands for every command that sends records again. A namespace goes before each name.\n\n"
+        "Names of two words are commands, and so are `replay`, `recover`, `erase`, `sweep`, `queue`, `audit` and `tail`. What the sink,\n"
+        "`erase` and `tenants remove` write to `enriched-messages` are tombstones. A namespace goes before each name.\n\n"
         "| Topic | Record | Key | Partition by | Written by | Read by | Kept |\n|---|---|---|---|---|---|---|\n"
     )
     for topic in TOPICS.values():

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from ruamel.yaml import YAML
 
-from connectors.models.errors import Trouble
+from connectors.models.errors import ModelTrouble
 from schemas import metrics
 from schemas.reasons import AttachmentReason, DeliveryReason
 from streams.commands.main import COMMANDS
@@ -65,7 +65,7 @@ def test_a_rule_about_something_that_there_is_not_is_found(
 
 def test_the_values_that_rules_compare_with_are_of_the_closed_lists() -> None:
     reasons = (*get_args(AttachmentReason), *get_args(DeliveryReason))
-    closed = {"reason": reasons, "trouble": get_args(Trouble)}
+    closed = {"reason": reasons, "trouble": get_args(ModelTrouble)}
     for rule in RULES:
         for label, values in re.findall(r'(reason|trouble)[!=]~?"([^"]*)"', rule["expr"]):
             assert set(values.split("|")) <= set(closed[label])

@@ -261,3 +261,20 @@ def test_to_decode_a_real_file_nothing_is_opened(path: Path) -> None:
 @pytest.mark.parametrize("data", [CONCAT, SDP])
 def test_the_trap_kills_a_decoder_that_takes_any_input(data: bytes) -> None:
     assert run(UNLISTED, stdin=data).returncode == -signal.SIGSYS
+
+
+def test_a_decoding_worker_excludes_what_it_imported_from_collections_before_it_is_ready() -> None:
+    code = """
+import gc
+from connectors.media import decoding
+decoding._send = lambda frame: print(gc.get_freeze_count())
+decoding.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert int(done.stdout) > 10_000

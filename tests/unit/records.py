@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from schemas.arrival import Arrival
 from schemas.codec import encode
 from schemas.headers import Routing
 from schemas.keys import MessageKey, TenantId, message_key
@@ -21,7 +22,6 @@ from schemas.records import (
     Source,
     VisionJob,
 )
-from streams.stages.arrival import Arrival
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"

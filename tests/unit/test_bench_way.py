@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from bench import way
 from bench.sink import first_version
 from bench.way_watch import Times, journey
 from schemas.records import EnrichedMessage, Step
@@ -56,3 +57,9 @@ def test_the_parts_of_a_photo_name_every_stage_and_the_model() -> None:
         "assemble's commit": 60,
         "sink": 50,
     }
+
+
+def test_the_tenants_of_a_scenario_take_turns_by_the_number_of_a_message() -> None:
+    photos = next(one for one in way.SCENARIOS if one.is_photo)
+    tenants = [way.key_of(photos, number).partition(":")[0] for number in range(700, 708)]
+    assert tenants == [*way.TENANTS, *way.TENANTS]

@@ -16,6 +16,7 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from connectors.console.pages.visits import problem_page
 from connectors.console.problems import answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
 from schemas.codec import pinned_schemas
@@ -28,7 +29,7 @@ SUBJECT = "blue-enriched-messages-value"
 
 def application() -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
-    answer_problems(app)
+    answer_problems(app, problem_page)
     app.include_router(registry(NAMES))
     app.include_router(not_the_registry())
 

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from connectors.providers import catalogue
+from schemas.arrival import Arrival
 from schemas.codec import decode, encode
 from schemas.keys import claim_digest
 from schemas.outcomes import Duplicate, Forward, Outcome, Quarantine, Skip
+from schemas.quarantine import quarantined
 from schemas.records import (
     ChatMessage,
     EnrichedMessage,
@@ -19,7 +21,6 @@ from schemas.records import (
     RawMessage,
 )
 from schemas.topics import MAX_RECORD_BYTES
-from streams.stages.arrival import Arrival, quarantine
 from streams.stages.dedupe import Read, dedupe, digest
 from tests.unit.records import NOW, PAYLOADS, arrival, body, chat, found, payload, raw
 
@@ -436,7 +437,7 @@ def test_the_files_of_a_private_note_are_kept_and_never_shown_to_a_model() -> No
 
 def test_a_quarantined_record_holds_all_that_a_replay_needs() -> None:
     of = arrival(raw(), value=b"\0poison")
-    kept = quarantine(of, "dedupe", Quarantine("record_undecodable", "x" * 900), NOW)
+    kept = quarantined(of, "dedupe", Quarantine("record_undecodable", "x" * 900), NOW)
     assert (kept.topic, kept.partition, kept.offset, kept.key, kept.value) == (
         of.topic,
         of.partition,

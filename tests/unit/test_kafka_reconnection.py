@@ -7,7 +7,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.postgres import quarantine_writer
+from connectors.postgres.writer import Placed
 from schemas.outcomes import Unavailable
+from schemas.records import Source
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka import reconnection
@@ -145,9 +147,9 @@ async def test_what_the_sink_sets_aside_goes_through_a_new_producer_after_a_fail
 
     monkeypatch.setattr(quarantine_writer, "Producer", producer)
     setting_aside = quarantine_writer.QuarantineWriter(KAFKA, Names(""))
-    placed: Any = SimpleNamespace(key=b"t:m", source=SimpleNamespace(partition=0))
+    placed = Placed(Source(topic="enriched-messages", partition=0, offset=1), None, b"t:p:m", b"")
     with pytest.raises(Unavailable):
-        await setting_aside.bury([placed])
+        await setting_aside.write_tombstones([placed])
     assert len(made) == 2
-    await setting_aside.bury([placed])
+    await setting_aside.write_tombstones([placed])
     assert len(made) == 2

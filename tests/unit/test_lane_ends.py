@@ -99,27 +99,56 @@ async def test_a_gate_whose_task_fails_says_so_and_stays_shut() -> None:
     judging.cancel()
 
 
-async def test_a_lane_that_is_stopped_while_nothing_may_be_committed_ends() -> None:
-    class Adding:
-        """An intake that waits for the commit of what it added."""
+class Adding:
+    """An intake that adds portions of lines, one after the commit of the other."""
 
-        async def run(self, lane: Lane) -> None:
-            await lane.add([], [(b"k", b"v")], [], 1)
+    def __init__(self, *portions: int) -> None:
+        self._portions = portions
+        self.committed = 0
 
-        def dropped(self, lane: Lane) -> None:
-            pass
+    async def run(self, lane: Lane) -> None:
+        for number, count in enumerate(self._portions):
+            lines = [Line(number, b"acme:ycloud:1", 0, "duplicate", "", 0)] * count
+            await lane.add([], [(b"k", b"v")], lines, number + 1)
+            self.committed += 1
 
+    def dropped(self, lane: Lane) -> None:
+        pass
+
+
+def lane_without_kafka(intake: Adding, pace: Pace) -> Lane:
+    """A lane whose transactions take a millisecond and write nothing."""
     identity = LaneIdentity(
         "dedupe", "group", "raw-messages", "log", "receipts", 0, frozenset(), Names()
     )
-    lane = Lane(Kafka(), identity, KeptValues(), Adding(), Pace(gap_seconds=0.0))
+    lane = Lane(Kafka(), identity, KeptValues(), intake, pace)
     fake: Any = SimpleNamespace(
         open=lambda state: 0,
         source_consumer=lambda start: None,
+        commit=lambda transaction: 0.001,
         abandon=lambda: None,
         close=lambda: None,
     )
-    lane._transactions, lane.held = fake, lambda: True
+    lane._transactions = fake
+    return lane
+
+
+@pytest.mark.parametrize(("lines", "committed"), [(10, 3), (9, 1)])
+async def test_a_full_batch_is_committed_without_a_gap_and_another_one_is_not(
+    lines: int, committed: int
+) -> None:
+    intake = Adding(lines, lines, lines)
+    lane = lane_without_kafka(intake, Pace(600.0, batch_records=10))
+    running = asyncio.create_task(lane.run())
+    await until(lambda: intake.committed == committed)
+    assert (intake.committed == 3) != bool(lane._pending)
+    running.cancel()
+    await asyncio.wait({running}, timeout=30)
+
+
+async def test_a_lane_that_is_stopped_while_nothing_may_be_committed_ends() -> None:
+    lane = lane_without_kafka(Adding(0), Pace(gap_seconds=0.0))
+    lane.held = lambda: True
     running = asyncio.create_task(lane.run())
     await until(lambda: lane.ready and lane._pending.next_offset == 1)
     lane.stop()

@@ -17,6 +17,7 @@ PORT = {name: 20_000 + index for index, name in enumerate(PORTS)}
 SECRETS = LocalSecrets(postgres_password="p", objects_secret_key="o", key="k")
 OWN = own_models_url(PORT)
 DEMO_MEDIA = f"127.0.0.1:{PORT['demo_media']}"
+STORE = f"127.0.0.1:{PORT['objects']}"
 
 
 @pytest.mark.parametrize(
@@ -73,12 +74,13 @@ def test_ears_of_this_machine_can_stand_beside_the_eyes_of_another_server() -> N
 @pytest.mark.parametrize(
     ("given", "allowed"),
     [
-        ("", DEMO_MEDIA),
-        ("10.0.0.1:80", f"10.0.0.1:80,{DEMO_MEDIA}"),
-        (f"10.0.0.1:80,{DEMO_MEDIA}", f"10.0.0.1:80,{DEMO_MEDIA}"),
+        ("", f"{DEMO_MEDIA},{STORE}"),
+        ("10.0.0.1:80", f"10.0.0.1:80,{DEMO_MEDIA},{STORE}"),
+        (f"10.0.0.1:80,{DEMO_MEDIA}", f"10.0.0.1:80,{DEMO_MEDIA},{STORE}"),
+        (f"{STORE},{DEMO_MEDIA}", f"{STORE},{DEMO_MEDIA}"),
     ],
 )
-def test_the_media_server_of_the_demo_is_allowed_beside_those_that_are_given(
+def test_the_servers_of_the_demos_files_are_allowed_beside_those_that_are_given(
     given: str, allowed: str
 ) -> None:
     assert (

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from connectors.console.pages.rendering import static_version
 from connectors.console.pages.routes import pages_router
 from connectors.console.pages.visits import session_cookie
 from connectors.console.queries import ContextBounds
@@ -43,3 +44,12 @@ async def test_an_address_that_is_no_page_is_answered_with_a_page() -> None:
     async with client("nobody's") as asking:
         answer = await asking.get("/t/acme/nothing")
         assert answer.headers["location"] == "/login?next=/t/acme/nothing"
+
+
+async def test_browsers_keep_a_static_file_only_under_the_address_of_this_release() -> None:
+    async with client("nobody's") as asking:
+        for version, kept in ((static_version(), True), ("0123456789ab", False)):
+            answer = await asking.get(f"/static/{version}/console.css")
+            assert answer.status_code == 200
+            assert ("immutable" in answer.headers["cache-control"]) == kept
+            assert ("no-store" in answer.headers["cache-control"]) != kept

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.console.pages.reading import Filters
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import Filters
 from connectors.console.pages.visits import Visit
 from connectors.console.pages.words import LANGUAGES, Words
 from schemas.keys import TenantId
-from storage.postgres.people import Role, Session
+from storage.postgres.people import PersonRole, Session
 from storage.postgres.repair_plans import Counted, PlanLine, RepairChoice
 
 ACME = TenantId("acme")
@@ -20,7 +20,7 @@ HOSTILE = """o'"><script>alert(1)</script>"""
 NOW = datetime(2026, 7, 14, tzinfo=UTC)
 
 
-def page(template: str, language: str, role: Role = "admin", **values: Any) -> str:
+def page(template: str, language: str, role: PersonRole = "admin", **values: Any) -> str:
     nothing: Any = None
     person = Session("token", "per_1", HOSTILE, {ACME: role}, False)
     visit = Visit(nothing, Words(language), ZoneInfo("UTC"), person, "", False)

@@ -86,3 +86,19 @@ async def test_a_login_that_nobody_had_time_for_does_not_count(
     people = Waiting(1)
     assert await statuses(people, 1) == [429]
     assert set(people.counts.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("peer", "bucket"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        ("a-unix-socket", "a-unix-socket"),
+    ],
+)
+def test_tries_are_counted_by_ipv4_address_and_by_ipv6_network(peer: str, bucket: str) -> None:
+    request: Any = SimpleNamespace(client=SimpleNamespace(host=peer))
+    assert login._address(request) == bucket

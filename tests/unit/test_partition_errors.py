@@ -24,7 +24,9 @@ WRONG = SimpleNamespace(partition=2, offset=-1001, error=KafkaError(KafkaError.R
 def reader(*found: Any) -> TopicReader:
     made = TopicReader(Kafka(bootstrap_servers="127.0.0.1:9", partitions=2), "group")
     made._consumer = SimpleNamespace(  # type: ignore[assignment]
-        offsets_for_times=lambda *_, **__: list(found), committed=lambda *_, **__: list(found)
+        list_topics=lambda *_, **__: SimpleNamespace(topics={}),
+        offsets_for_times=lambda *_, **__: list(found),
+        committed=lambda *_, **__: list(found),
     )
     return made
 

@@ -1,7 +1,6 @@
 """The declared flow is whole, and a lane keeps to it."""
 
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,15 +9,16 @@ from connectors.postgres.decoding import SINK_TOPICS
 from schemas.pipeline import (
     PIPELINE_STAGES,
     READS_OF,
-    ROLES,
+    REPLAYABLE,
+    ROLE_WRITES,
     TOPIC_NAMES,
-    WRITES_OF,
     Stage,
     readers_of,
     writers_of,
 )
 from schemas.settings import Kafka
 from schemas.topics import Names
+from storage.postgres.sql import QUERIES_DIR
 from streams.lanes.transactions import (
     LaneIdentity,
     PartitionTransactions,
@@ -26,15 +26,6 @@ from streams.lanes.transactions import (
     UndeclaredOutput,
     Write,
 )
-
-STAGES_DIR = Path(__file__).parents[2] / "streams" / "stages"
-CODE_OF: dict[Stage, tuple[str, ...]] = {
-    "dedupe": ("dedupe.py", "message.py"),
-    "store_media": ("store_media.py",),
-    "describe": ("describe.py", "model_jobs.py"),
-    "transcribe": ("transcribe.py", "model_jobs.py"),
-    "assemble": ("assemble.py", "../apps/assemble.py"),
-}
 
 
 def test_every_stage_is_declared_once() -> None:
@@ -47,18 +38,29 @@ def test_every_topic_has_a_writer_and_a_reader(topic: str) -> None:
 
 
 def test_receive_is_the_only_live_writer_of_raw_messages() -> None:
-    assert writers_of("raw-messages") == ("receive", "replay")
-    assert {role.name for role in ROLES if "raw-messages" in role.writes} == {"receive", "replay"}
+    repairs = ("console", "replay", "quarantine replay")
+    assert writers_of("raw-messages") == ("receive", *repairs)
 
 
-@pytest.mark.parametrize("stage", get_args(Stage))
-def test_a_stage_declares_every_topic_that_its_code_names_as_an_output(stage: Stage) -> None:
-    named = {
-        topic
-        for file in CODE_OF[stage]
-        for topic in re.findall(r'Output\(\s*"([a-z-]+)"', (STAGES_DIR / file).read_text())
+def test_what_a_role_writes_besides_a_producer_of_its_own_is_declared() -> None:
+    assert ROLE_WRITES["quarantine replay"] == ("raw-messages", "enrichments", "enriched-messages")
+    assert set(ROLE_WRITES["console"]) == {
+        *ROLE_WRITES["replay"],
+        *ROLE_WRITES["quarantine replay"],
     }
-    assert named and named <= WRITES_OF[stage]
+
+
+def test_the_statements_name_the_same_replayable_records() -> None:
+    """SQL cannot import the declaration, so it repeats it."""
+    pairs = {
+        pair
+        for file in QUERIES_DIR.glob("*.sql")
+        for pairs in re.findall(
+            r"stage, \w*\.?topic\) IN \(((?:\('\w+', '[a-z-]+'\),? ?)+)\)", file.read_text()
+        )
+        for pair in [tuple(re.findall(r"\('(\w+)', '([a-z-]+)'\)", pairs))]
+    }
+    assert pairs == {tuple(REPLAYABLE.items())}
 
 
 def test_the_sink_decodes_what_it_is_declared_to_read() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.providers.catalogue import PROVIDERS, check_signature, sign
-from schemas.signatures import Claim, Examined, Verdict
+from schemas.signatures import Claim, Examined, SignatureVerdict
 from tests.unit.records import PAYLOADS
 
 NOW = 1_784_023_600
@@ -48,7 +48,7 @@ def verdict(
     secrets: tuple[str, ...] = ("s1",),
     signed_with: str = "s1",
     **headers: str,
-) -> Verdict:
+) -> SignatureVerdict:
     signed = lower(sign(provider, signed_with, BODY, sent_at)) | headers
     return check(provider, Claim(signed, BODY, now), secrets, age_seconds=DAY).verdict
 

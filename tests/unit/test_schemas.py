@@ -135,9 +135,9 @@ def test_an_enum_has_the_symbols_of_its_literal_and_falls_back_to_unknown(name: 
             "AttachmentType",
             "AttachmentStatus",
             "Direction",
-            "Role",
-            "Kind",
-            "Status",
+            "MessageRole",
+            "MessageKind",
+            "MessageStatus",
             "EnrichmentKind",
             "Next",
         )

@@ -18,6 +18,7 @@ from connectors.postgres.rows import (
 from connectors.postgres.writer import Placed
 from schemas.codec import encode
 from schemas.keys import TenantId, message_key
+from schemas.outcomes import Quarantine
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import Quarantined, Source, Step
 from schemas.settings import BreakerSettings as Limits
@@ -155,6 +156,9 @@ class Nobody:
         return None
 
 
+REFUSED = Quarantine("record_unstorable", "CheckViolationError")
+
+
 def placed(tenant: str, offset: int) -> Placed:
     source = Source(topic="enriched-messages", partition=0, offset=offset)
     return Placed(source, message(tenant_id=tenant), f"{tenant}:ycloud:w".encode(), b"")
@@ -164,9 +168,9 @@ async def test_a_sink_that_refuses_the_records_of_every_tenant_stops_setting_asi
     gate = Gate("assemble", Breaker(Limits(consecutive=5)), Nobody())
     judging = Judging(gate)
     batch = [placed(f"t{n % 4}", n) for n in range(20)]
-    assert not await judging.may_set_aside(batch, [(one, "CheckViolationError") for one in batch])
+    assert not await judging.may_quarantine(batch, [(one, REFUSED) for one in batch])
     assert judging.is_shut
-    assert not await judging.may_set_aside(batch[:1], [(batch[0], "CheckViolationError")])
+    assert not await judging.may_quarantine(batch[:1], [(batch[0], REFUSED)])
     assert gate._asking is not None
     gate._asking.cancel()
 
@@ -175,7 +179,7 @@ async def test_one_record_among_good_ones_may_be_set_aside() -> None:
     judging = Judging(Gate("assemble", Breaker(Limits(consecutive=5)), Nobody()))
     batch = [placed(f"t{n % 4}", n) for n in range(20)]
     await judging.stored(batch)
-    assert await judging.may_set_aside(batch, [(batch[3], "DataError")])
+    assert await judging.may_quarantine(batch, [(batch[3], REFUSED)])
     assert not judging.is_shut
 
 

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.arrival import Arrival
 from schemas.codec import decode, encode
 from schemas.outcomes import Output, Quarantine
 from schemas.records import ChatMessage, EnrichedMessage, Enrichment, Quarantined, RawMessage
-from schemas.topics import MAX_RECORD_BYTES, Names
+from schemas.topics import MAX_RECORD_BYTES, MAX_WRITE_BYTES, Names
 from streams.apps import dedupe as dedupe_app
 from streams.apps.assemble import decide as fold_batch
 from streams.apps.assemble import weight
 from streams.apps.dedupe import decide as dedupe_batch
-from streams.apps.encoding import MAX_WRITE_BYTES, Encoding, TooLarge
+from streams.apps.encoding import Encoding, TooLarge
 from streams.lanes.claims import ClaimedKeys
 from streams.lanes.state import KeptValues
-from streams.stages.arrival import Arrival
 from streams.stages.assemble import OpenMessage, assemble, fold, open_message
 from tests.depth import THOROUGH
 from tests.unit.records import (
@@ -151,7 +151,7 @@ def test_a_record_too_large_for_the_quarantine_is_kept_by_its_place(value: bytes
         7,
         {"tenant", "provider", "generation"},
     )
-    assert "kept only where they stand" in kept.detail
+    assert "too large to be kept here" in kept.detail
 
 
 def test_a_record_of_usual_size_is_quarantined_whole() -> None:

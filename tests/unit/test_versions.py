@@ -19,7 +19,7 @@ from streams.lanes.entries import Entry, decode_entry, encode_entry
 from streams.lanes.in_flight import InFlightRecord, left_in, shared_memory
 from streams.lanes.state import KeptValues
 from streams.stages.assemble import OpenMessage, fold
-from tests.unit.newer import NEXT_ID, by_the_next_release, next_release
+from tests.unit.newer import ADDED, BEFORE, NEXT_ID, SINCE, by_the_next_release, next_release
 from tests.unit.records import enrichment, message, raw
 
 ENCODING = Encoding(Names(), 4)
@@ -82,9 +82,11 @@ class Settling:
 def test_an_id_of_ours_that_is_not_pinned_is_a_newer_programs() -> None:
     with pytest.raises(UnknownVersion, match=f"schema id {NEXT_ID}"):
         decode(RawMessage, by_the_next_release(raw()))
+    older, newer = encode(raw()), by_the_next_release(raw())
     with next_release("RawMessage"):
-        assert decode(RawMessage, by_the_next_release(raw())) == raw()
-        assert decode(RawMessage, encode(raw())) == raw()
+        found = [msgspec.structs.asdict(decode(RawMessage, value)) for value in (older, newer)]
+    assert found == [msgspec.structs.asdict(raw()) | {ADDED: one} for one in (BEFORE, SINCE)]
+    assert decode(RawMessage, older) == raw()
 
 
 @pytest.mark.parametrize("schema_id", [0, 10_000, 4_000_000_000])

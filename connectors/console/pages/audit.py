@@ -1,4 +1,4 @@
-"""Routes of the audit log: who did what, filtered, and as a file."""
+"""Routes of the audit log: the filtered list of who did what, and its export as a file."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from storage.postgres.people import EVERY_TENANT
 
 PAGE = 100
 PORTION = 1_000
-"""So many rows of an export are in memory at a time."""
+"""How many rows of an export are in memory at a time."""
 _LAST = 2**62
 _COMMAND_IN_A_SHEET = ("=", "+", "-", "@", "\t", "\r")
 _FILE = re.compile(r"(.+) file ([0-9]{1,6})")
@@ -31,7 +31,7 @@ _COLUMNS = ("at", "actor", "action", "detail", "tenant")
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: of these tenants, before an entry, by a person or of an action where named."""
+    """Selects the entries of tenants before an entry, optionally of one person or one action."""
 
     tenants: tuple[str, ...]
     before: int
@@ -79,9 +79,10 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EntryShown:
-    """An entry as a person reads it: `href` leads to what was looked at, where it is a page.
+    """An entry as a person reads it.
 
-    `file`: the number of a file of the message, from 1; 0 for none.
+    `href` leads to the page of what was looked at, if there is one. `file` is the
+    number of a file of the message, counted from 1, or 0 for none.
     """
 
     at: Any
@@ -94,7 +95,7 @@ class EntryShown:
 
 
 def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
-    """The entry, with references in the place of keys where a page shows what it is about."""
+    """Renders an entry. Message keys become references if a page shows what the entry is about."""
     detail, href, file = row["detail"], "", 0
     match row["action"]:
         case "media_seen" if found := _FILE.fullmatch(detail):
@@ -113,10 +114,10 @@ def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
 async def whole_table(
     reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, rows: list[Any]
 ) -> AsyncIterator[str]:
-    """The table from these rows to the oldest entry.
+    """Yields the table from these rows back to the oldest entry.
 
-    The answer is on its way when Postgres goes
-    away: then the last line says where to continue.
+    The answer has already begun if Postgres becomes unavailable, so the last line then
+    says where to continue.
     """
     yield _line(_COLUMNS)
     while rows:
@@ -132,7 +133,10 @@ async def whole_table(
 
 
 def _filter(visit: Visit, tenant_id: TenantId) -> AuditFilter:
-    """An admin of every tenant also sees what was done to all of them at once."""
+    """Reads the filter from the query.
+
+    An admin of every tenant also sees the entries that concern all tenants at once.
+    """
     query = visit.request.query_params
     before = query.get("before", "")
     last = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else _LAST
@@ -155,7 +159,7 @@ async def _entries(
 
 
 def as_csv(rows: list[Any]) -> str:
-    """Lines of a table that spreadsheets show and do not run."""
+    """Renders rows as CSV whose cells spreadsheets do not execute as formulas."""
     return "".join(
         _line((row["at"].isoformat(), row["actor"], row["action"], row["detail"], row["tenant_id"]))
         for row in rows

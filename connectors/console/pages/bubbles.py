@@ -1,4 +1,7 @@
-"""A row as a person sees it. Pure. What is masked never reaches a template."""
+"""Converts a row into the message that a person sees.
+
+Pure. Masked content never reaches a template.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,14 +9,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from connectors.console.facts import message_data
+from connectors.console.pages.shown_files import is_picture, is_played
 from storage.postgres.repair_plans import GONE_REASONS
 
 Refer = Callable[[str], str]
-"""The message key → its reference in addresses."""
+"""Turns a message key into its reference in page addresses."""
 
-_SHOWN_BY_BROWSERS = frozenset(
-    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp"}
-)
 _ROLES = frozenset({"user", "assistant", "agent", "system"})
 _MEDIA = frozenset({"image", "audio", "video", "document", "sticker", "other"})
 Side = Literal["them", "us", "middle"]
@@ -21,7 +22,10 @@ Side = Literal["them", "us", "middle"]
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """An attachment. `is_image`: a browser can show it. `failed` names a reason."""
+    """An attachment. A failed file has a `reason`.
+
+    `is_image`: a page can show it. `is_played`: all browsers play it as it came.
+    """
 
     index: int
     type: str
@@ -29,6 +33,7 @@ class AttachedFile:
     reason: str
     is_kept: bool
     is_image: bool
+    is_played: bool = True
     mime: str = ""
     bytes: int | None = None
     name: str = ""
@@ -38,13 +43,13 @@ class AttachedFile:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the provider says that it no longer has the file, and we have no copy."""
+        """Whether the provider no longer has the file, and there is no copy of it."""
         return self.status == "failed" and self.reason in GONE_REASONS and not self.is_kept
 
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """One message of a chat; with `is_masked` everything of its content is empty."""
+    """One message of a chat; if it is masked, all fields with content are empty."""
 
     ref: str
     side: Side
@@ -65,7 +70,7 @@ class Bubble:
 
 
 def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
-    """The message of a row."""
+    """Converts the row of a message."""
     attributes = row["attributes"]
     provider = attributes.get("provider")
     provider = provider if isinstance(provider, dict) else {}
@@ -93,7 +98,7 @@ def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
 
 
 def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> list[Bubble]:
-    """The messages of a page, oldest first, each reaction on the message that it is about."""
+    """Returns the messages of a page, oldest first, with reactions attached to their messages."""
     reactions: dict[str, dict[str, str]] = {}
     shown: list[tuple[str, Bubble]] = []
     there = {row["message_key"] for row in rows}
@@ -114,7 +119,7 @@ def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> lis
 
 
 def files_of(attributes: Mapping[str, Any], *, is_masked: bool) -> tuple[AttachedFile, ...]:
-    """The files that a message brought; places and cards are data, not files."""
+    """Returns the files of a message; places and contact cards are data, not files."""
     found = attributes.get("attachments")
     return tuple(
         _file(one, is_masked)
@@ -133,7 +138,8 @@ def _file(one: Mapping[str, Any], is_masked: bool) -> AttachedFile:
         status=_string(one.get("status")),
         reason=_string(one.get("reason")),
         is_kept=bool(one.get("url")),
-        is_image=mime in _SHOWN_BY_BROWSERS and bool(one.get("url")),
+        is_image=is_picture(mime) and bool(one.get("url")),
+        is_played=is_played(mime),
         mime=mime,
         bytes=size if isinstance(size, int) else None,
         model=_string(one.get("model")),
@@ -144,7 +150,7 @@ def _file(one: Mapping[str, Any], is_masked: bool) -> AttachedFile:
 
 
 def _text(content: str | None, attributes: Mapping[str, Any]) -> str:
-    """The content, unless it only repeats what stands at the file."""
+    """Returns the content, unless it only repeats the transcript that is shown with the file."""
     transcript = attributes.get("transcript")
     return "" if content is None or content == transcript else content
 

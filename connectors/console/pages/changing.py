@@ -1,6 +1,6 @@
-"""Changes of a tenant by a person, with the functions of the commands.
+"""Lets a person change a tenant, with the same functions as the commands.
 
-The audit log has the person's name.
+The audit log records the person's name.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,28 +23,32 @@ T = TypeVar("T")
 async def with_tenancy(
     pages: PageParts, visit: Visit, work: Callable[[Tenancy], Awaitable[T]]
 ) -> T:
-    """In one transaction. What cannot be is a 422."""
+    """Runs the change in one transaction. Raises PageProblem 422 if it is not possible."""
 
     async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
         return await work(Tenancy(connection, pages.vault))
 
-    return await _in_transaction(pages, visit, connected)
+    return await in_transaction(pages, visit, connected)
 
 
 async def with_people(pages: PageParts, visit: Visit, work: Callable[[People], Awaitable[T]]) -> T:
-    """In one transaction. What cannot be is a 422."""
+    """Runs the change in one transaction. Raises PageProblem 422 if it is not possible."""
 
     async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
         return await work(People(connection))
 
-    return await _in_transaction(pages, visit, connected)
+    return await in_transaction(pages, visit, connected)
 
 
-async def _in_transaction(
+async def in_transaction(
     pages: PageParts,
     visit: Visit,
     work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]",
 ) -> T:
+    """Runs the change in one transaction, in whose audit entries the person is the actor.
+
+    Raises PageProblem 422 if it is not possible.
+    """
     tenant_id = TenantId(visit.request.path_params["tenant"])
     try:
         with as_unavailable():
@@ -61,9 +65,10 @@ async def _in_transaction(
 
 
 async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> Endpoint:
-    """The endpoint.
+    """Returns the endpoint.
 
-    Raises PageProblem 404 for one of another tenant, and 409 for one that cannot be opened.
+    Raises PageProblem 404 for an endpoint of another tenant, and 409 for one that
+    cannot be decrypted.
     """
     if not await is_readable(tenancy, tenant_id, endpoint_id):
         raise PageProblem(409, "delivery_do.endpoint_unreadable")
@@ -71,9 +76,9 @@ async def own_endpoint(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) 
 
 
 async def is_readable(tenancy: Tenancy, tenant_id: TenantId, endpoint_id: str) -> bool:
-    """Whether the endpoint's contents can be opened.
+    """Whether the endpoint's contents can be decrypted.
 
-    Raises PageProblem 404 for one of another tenant.
+    Raises PageProblem 404 for an endpoint of another tenant.
     """
     for one in await tenancy.endpoints(tenant_id):
         if one["endpoint_id"] == endpoint_id:

@@ -1,7 +1,6 @@
-"""Routes of conversations: live list, chat, what the bot reads, unmasking."""
+"""Routes of conversations: the live list, one chat, its context for bots, and unmasking."""
 
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +13,9 @@ from connectors.console.contexts import ContextQuery, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.previews import preview
-from connectors.console.pages.reading import (
-    NOW,
-    Filters,
-    PageReading,
-    cursor,
-    place_of,
-)
+from connectors.console.pages.reading import NOW, PageReading, cursor, place_of
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import Filters, PageCursor
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.pages.words import Words
 from connectors.console.parts import Parts
@@ -30,12 +24,13 @@ from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
+from storage.waiting import Deadline
 
 STREAM_SECONDS = 300.0
-"""A stream ends after this, and the browser opens it again: rights are looked at again."""
+"""An event stream ends after this time. The browser reopens it, and rights are checked again."""
 STREAMS_PER_PERSON = 12
 BUSY_SECONDS = 15
-"""After this a browser opens a stream again for which there was no room."""
+"""How long a browser waits before it reopens a stream that was refused for lack of room."""
 LOOK_SECONDS = 20.0
 WINDOW_SECONDS = 7 * 86_400.0
 SHORTEST_WHY = 3
@@ -44,7 +39,7 @@ LONGEST_WHY = 300
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A conversation in the list; without names and texts where it is masked."""
+    """A conversation in the list, without names and texts if it is masked."""
 
     ref: str
     name: str
@@ -61,7 +56,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the routes of conversations share."""
+    """The dependencies that the routes of conversations share."""
 
     parts: Parts
     pages: PageParts
@@ -70,7 +65,7 @@ class Desk:
 
 
 def desk_of(parts: Parts, pages: PageParts) -> Desk:
-    """One for all routes: streams are counted over all of them."""
+    """Creates the one instance for all routes, because streams are counted over all of them."""
     return Desk(parts, pages, pages.reading, TenantQueue(STREAMS_PER_PERSON, 0))
 
 
@@ -87,7 +82,8 @@ def _add_list(router: APIRouter, desk: Desk) -> None:
     async def conversations(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
-        values = await list_values(desk, visit, tenant_id)
+        before = place_of(request.query_params.get("before"), desk.pages.refs, tenant_id)
+        values = await list_values(desk, visit, tenant_id, before)
         return visit.page("conversations.html", tenant=tenant_id, section="conversations", **values)
 
     @router.get("/t/{tenant}/conversations/live")
@@ -102,23 +98,25 @@ def _add_list(router: APIRouter, desk: Desk) -> None:
         return stream(desk, visit, tenant_id, (), fragment)
 
 
-async def list_values(
-    desk: Desk, visit: Visit, tenant_id: TenantId, *, is_paged: bool = True
-) -> dict[str, Any]:
-    """What the list of conversations shows.
-
-    `is_paged`: the place in the address is one of the list. Beside a chat it is one
-    of the chat, and the list begins with the newest.
-    """
+def filters_of(visit: Visit, tenant_id: TenantId) -> Filters:
+    """The filters of the list, which the page of a conversation keeps."""
     query = visit.request.query_params
-    sees = visit.person.may(tenant_id, "reader")
     state = query.get("state", "")
-    wanted = Filters(
+    return Filters(
         query.get("provider", "")[:40],
         state if state in ("pending", "degraded") else "",
-        query.get("q", "")[:200] if sees else "",  # or words could be guessed
+        # a search could reveal masked words
+        query.get("q", "")[:200] if visit.person.may(tenant_id, "reader") else "",
     )
-    before = place_of(query.get("before"), desk.pages.refs, tenant_id) if is_paged else NOW
+
+
+async def list_values(
+    desk: Desk, visit: Visit, tenant_id: TenantId, before: PageCursor = NOW
+) -> dict[str, Any]:
+    """Returns the template values of the list: conversations before a place, or the newest."""
+    query = visit.request.query_params
+    sees = visit.person.may(tenant_id, "reader")
+    wanted = filters_of(visit, tenant_id)
     found = await desk.reading.conversations(tenant_id, wanted, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
@@ -153,12 +151,12 @@ def _head(row: Any, desk: Desk, tenant_id: TenantId, words: Words, *, is_masked:
 
 
 def hue_of(ref: str) -> int:
-    """A colour that stays with a conversation; the style sheet has eight."""
+    """Returns the constant colour of a conversation; the style sheet has eight."""
     return sum(ref.encode()) % 8
 
 
 def customer_of(conversation_id: str) -> str:
-    """The customer's part of a conversation id, where no name is known."""
+    """Returns the customer's part of a conversation id, for customers without a known name."""
     return conversation_id.rpartition("~")[2]
 
 
@@ -169,7 +167,7 @@ def _add_chat(router: APIRouter, desk: Desk) -> None:
         tenant_id = visit.at(tenant, "viewer")
         conversation_id = opened(desk.pages, tenant_id, "c", ref)
         values = await chat_values(desk, visit, tenant_id, conversation_id)
-        heads = await list_values(desk, visit, tenant_id, is_paged=False)
+        heads = await list_values(desk, visit, tenant_id)
         return visit.page(
             "conversation.html",
             tenant=tenant_id,
@@ -198,9 +196,9 @@ def _add_chat(router: APIRouter, desk: Desk) -> None:
 async def chat_values(
     desk: Desk, visit: Visit, tenant_id: TenantId, conversation_id: str
 ) -> dict[str, Any]:
-    """What a conversation shows, from the place in the address.
+    """Returns the template values of a conversation, from the place in the address.
 
-    Raises PageProblem 404 where there are no messages.
+    Raises PageProblem 404 if there are no messages.
     """
     sees = await may_see(desk.pages, visit, tenant_id, conversation_id)
     refs = desk.pages.refs
@@ -218,6 +216,7 @@ async def chat_values(
     name = next((row["sender_name"] for row in users if row["sender_name"]), "")
     return {
         "bubbles": bubbles,
+        "filters": filters_of(visit, tenant_id),
         "days": _days(bubbles, visit),
         "title": (name or customer_of(conversation_id)) if sees else "",
         "number": customer_of(conversation_id) if sees else "",
@@ -229,7 +228,7 @@ async def chat_values(
 
 
 def _days(bubbles: list[Bubble], visit: Visit) -> list[tuple[str, list[Bubble]]]:
-    """The messages by the day they were sent on, in the visitor's time."""
+    """Groups the messages by the day on which they were sent, in the visitor's time zone."""
     days: list[tuple[str, list[Bubble]]] = []
     for one in bubbles:
         day = one.at.astimezone(visit.zone).strftime("%Y-%m-%d")
@@ -240,7 +239,7 @@ def _days(bubbles: list[Bubble], visit: Visit) -> list[tuple[str, list[Bubble]]]
 
 
 def opened(pages: PageParts, tenant_id: TenantId, kind: str, ref: str) -> str:
-    """The id behind a reference. Raises PageProblem 404."""
+    """Returns the id behind a reference. Raises PageProblem 404."""
     found = pages.refs.open(tenant_id, kind, ref)
     if found is None:
         raise PageProblem(404, "problem.404")
@@ -250,7 +249,7 @@ def opened(pages: PageParts, tenant_id: TenantId, kind: str, ref: str) -> str:
 async def may_see(
     pages: PageParts, visit: Visit, tenant_id: TenantId, conversation_id: str
 ) -> bool:
-    """Whether the person sees the content: by role, or because it was unmasked for this session."""
+    """Whether the person may see the content, by role or because this session unmasked it."""
     if visit.person.may(tenant_id, "reader"):
         return True
     return await pages.people.is_unmasked(visit.person, tenant_id, conversation_id)
@@ -300,19 +299,19 @@ def stream(
     fragment: Callable[[], Awaitable[str]],
     look_seconds: float = LOOK_SECONDS,
 ) -> Response:
-    """Events, each with the fragment as it is now.
+    """Answers with server-sent events, each of which contains the current fragment.
 
-    Ends when the session or the role does. If there is nothing to show any more, the
-    last event is `gone`, at which the page loads itself again and finds out.
+    The stream ends with the session or with the role. If there is nothing left to show,
+    the last event is `gone`; the page then reloads itself.
     """
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         changes, before = desk.parts.changes, ""
-        began = time.monotonic()
+        deadline = Deadline(STREAM_SECONDS)
         try:
             async with desk.streams.turn(TenantId(visit.person.person_id)):
                 with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
-                    while time.monotonic() - began < STREAM_SECONDS and not changes.ended:
+                    while not deadline.has_passed and not changes.ended:
                         text = await fragment()
                         if text != before:
                             yield {"data": text}
@@ -322,18 +321,18 @@ def stream(
         except PageProblem as problem:
             if problem.status == 404:  # erased meanwhile: the page must not stay as it is
                 yield {"event": "gone", "data": ""}
-            return  # the browser opens it again, and is told
-        except (Busy, Unavailable):  # else the browser would open it again at once, for ever
+            return  # the browser reopens the stream and gets the error as its answer
+        except (Busy, Unavailable):  # otherwise the browser would reopen it in a tight loop
             yield {"event": "busy", "data": "", "retry": BUSY_SECONDS * 1000}
 
-    visit.request.state.waited = STREAM_SECONDS  # no measure of how fast pages are
+    visit.request.state.waited = STREAM_SECONDS  # keeps streams out of the latency metric
     return EventSourceResponse(events(), ping=15, headers={"x-accel-buffering": "no"})
 
 
 async def _still(desk: Desk, visit: Visit, tenant_id: TenantId) -> Session:
-    """The session with its rights of now.
+    """Returns the session with its current rights.
 
-    Raises PageProblem when it may not look any more.
+    Raises PageProblem if it may no longer look.
     """
     session = await desk.pages.people.session(visit.person.token, is_use=False)
     if session is None or not session.may(tenant_id, "viewer"):

@@ -1,4 +1,8 @@
-"""Counts that a page must not wait for: all where that is quick, else all as of a moment ago, else the newest."""
+"""Counts that a page does not wait for.
+
+A page shows a complete count if that is quick, otherwise the last complete count,
+otherwise a count of the newest records only.
+"""
 
 import asyncio
 import time
@@ -13,24 +17,29 @@ from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 
 MOST_COUNTED = 20_000
-"""So many of the newest records are counted where all take too long and were not counted before."""
+"""How many of the newest records are counted if a complete count is slow and none is cached."""
 FEWEST_COUNTED = 20
-"""At least so many of each tenant, where MOST_COUNTED is shared by several."""
+"""At least this many are counted per tenant if MOST_COUNTED is shared by several tenants."""
 MOST_CAUSES = 2_000
-"""So many causes of several tenants are kept, those with most files."""
+"""How many causes are kept for a page of several tenants, those with the most files first."""
 WAIT_SECONDS = 0.12
 AGAIN_SECONDS = 30.0
-"""A count that took longer than a page may is not begun again before."""
-COUNTS_AT_ONCE = 2
+"""A slow complete count is cached for this long and not started again before.
+
+This holds for one that failed after a while, too: it would fail again.
+"""
 MOST_KEPT = 1_000
 K = TypeVar("K", bound=Hashable)
-Count = Callable[[K], Awaitable[list[Any]]]
+CountRows = Callable[[K], Awaitable[list[Any]]]
 Tenants = tuple[TenantId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCounts:
-    """What was counted. `counted_at`: all of it as of then; None: the newest only."""
+    """The result of a count.
+
+    `counted_at` is the time of a complete count, or None for a partial one.
+    """
 
     rows: list[Any]
     counted_at: datetime | None
@@ -38,61 +47,71 @@ class FailureCounts:
 
 
 class PatientCounter(Generic[K]):
-    """For the pages of one console. A count that outlasts its page is kept for the next one.
+    """Counts for the pages of one console.
 
-    `every` counts all for a key, which may take long, and `newest` a part that is quick.
+    A count that outlasts its page is cached for the next one. `every` counts everything
+    for a key and may be slow; `newest` counts a part and is quick.
     """
 
-    def __init__(self, every: Count[K], newest: Count[K]) -> None:
+    def __init__(self, every: CountRows[K], newest: CountRows[K]) -> None:
         self._every, self._newest = every, newest
         self._kept: dict[K, FailureCounts] = {}
+        self._failed: dict[K, float] = {}
         self._running: dict[K, asyncio.Task[FailureCounts]] = {}
-        self._turns = asyncio.Semaphore(COUNTS_AT_ONCE)
 
     async def of(self, key: K) -> FailureCounts:
-        """Raises Unavailable and Busy."""
+        """Returns the best count that is available quickly. Raises Unavailable and Busy."""
         kept = self._kept.get(key)
         if kept is not None and time.monotonic() - kept.began < AGAIN_SECONDS:
             return kept
-        counting = self._running.get(key)
-        if counting is None:
-            counting = asyncio.create_task(self._all(key), name="count of failures")
-            self._running[key] = counting
-            counting.add_done_callback(lambda task: self._ended(key, task))
-        done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
-        if done:
-            return counting.result()
+        if time.monotonic() - self._failed.get(key, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+            counting = self._running.get(key) or self._start(key)
+            done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
+            if done:
+                return counting.result()
         if kept is not None:
             return kept
         return FailureCounts(await self._newest(key), None)
 
+    def _start(self, key: K) -> "asyncio.Task[FailureCounts]":
+        began = time.monotonic()
+        counting = asyncio.create_task(self._all(key), name="count of failures")
+        self._running[key] = counting
+        counting.add_done_callback(lambda task: self._ended(key, task, began))
+        return counting
+
     async def _all(self, key: K) -> FailureCounts:
-        async with self._turns:
-            began, counted_at = time.monotonic(), datetime.now(UTC)
-            rows = await self._every(key)
-        counts = FailureCounts(rows, counted_at, time.monotonic())
+        began, counted_at = time.monotonic(), datetime.now(UTC)
+        counts = FailureCounts(await self._every(key), counted_at, time.monotonic())
         self._kept.pop(key, None)
         if time.monotonic() - began > WAIT_SECONDS:
             self._kept[key] = counts
-            if len(self._kept) > MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            _shorten(self._kept)
         return counts
 
-    def _ended(self, key: K, task: "asyncio.Task[FailureCounts]") -> None:
-        """A request that still waits gets the error.
+    def _ended(self, key: K, task: "asyncio.Task[FailureCounts]", began: float) -> None:
+        """Passes the error to a request that still waits.
 
-        Otherwise the next page counts again.
+        The next page counts again, but not soon if it took long to fail.
         """
         self._running.pop(key, None)
-        if not task.cancelled() and isinstance(task.exception(), Unavailable | Busy):
-            self._kept.pop(key, None)
+        self._failed.pop(key, None)
+        has_failed = not task.cancelled() and isinstance(task.exception(), Unavailable | Busy)
+        if has_failed and time.monotonic() - began > WAIT_SECONDS:
+            self._failed[key] = time.monotonic()
+            _shorten(self._failed)
+
+
+def _shorten(remembered: dict[K, Any]) -> None:
+    if len(remembered) > MOST_KEPT:
+        remembered.pop(next(iter(remembered)))
 
 
 def failure_counter(reading: PageReading) -> PatientCounter[TenantId]:
     """Counts the failed files of a tenant."""
 
     async def every(tenant_id: TenantId) -> list[Any]:
-        return await reading.fetch("all_failed_files", tenant_id)
+        return await reading.count("all_failed_files", tenant_id)
 
     async def newest(tenant_id: TenantId) -> list[Any]:
         return await reading.fetch("failed_files", tenant_id, MOST_COUNTED)
@@ -101,10 +120,10 @@ def failure_counter(reading: PageReading) -> PatientCounter[TenantId]:
 
 
 def failures_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
-    """Counts the failed files of several tenants, with the tenant of each."""
+    """Counts the failed files of several tenants, grouped by tenant."""
 
     async def every(tenants: Tenants) -> list[Any]:
-        return await reading.fetch_of_tenants("all_failed_files_of_tenants", tenants, MOST_CAUSES)
+        return await reading.count("all_failed_files_of_tenants", list(tenants), MOST_CAUSES)
 
     async def newest(tenants: Tenants) -> list[Any]:
         return await reading.fetch_of_tenants(
@@ -114,6 +133,32 @@ def failures_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
     return PatientCounter(every, newest)
 
 
+def refusal_counter(reading: PageReading) -> PatientCounter[TenantId]:
+    """Counts the quarantined records of a tenant."""
+
+    async def every(tenant_id: TenantId) -> list[Any]:
+        return await reading.count("quarantined_by_reason", tenant_id, None)
+
+    async def newest(tenant_id: TenantId) -> list[Any]:
+        return await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
+
+    return PatientCounter(every, newest)
+
+
+def refusals_of_tenants(reading: PageReading) -> PatientCounter[Tenants]:
+    """Counts the quarantined records of several tenants, grouped by tenant."""
+
+    async def every(tenants: Tenants) -> list[Any]:
+        return await reading.count("quarantined_of_tenants", list(tenants), MOST_CAUSES, None)
+
+    async def newest(tenants: Tenants) -> list[Any]:
+        return await reading.fetch_of_tenants(
+            "quarantined_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
+        )
+
+    return PatientCounter(every, newest)
+
+
 def share_of(tenants: Tenants) -> int:
-    """How many of the newest records of each tenant are counted."""
+    """Returns how many of the newest records are counted per tenant."""
     return max(FEWEST_COUNTED, MOST_COUNTED // max(1, len(tenants)))

@@ -1,4 +1,4 @@
-"""The route of a tenant's endpoints and their last deliveries, for those who may only read."""
+"""The read-only page of a tenant's endpoints and their last deliveries."""
 
 from collections import defaultdict
 from typing import Any
@@ -17,7 +17,7 @@ MOST_ENDPOINTS = 100
 def add_deliveries(router: APIRouter, pages: PageParts) -> None:
     """Adds the route.
 
-    Nothing that is sealed is opened for it, so it can show no secret.
+    It decrypts nothing, so it cannot show a secret.
     """
 
     @router.get("/t/{tenant}/deliveries", name="deliveries")

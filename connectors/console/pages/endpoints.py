@@ -1,4 +1,4 @@
-"""Routes of a tenant's endpoints: made, connected, watched, tried out and ended."""
+"""Routes of a tenant's endpoints: create, connect, watch, test and remove."""
 
 import time
 from typing import Any
@@ -17,7 +17,7 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 
 OLD_URL_SECONDS = 3_600.0
-"""So long a URL that was replaced still works."""
+"""How long a replaced URL keeps working."""
 DELIVERY_DAYS = 30
 LONGEST_SECRET = 500
 WAIT_SECONDS = 60
@@ -72,7 +72,7 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         tenant_id = visit.at(tenant, "admin")
 
         async def work(tenancy: Tenancy) -> None:
-            await is_readable(tenancy, tenant_id, endpoint_id)  # or the problem 404
+            await is_readable(tenancy, tenant_id, endpoint_id)  # raises PageProblem 404
             await tenancy.remove_endpoint(endpoint_id)
 
         await with_tenancy(pages, visit, work)
@@ -182,7 +182,7 @@ def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None
 
     @router.get("/t/{tenant}/sent/{ref}", name="sent")
     async def sent(request: Request, tenant: str, ref: str) -> Response:
-        """Waits for a message that was just sent; without script too."""
+        """Waits for a message that was just sent; works without JavaScript too."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "viewer")
         key = pages.refs.open(tenant_id, "m", ref)
@@ -212,7 +212,11 @@ async def _page(
     shown: tuple[str, str] | None = None,
     **found: Any,
 ) -> Response:
-    """`shown`: the key of a sentence, and a secret that is shown this once."""
+    """Renders the page of an endpoint.
+
+    `shown` is the catalogue key of a sentence and a secret that is shown only this
+    once.
+    """
     tenant_id = endpoint.tenant_id
     rows = await reading.fetch("deliveries_of", tenant_id, endpoint.endpoint_id, DELIVERY_DAYS)
     return visit.page(
@@ -222,6 +226,7 @@ async def _page(
         endpoint={
             "id": endpoint.endpoint_id,
             "provider": endpoint.provider,
+            "signature_headers": traits_of(endpoint.provider).signature_headers,
             "wants_key": traits_of(endpoint.provider).files_need_key,
             "unsigned": endpoint.unsigned,
             "awaits_secret": endpoint.awaits_secret,

@@ -1,4 +1,4 @@
-"""The pipeline as the console shows it: what its processes wrote down, put together by stage."""
+"""The state of the pipeline per stage, computed from what its processes report every minute."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from schemas.pipeline import STAGES
 from storage.postgres.stage_minutes import StageMinutes
 
 STATIONS = ("receive", *STAGES, "sink")
-"""In the order of the flow."""
+"""The names in the order of the flow."""
 RECENT_MINUTES = 15
 HISTORY_MINUTES, SPAN_MINUTES = 24 * 60, 15
 FLOW_SECONDS = 2.0
@@ -24,9 +24,10 @@ HISTORY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A stage now. `state` is running, stopped, silent (its processes write no more) or unseen.
+    """The current state of a stage.
 
-    `outcomes` and `p99_seconds` are of the last quarter of an hour.
+    `state` is running, stopped, silent (its processes have stopped reporting) or
+    unseen. `outcomes` and `p99_seconds` cover the last 15 minutes.
     """
 
     name: str
@@ -42,7 +43,9 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A day in spans, oldest first: per station a value per span, None where nothing is known."""
+    """The values of one day, one per time span and stage, oldest first; None where
+    nothing is known.
+    """
 
     spans: tuple[datetime, ...]
     values: Mapping[str, tuple[float | None, ...]]
@@ -58,8 +61,9 @@ class DayOfFlow:
 
 
 def p99(counts: Mapping[int, int]) -> float | None:
-    """By the place of the bound (from 1) → how many;
-    within a bound they count as evenly spread.
+    """Estimates the 99th percentile from a histogram: number of the bucket (from 1) → count.
+
+    Values are assumed to be spread evenly within a bucket.
     """
     total = sum(counts.values())
     if not total:
@@ -75,7 +79,7 @@ def p99(counts: Mapping[int, int]) -> float | None:
 
 
 class Flow:
-    """Asks Postgres once for all who look at the same time. Raises Unavailable."""
+    """Queries Postgres once for all visitors who look at the same time. Raises Unavailable."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._minutes = StageMinutes(pool)
@@ -84,14 +88,14 @@ class Flow:
         self._day: tuple[float, DayOfFlow] | None = None
 
     async def now(self) -> list[Station]:
-        """Every stage, in the order of the flow."""
+        """Returns every stage, in the order of the flow."""
         async with self._lock:
             if self._now is None or time.monotonic() - self._now[0] > FLOW_SECONDS:
                 self._now = time.monotonic(), await self._stations()
             return self._now[1]
 
     async def day(self) -> DayOfFlow:
-        """The last 24 hours."""
+        """Returns the last 24 hours."""
         async with self._lock:
             if self._day is None or time.monotonic() - self._day[0] > HISTORY_SECONDS:
                 self._day = time.monotonic(), await self._history()
@@ -142,7 +146,7 @@ def _state(
 
 
 def _by_stage(rows: Sequence[Any]) -> dict[str, dict[int, int]]:
-    """Stage → place of the bound → how many, of whichever spans."""
+    """Sums the spans: stage → number of the bucket → count."""
     found: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         found[row["stage"]][row["place"]] += row["count"]

@@ -1,4 +1,4 @@
-"""Routes by which people come in and leave."""
+"""Routes for logging in and out."""
 
 import hashlib
 import ipaddress
@@ -25,8 +25,9 @@ log = structlog.get_logger()
 PER_ACCOUNT_AND_ADDRESS = 5
 PER_ACCOUNT = 30
 PER_ADDRESS = 30
-"""Failed logins within the time of `FAILURE_SECONDS`. One address
-cannot lock another one's owner out before it has spent its own.
+"""Failed logins that are allowed within `FAILURE_SECONDS`.
+
+An address spends its own allowance before it can lock the account for other addresses.
 """
 
 
@@ -66,13 +67,13 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
         person = await parts.people.named(name)
         try:
             fits = await is_right(password, person["password"] if person is not None else None)
-        except Busy:  # nothing was tried
+        except Busy:  # the password was not checked
             await parts.people.uncount_failure(list(buckets))
             raise
         if not fits:
             log.warning("login_failed")
             return visit.page("login.html", 401, next=wanted, wrong=True, name=name)
-        assert person is not None  # nobody's password is right
+        assert person is not None  # a name without an account never gets here
         account_and_both, address = list(buckets)[:2], list(buckets)[2:]
         await parts.people.forget_failures(account_and_both)
         await parts.people.uncount_failure(address)
@@ -82,7 +83,7 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
 def _add_links(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login/link")
     async def link(request: Request) -> Response:
-        """Only asks: programs that look at links in advance do not use it up."""
+        """Only shows a button, so that programs that prefetch links do not use the link up."""
         visit = visit_of(request)
         token = request.query_params.get("token", "")[:200]
         return visit.page("link.html", token=token)
@@ -100,8 +101,10 @@ def _add_links(router: APIRouter, parts: PageParts) -> None:
 
 
 async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
-    """A new session, with a token of its own whatever cookie
-    the browser sent: no token can be planted before the login.
+    """Starts a session and redirects.
+
+    The session always gets a new token, whatever cookie the browser sent, so that
+    nobody can plant a token before the login.
     """
     if visit.session is not None:
         await parts.people.end(visit.session.token)
@@ -119,10 +122,11 @@ async def _throttle(parts: PageParts, buckets: dict[bytes, int]) -> None:
 
 
 async def _count_ahead(parts: PageParts, buckets: dict[bytes, int]) -> None:
-    """Counts a try before it is made; refuses it if others at the same time spent the bound.
+    """Counts an attempt before it is made, and refuses it if concurrent attempts
+    exhausted the limit.
 
-    The account comes last: an address that has spent
-    its own bound does not spend the account's.
+    The account is counted last, so that an address over its own limit does not use up
+    the account's.
     """
     both, account, address = buckets
     for counted in ([both, address], [account]):
@@ -137,8 +141,9 @@ def _refuse(waits: list[float]) -> None:
 
 
 def _buckets(name: str, request: Request) -> dict[bytes, int]:
-    """Bucket → how many failed logins it allows;
-    account and address together come first.
+    """Returns each bucket with the number of failed logins it allows.
+
+    The order is: account with address, account, address.
     """
     address = _address(request)
     return {
@@ -153,12 +158,17 @@ def _bucket(*of: str) -> bytes:
 
 
 def _address(request: Request) -> str:
-    """The peer's; of IPv6 the network, as one machine may have all of it."""
+    """Returns the peer's address.
+
+    For IPv6 it is the /64 network, because one machine may have all of it.
+    """
     host: Any = request.client.host if request.client is not None else ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return str(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)  # a server that listens on `::` sees IPv4 like this
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

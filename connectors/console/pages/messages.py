@@ -1,4 +1,4 @@
-"""Routes of one message: its page, and its files."""
+"""The page of one message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,31 +8,27 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from connectors.console.files import answer_stored
 from connectors.console.pages.bubbles import AttachedFile, bubble
 from connectors.console.pages.conversations import Desk, customer_of, may_see, opened, stream
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
+from connectors.console.pages.records import record_href
 from connectors.console.pages.rendering import render
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
-from connectors.console.parts import Parts
-from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
-from storage.objects.keys import key_of_path
-from storage.postgres.people import sha256
 
 VERSIONS = 1_000
-"""Of one generation: a version is the generation times this, and a step."""
-MOST_NOTED = 10_000
+"""Versions per generation: a version is the generation times this, plus a step."""
 MOST_DELIVERIES = 200
-"""So many deliveries of a message are listed, the newest."""
+"""How many deliveries of a message are listed, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepShown:
-    """A step, and the seconds since the one before; None for the first of its generation.
+    """A step of a message, and why it failed or was skipped (`reason`).
 
-    `reason`: why it failed or was skipped.
+    `seconds` is the time since the step before, or None for the first step of a
+    generation.
     """
 
     stage: str
@@ -47,9 +43,9 @@ class StepShown:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryShown:
-    """One delivery of the message, or one time that a repair read it again.
+    """One delivery of the message, or one re-read by a repair.
 
-    `state`: a key in the catalogue behind `delivered.`.
+    `state` is a key of the catalogue after `delivered.`.
     """
 
     topic: str
@@ -61,11 +57,6 @@ class DeliveryShown:
 
 def add_messages(router: APIRouter, desk: Desk) -> None:
     """Adds the routes."""
-    _add_page(router, desk)
-    _add_file(router, desk.parts, desk.pages)
-
-
-def _add_page(router: APIRouter, desk: Desk) -> None:
     pages, reading = desk.pages, desk.reading
 
     @router.get("/t/{tenant}/m/{ref}", name="message")
@@ -74,14 +65,8 @@ def _add_page(router: APIRouter, desk: Desk) -> None:
         tenant_id = visit.at(tenant, "viewer")
         row = await message_row(reading, pages, tenant_id, ref)
         values = await _values(reading, pages, visit, tenant_id, row)
-        return visit.page(
-            "message.html",
-            tenant=tenant_id,
-            section="conversations",
-            ref=ref,
-            is_live=False,
-            **values,
-        )
+        values |= {"tenant": tenant_id, "ref": ref, "is_live": False}
+        return visit.page("message.html", section="conversations", **values)
 
     @router.get("/t/{tenant}/m/{ref}/live")
     async def live(request: Request, tenant: str, ref: str) -> Response:
@@ -92,21 +77,14 @@ def _add_page(router: APIRouter, desk: Desk) -> None:
         async def fragment() -> str:
             row = await message_row(reading, pages, tenant_id, ref)
             values = await _values(reading, pages, visit, tenant_id, row)
-            return render(
-                "_message.html",
-                visit=visit,
-                t=visit.words,
-                tenant=tenant_id,
-                ref=ref,
-                is_live=True,
-                **values,
-            )
+            values |= {"tenant": tenant_id, "ref": ref, "is_live": True}
+            return render("_message.html", visit=visit, t=visit.words, **values)
 
         return stream(desk, visit, tenant_id, names, fragment)
 
 
 async def _conversation_ids(desk: Desk, tenant_id: TenantId, ref: str) -> list[str]:
-    """The ids of the conversation in which the message is.
+    """Returns the ids of the message's conversation.
 
     There are none for a message that was erased: its stream opens and says so.
     """
@@ -116,53 +94,10 @@ async def _conversation_ids(desk: Desk, tenant_id: TenantId, ref: str) -> list[s
     return await desk.parts.reading.conversation_ids(tenant_id, row["conversation_id"])
 
 
-def _add_file(router: APIRouter, parts: Parts, pages: PageParts) -> None:
-    reading, noted = pages.reading, _Noted()
-
-    @router.get("/t/{tenant}/m/{ref}/file/{index}", name="file")
-    async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit = visit_of(request)
-        tenant_id = visit.at(tenant, "viewer")
-        row = await message_row(reading, pages, tenant_id, ref)
-        if not await may_see(pages, visit, tenant_id, row["conversation_id"]):
-            raise PageProblem(403, "problem.masked")
-        prefix = parts.names.object_prefix
-        path = _path_of(row["attributes"], index)
-        stored = await parts.store.stat(key_of_path(prefix, path)) if path else None
-        if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
-            raise PageProblem(404, "problem.404")
-        if noted.is_new(visit, ref, index):
-            what = f"{row['message_key']} file {index}"
-            await pages.people.note(tenant_id, visit.person.name, "media_seen", what)
-        try:
-            answer = answer_stored(parts.store, stored, request.headers, head=False)
-        except ConsoleProblem as problem:
-            raise PageProblem(problem.status, "problem.404") from None
-        answer.headers["cross-origin-resource-policy"] = "same-origin"
-        return answer
-
-
-class _Noted:
-    """Remembers what is in the audit log already: a player asks for a file in many pieces."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[bytes, str, int], None] = {}
-
-    def is_new(self, visit: Visit, ref: str, index: int) -> bool:
-        """Whether this session looks at the file for the first time, as far as is remembered."""
-        look = (sha256(visit.person.token), ref, index)
-        if look in self._seen:
-            return False
-        self._seen[look] = None
-        if len(self._seen) > MOST_NOTED:
-            del self._seen[next(iter(self._seen))]
-        return True
-
-
 async def message_row(
     reading: PageReading, pages: PageParts, tenant_id: TenantId, ref: str
 ) -> dict[str, Any]:
-    """The message behind a reference. Raises PageProblem 404."""
+    """Returns the message behind a reference. Raises PageProblem 404."""
     row = await reading.message(tenant_id, opened(pages, tenant_id, "m", ref))
     if row is None:
         raise PageProblem(404, "problem.no_message")
@@ -202,7 +137,10 @@ async def _values(
         "calls": calls,
         "attempts": await reading.fetch("attempts_of", tenant_id, key),
         "readings": several(texts),
-        "quarantined": quarantined,
+        "quarantined": [
+            {**one, "href": record_href(tenant_id, one)}
+            for one in quarantined
+        ],
         "sees": sees,
         "may_repair": visit.person.may(tenant_id, "operator"),
         "message_key": key if sees else "",
@@ -212,13 +150,13 @@ async def _values(
 
 
 def _customer(row: Mapping[str, Any]) -> str:
-    """The customer's name, where the message is theirs and has it; else their number."""
+    """Returns the customer's name if the message has it, otherwise the customer's number."""
     name = row["sender_name"] if row["role"] == "user" else None
     return name or customer_of(row["conversation_id"])
 
 
 def several(texts: list[Any]) -> list[list[Any]]:
-    """What models said about each file with more than one text: by recipe, oldest first."""
+    """Returns the models' texts for each file that has more than one, by recipe, oldest first."""
     by_file: dict[str, list[Any]] = {}
     for one in texts:
         by_file.setdefault(one["sha256"], []).append(one)
@@ -226,7 +164,7 @@ def several(texts: list[Any]) -> list[list[Any]]:
 
 
 def shown_steps(rows: list[Any]) -> list[StepShown]:
-    """The steps in their order, each with its time after the one before."""
+    """Returns the steps in order, each with the time since the step before."""
     shown: list[StepShown] = []
     for row in rows:
         is_first = not shown or row["stage"] == "dedupe"
@@ -238,7 +176,7 @@ def shown_steps(rows: list[Any]) -> list[StepShown]:
 
 
 def total_seconds(steps: list[StepShown]) -> float | None:
-    """How long the latest generation took; None for one of a single step."""
+    """Returns how long the latest generation took, or None if it has only one step."""
     latest = steps[_latest_opening(steps) :]
     return (latest[-1].at - latest[0].at).total_seconds() if len(latest) > 1 else None
 
@@ -250,7 +188,7 @@ def _latest_opening(steps: list[StepShown]) -> int:
 async def deliveries_of(
     reading: PageReading, tenant_id: TenantId, row: Mapping[str, Any]
 ) -> list[Any]:
-    """The latest deliveries of a message, newest first."""
+    """Returns the latest deliveries of a message, newest first."""
     identifier = row["message_key"].split(":", 2)[2]
     return await reading.fetch(
         "deliveries_of_message", tenant_id, row["provider"], identifier, MOST_DELIVERIES
@@ -258,9 +196,9 @@ async def deliveries_of(
 
 
 def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliveryShown]:
-    """Each delivery with what became of it.
+    """Returns each delivery with its result.
 
-    Those that count are the ones which opened the message; every other one is a duplicate.
+    A delivery counts if it opened the message; every other one is a duplicate.
     """
     opened_by = {
         (step.topic, step.partition, step.offset) for step in steps if step.stage == "dedupe"
@@ -274,7 +212,7 @@ def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliverySh
 
 
 def why_key(file: AttachedFile, steps: list[StepShown]) -> str:
-    """The catalogue's key of the sentence that says why a file has no text, or that it has."""
+    """Returns the catalogue key of the sentence that explains why a file has a text or has none."""
     if file.status in ("described", "transcribed"):
         return f"why.{file.status}"
     if file.status == "pending":
@@ -293,12 +231,3 @@ def _digests(attributes: Mapping[str, Any]) -> list[str]:
         for one in (found if isinstance(found, list) else [])
         if isinstance(one, dict) and isinstance(one.get("sha256"), str)
     ]
-
-
-def _path_of(attributes: Mapping[str, Any], index: int) -> str | None:
-    """The path of the stored file with this index."""
-    found = attributes.get("attachments")
-    for one in found if isinstance(found, list) else []:
-        if isinstance(one, dict) and one.get("index") == index and isinstance(one.get("url"), str):
-            return str(one["url"])
-    return None

@@ -1,6 +1,6 @@
-"""What the pages know of the other roles.
+"""What the pages need from other roles.
 
-The console's role hands it in, because the console imports none of them.
+The console imports none of them, so its role passes these functions in.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from schemas.tenants import Endpoint
 
 
 class SampleSent(NamedTuple):
-    """What the receiver answered to a sample message, and the message's key."""
+    """The receiver's answer to a sample message, and the key of that message."""
 
     status: int
     message_key: str
@@ -21,7 +21,7 @@ class SampleSent(NamedTuple):
 class ShownRecord(NamedTuple):
     """A record of a topic.
 
-    `tenant` is what its header says; `value` is made of what JSON has.
+    `tenant` is from its header. `value` consists of JSON types only.
     """
 
     tenant: str
@@ -33,9 +33,9 @@ class ShownRecord(NamedTuple):
 
 
 class VersionsFound(NamedTuple):
-    """Versions of a message on the topic, oldest first, with the place of each.
+    """Versions of a message on the topic, oldest first, with the position of each.
 
-    `is_whole`: nothing was left out for want of time.
+    `is_whole` is false if the search ran out of time.
     """
 
     versions: list[tuple[str, ShownRecord]]
@@ -43,7 +43,7 @@ class VersionsFound(NamedTuple):
 
 
 class ShownStep(Protocol):
-    """A step of the check of a signature: `word` is its key in the catalogue."""
+    """A step of a signature check. `word` is its key in the catalogue."""
 
     @property
     def is_good(self) -> bool: ...
@@ -55,13 +55,18 @@ class ShownStep(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OtherRoles:
-    """`is_public`: providers can reach the URLs. `models` are those of the installation, by field.
+    """The functions and facts that other roles provide.
 
-    `check` follows pasted headers and a body. `read_record` reads by topic (without the
-    namespace), partition and offset; None for what is not there any more; it raises
-    Unavailable. `read_versions` looks for versions of a message of a conversation
-    around some moments; it raises Unavailable. `send_test` raises OSError when the
-    receiver does not answer; None: the page has no button for it.
+    - `is_public`: providers can reach the webhook URLs.
+    - `models`: the models of the installation, by field.
+    - `check`: checks pasted headers and a body.
+    - `read_record`: reads a record by topic (without the namespace), partition and
+      offset. It returns None if the record no longer exists, and raises Unavailable.
+    - `readable`: returns the fields of a record of a topic from its bytes, as JSON types.
+    - `read_versions`: looks for versions of a message around some moments. It raises
+      Unavailable.
+    - `send_test`: sends a sample message. It raises OSError if the receiver does not
+      answer. If it is None, the page has no button for it.
     """
 
     providers: tuple[str, ...]
@@ -71,5 +76,6 @@ class OtherRoles:
     check: Callable[[Endpoint, str, str], Sequence[ShownStep]]
     unknown_models: Callable[[Mapping[str, Any]], list[str]]
     read_record: Callable[[str, int, int], Awaitable[ShownRecord | None]]
+    readable: Callable[[str, bytes | None], dict[str, Any]]
     read_versions: Callable[[str, str, str, Sequence[datetime]], Awaitable[VersionsFound]]
     send_test: Callable[[Endpoint], Awaitable[SampleSent]] | None = None

@@ -1,6 +1,6 @@
-"""What the pages need beside what the API has."""
+"""The dependencies that the pages need in addition to those of the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -8,6 +8,7 @@ from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairer import Repairer
+from connectors.console.pages.shown_files import ShownFiles
 from connectors.console.tenant_queue import KafkaTurns
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
@@ -16,9 +17,11 @@ from storage.postgres.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """`public_url` is where people reach the console; with https its cookies are Secure.
+    """`public_url` is the address at which people reach the console; with https its
+    cookies are Secure.
 
-    `reading` and `kafka` hold the lines of the tenants: one of each for all pages.
+    `reading` and `kafka` limit how much each tenant runs at once, so all pages share
+    one of each.
     """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
@@ -31,6 +34,7 @@ class PageParts:
     reading: PageReading
     kafka: KafkaTurns
     public_url: str = ""
+    shown_files: ShownFiles = field(default_factory=ShownFiles)
 
 
 def page_parts(
@@ -39,8 +43,13 @@ def page_parts(
     work: Repairer,
     public_url: str,
     other_roles: OtherRoles,
+    reading_pool: "asyncpg.Pool[asyncpg.Record] | None" = None,
 ) -> PageParts:
-    """From what the role has."""
+    """Builds the dependencies from those of the role.
+
+    What pages read comes from `reading_pool`, if there is one, so that it takes no
+    connection of the bots.
+    """
     refs = page_refs(vault)
     return PageParts(
         pool,
@@ -50,7 +59,7 @@ def page_parts(
         work,
         vault,
         other_roles,
-        PageReading(pool),
+        PageReading(reading_pool or pool),
         KafkaTurns(),
         public_url,
     )

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, a few at a time, and no faster for a name that nobody has."""
+"""Checks passwords with argon2id, a few at a time, and equally slowly for unknown names."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ _NOBODY = _HASHER.hash("nobody logs in with this")
 
 
 def hashed(password: str) -> str:
-    """The argon2id hash, with salt and parameters.
+    """Returns the argon2id hash, with its salt and parameters.
 
     Takes a tenth of a second and 64 MiB.
     """
@@ -26,9 +26,9 @@ def hashed(password: str) -> str:
 
 
 async def is_right(password: str, stored: str | None) -> bool:
-    """Whether the password is the stored one.
+    """Whether the password matches the stored hash.
 
-    Raises Busy when too many log in at once.
+    Raises Busy if too many people log in at once.
     """
     async with _TURNS.turn(TenantId("")):
         return await asyncio.get_running_loop().run_in_executor(_THREADS, _check, password, stored)

@@ -1,4 +1,4 @@
-"""Routes of the pipeline: the flow now and over a day, and a tenant's volume, cost and queue."""
+"""Routes of the pipeline: its state now and over a day, and a tenant's volume, cost and queue."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,8 @@ DAYS = 14
 def add_pipeline(router: APIRouter, desk: Desk) -> None:
     """Adds the routes.
 
-    The flow is everybody's together: only an admin of every tenant sees it.
+    The stages process the records of all tenants, so only an admin of every tenant sees
+    them.
     """
     flow, reading = Flow(desk.pages.pool), desk.pages.reading
 
@@ -51,7 +52,7 @@ def add_pipeline(router: APIRouter, desk: Desk) -> None:
             raise PageProblem(403, "problem.403")
 
         async def fragment() -> str:
-            if not visit.person.is_chief:  # it may have been taken away meanwhile
+            if not visit.person.is_chief:  # the right may have been revoked meanwhile
                 raise PageProblem(403, "problem.403")
             stations = await flow.now()
             return render(
@@ -62,7 +63,7 @@ def add_pipeline(router: APIRouter, desk: Desk) -> None:
 
 
 async def tenant_values(reading: PageReading, tenant_id: TenantId) -> dict[str, Any]:
-    """What the page shows of one tenant."""
+    """Returns the template values of one tenant."""
     (unfinished,) = await reading.fetch("unfinished", tenant_id, MOST_UNFINISHED)
     oldest = unfinished["oldest_at"]
     hours = await reading.fetch("volume_by_hour", tenant_id, MOST_COUNTED)

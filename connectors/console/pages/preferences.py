@@ -1,4 +1,4 @@
-"""Routes of what a tenant may set: language, prompts, models, own key, limits."""
+"""Routes of a tenant's preferences: language, prompts, models, its own model key, and limits."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ GROUPS = {
     "key": ("openai_key",),
     "limits": ("rate", "max_bytes", "describe_outgoing", "describe_old"),
 }
-"""The fields as the page shows them."""
+"""The fields, in the groups in which the page shows them."""
 SECRET_FIELDS = frozenset({"openai_key"})
 LONG_FIELDS = frozenset({"vision_prompt", "transcription_prompt"})
 
@@ -60,9 +60,9 @@ def add_preferences(router: APIRouter, pages: PageParts) -> None:
 
 
 def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is another value than now, and per wrong field what was typed.
+    """Returns the changed values, and the typed text of each invalid field.
 
-    A secret that is left empty stays.
+    A secret field that is left empty keeps its value.
     """
     changes, wrong = dict[str, Any](), dict[str, str]()
     for group in GROUPS.values():
@@ -86,16 +86,17 @@ def changes_of(form: dict[str, str], now: dict[str, Any]) -> tuple[dict[str, Any
 
 
 def _as_text(value: Any) -> str:
-    """As a form shows it."""
+    """Returns the value as a form shows it."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)
 
 
 async def _now(pages: PageParts, visit: Visit, tenant_id: TenantId) -> dict[str, Any]:
-    """The settings of now; of a secret one only whether it is set.
+    """Returns the current settings; for a secret only whether it is set.
 
-    Raises PageProblem 409 where they cannot be opened: defaults would be saved over them.
+    Raises PageProblem 409 if they cannot be decrypted, because saving would overwrite
+    them with defaults.
     """
 
     async def work(tenancy: Tenancy) -> dict[str, Any] | None:

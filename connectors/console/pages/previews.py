@@ -1,4 +1,4 @@
-"""The one line that the list of conversations shows of a message. Pure."""
+"""The one-line preview of a message in the list of conversations. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -8,14 +8,15 @@ from connectors.console.facts import message_data, short_text
 from connectors.console.pages.words import Words
 
 _OF_WORDS = frozenset({"text", "note", "mixed", "UNKNOWN"})
-"""Kinds that say nothing by their name: where such a message is masked, its text is hidden."""
+"""Kinds whose name says nothing about the content; a masked message of these shows no text."""
 
 
 def preview(row: Mapping[str, Any], words: Words, *, is_masked: bool) -> str:
-    """What the message says; empty for a hidden text.
+    """Returns a preview of the message, empty if its text is hidden.
 
-    In this order: that it was deleted, the reaction, the text or caption, what a model
-    saw or heard, the place, card, order or choice, the name of a file, the kind.
+    It uses the first of these that applies: the deletion, the reaction, the text or
+    caption, the description or transcript, the structured data, the file name, the
+    kind.
     """
     provider = json.loads(row["provider_data"] or "{}")
     if provider.get("deleted"):

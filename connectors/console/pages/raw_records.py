@@ -1,4 +1,4 @@
-"""Routes of the raw records behind a message: what was on the topic at a step.
+"""Routes of the Kafka records behind a message, at each of its steps and deliveries.
 
 Secrets are masked.
 """
@@ -20,19 +20,20 @@ MOST_FIELDS = 400
 _WORDS = r"secret|token|authorization|signature|api[-_]?key|password|cookie|hmac"
 _SECRET = re.compile(_WORDS, re.I)
 _PAIR = re.compile(rf'("[^"\\]*(?:{_WORDS})[^"\\]*"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.I)
-"""A field of JSON that is text here: the body of a webhook is one string."""
+"""Finds secret fields in JSON that is itself a string, such as the body of a webhook."""
 _QUERY = re.compile(
     r"(https?:(?:\\?/){2}[^\s\"'<>?\\]*(?:\\/[^\s\"'<>?\\]*)*)"
     r"\?(?:[^\s\"'<>\\]|\\u[0-9a-fA-F]{4}|\\/)+"
 )
-"""JSON may write a slash as `\\/`, and an ampersand as six characters."""
+r"""Allows for JSON that escapes a slash as `\/`, or an ampersand as six characters."""
 MASK = "•••"
 
 
 def add_raw_records(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes.
 
-    A step is known by its number on the page of the message, a delivery by its offset.
+    A step is identified by its number on the page of the message, a delivery by its
+    offset.
     """
     reading = pages.reading
 
@@ -70,7 +71,7 @@ async def _page(
     place: Mapping[str, Any],
     stage: str,
 ) -> Response:
-    """The record at a place; a look at its content is noted."""
+    """Shows the record at a position, and logs in the audit log that its content was viewed."""
     at = (place["topic"], place["partition"], place["offset"])
     async with pages.kafka.turn(tenant_id):
         found = await pages.other_roles.read_record(*at)
@@ -96,7 +97,7 @@ async def _page(
 
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its path; secrets by their name, and queries of links, are masked."""
+    """Yields each field with its path; values of secret fields and link queries are masked."""
     for count, (name, inner) in enumerate(_flat(value, path)):
         if count >= MOST_FIELDS:
             yield "…", "…"
@@ -117,5 +118,5 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """Masks the queries of links, because providers sign links there, and fields named secret."""
+    """Masks secret fields, and the queries of links, because providers put signatures there."""
     return _PAIR.sub(rf'\1"{MASK}"', _QUERY.sub(rf"\1?{MASK}", text))

@@ -1,4 +1,4 @@
-"""The route of records in quarantine: those of a cause, and what can be done about each."""
+"""The route of quarantined records of one cause, and what can be done about each."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,12 +11,12 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import NOW
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
+from schemas.pipeline import REPLAYABLE
 from storage.postgres.repairs import MOST_TRIES
 
 PAGE = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = re.compile(r"([0-9]{1,17})\.(.{1,500})")
-_SENDABLE = {("dedupe", "raw-messages"), ("assemble", "enrichments"), ("sink", "enriched-messages")}
 
 
 def add_records(router: APIRouter, pages: PageParts) -> None:
@@ -46,6 +46,12 @@ def add_records(router: APIRouter, pages: PageParts) -> None:
         )
 
 
+def record_href(tenant_id: TenantId, row: Any) -> str:
+    """Returns the address of a quarantined record's page."""
+    place = (row["stage"], row["topic"], row["partition"], row["offset"])
+    return f"/t/{tenant_id}/quarantined/{'/'.join(map(str, place))}"
+
+
 def _before(text: str) -> tuple[datetime, str]:
     match = _CURSOR.fullmatch(text)
     if match is None:
@@ -62,15 +68,16 @@ def _cursor(row: Any) -> str:
 
 
 def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> dict[str, Any]:
-    """What of a record is shown; its detail may quote the record."""
+    """Returns the template values of a record. Its detail may quote the record's content."""
     key = row["message_key"]
     return {
         "at": row["created_at"],
         "place": f"{row['topic']}[{row['partition']}]@{row['offset']}",
+        "href": record_href(tenant_id, row),
         "detail": row["detail"] if sees else "",
         "reason": row["reason"],
         "ref": "" if key is None else pages.refs.of(tenant_id, "m", key),
         "tries": row["tries"],
         "is_set_aside": row["tries"] >= MOST_TRIES,
-        "is_sendable": (row["stage"], row["topic"]) in _SENDABLE,
+        "is_sendable": REPLAYABLE.get(row["stage"]) == row["topic"],
     }

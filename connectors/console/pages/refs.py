@@ -1,8 +1,8 @@
-"""References to conversations and messages in addresses of pages.
+"""References to conversations and messages in page addresses. Pure.
 
-The ids hold phone numbers, and addresses end up in histories,
-proxies and chats. A reference is the id, encrypted: the same id
-has the same reference, and only the console can read it. Pure.
+The ids contain phone numbers, and addresses end up in histories, proxy logs and chats.
+A reference is therefore the encrypted id. The same id always has the same reference,
+and only the console can decrypt it.
 """
 
 import base64
@@ -19,21 +19,25 @@ LONGEST_REF = 1_600
 
 
 class Refs:
-    """Encrypts with the first key and reads with any, so keys can be rotated while links live."""
+    """Encrypts with the first key and decrypts with any, so that keys can be rotated
+    while links are in use.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = [AESSIV(hashlib.sha512(key).digest()) for key in keys]
 
     def of(self, tenant_id: TenantId, kind: str, name: str) -> str:
-        """`kind` is `c` for a conversation and `m` for a message."""
+        """Returns the reference; `kind` is `c` for a conversation and `m` for a message."""
         return _sealed(self._ciphers[0], tenant_id, kind, name)
 
     def of_every_key(self, tenant_id: TenantId, kind: str, name: str) -> list[str]:
-        """The reference by each key, to find those that were stored before keys were rotated."""
+        """Returns the reference under each key, to find those that were stored before a
+        key rotation.
+        """
         return [_sealed(cipher, tenant_id, kind, name) for cipher in self._ciphers]
 
     def open(self, tenant_id: TenantId, kind: str, ref: str) -> str | None:
-        """The id; None for what was not made here for this tenant and kind."""
+        """Returns the id, or None if the reference was not made here for this tenant and kind."""
         if len(ref) > LONGEST_REF or not ref.isascii():
             return None
         try:
@@ -54,5 +58,5 @@ def _sealed(cipher: AESSIV, tenant_id: TenantId, kind: str, name: str) -> str:
 
 
 def page_refs(vault: Vault) -> Refs:
-    """The references of the console's pages. They can be read with its key only."""
+    """Creates the references of the console's pages, which only its own key can decrypt."""
     return Refs(vault.derived_keys("page-refs"))

@@ -1,4 +1,4 @@
-"""Templates → HTML. Every value is escaped unless it was marked as HTML here."""
+"""Renders templates as HTML. Every value is escaped unless it was marked as HTML here."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from schemas.keys import TenantId
-from storage.postgres.people import Role, Session
+from storage.postgres.people import PersonRole, Session
 
-SECTIONS: tuple[tuple[str, Role], ...] = (
+SECTIONS: tuple[tuple[str, PersonRole], ...] = (
     ("conversations", "viewer"),
     ("trouble", "viewer"),
     ("pipeline", "viewer"),
@@ -21,9 +21,9 @@ SECTIONS: tuple[tuple[str, Role], ...] = (
     ("tenants", "admin"),
     ("audit", "admin"),
 )
-"""The sections of the navigation, and who sees them."""
+"""The sections of the navigation, and the role that each requires."""
 REPLACED = {"deliveries": "tenants"}
-"""Section → the section that contains it. A person who sees that one needs no link to this one."""
+"""Section → the section that contains it; whoever sees that one needs no link to this one."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )
@@ -40,13 +40,13 @@ _TEMPLATES = Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template. A name that it misses is an error."""
+    """Renders a template. An undefined name is an error."""
     return _TEMPLATES.get_template(template).render(**values)
 
 
 @cache
 def static_version() -> str:
-    """Part of the addresses of static files, which browsers keep for a year."""
+    """A digest for the addresses of static files, which browsers cache for a year."""
     digest = hashlib.sha256()
     for path in sorted(STATIC_FOLDER.iterdir()):
         digest.update(path.read_bytes())
@@ -62,7 +62,7 @@ def _stamp(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def _short(moment: datetime, zone: ZoneInfo) -> str:
-    """The time of today, the day of this year, the date of others."""
+    """Returns the time for today, day and month for this year, otherwise the date."""
     here, now = moment.astimezone(zone), datetime.now(zone)
     if here.date() == now.date():
         return here.strftime("%H:%M")
@@ -85,7 +85,7 @@ def _money(microusd: int | None) -> str:
 
 
 def _count(value: int) -> str:
-    """With thin spaces between thousands."""
+    """Formats with thin spaces between thousands."""
     return f"{value:,}".replace(",", " ")
 
 
@@ -96,7 +96,7 @@ def _took(seconds: float) -> str:
 
 
 def _pace(value: float) -> str:
-    """A number per time: whole from ten on."""
+    """Formats a number per unit of time, without decimals from ten on."""
     return _count(round(value)) if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
@@ -108,7 +108,7 @@ def _age(seconds: float) -> str:
 
 
 def _headline(sentence: str) -> str:
-    """A sentence of the catalogue where a title or a link is wanted: without its full stop."""
+    """Removes the full stop from a sentence of the catalogue, for titles and links."""
     return sentence.removesuffix(".")
 
 
@@ -119,13 +119,13 @@ _TEMPLATES.filters.update(
 
 
 def _nav(session: Session, tenant: TenantId) -> list[tuple[str, str]]:
-    """The sections that the person sees, and their paths."""
+    """Returns the sections that the person sees, with their paths."""
     seen = [key for key, role in SECTIONS if session.may(tenant, role)]
     return [(key, f"/t/{tenant}/{key}") for key in seen if REPLACED.get(key) not in seen]
 
 
 def _list_query(filters: Any, chosen: str) -> str:
-    """The filters of the list as a query; what is empty is left out."""
+    """Returns the filters of the list as a query string, without empty ones."""
     wanted = {
         "provider": filters.provider,
         "state": filters.state,
@@ -140,7 +140,7 @@ def _kind_icon(kind: str) -> str:
 
 
 def _bars(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """x, y and height of each bar of a small chart, 20 high."""
+    """Returns x, y and height of each bar of a small chart that is 20 high."""
     most = max(*counts, 1)
     heights = [max(2, round(18 * count / most)) if count else 1 for count in counts]
     return [(6 * at, 20 - height, height) for at, height in enumerate(heights)]

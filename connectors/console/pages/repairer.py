@@ -1,4 +1,4 @@
-"""The console does not know how work is done again: its role hands in who does."""
+"""The interface through which the console plans and runs repairs; its role passes it in."""
 
 from typing import Protocol
 
@@ -6,20 +6,21 @@ from storage.postgres.repair_plans import RepairRequest
 
 
 class Repairer(Protocol):
-    """Plans repairs, and works on those that were applied."""
+    """Plans repairs and runs those that were applied."""
 
     async def plan(self, asked: RepairRequest) -> str:
-        """Counts, and keeps the plan; the id.
+        """Counts the records of a repair, stores the plan and returns its id.
 
-        Raises RepairError for nothing to do, and if nobody would read what is
-        written; Unavailable.
+        Raises RepairError if there is nothing to repair or nobody would read what is
+        written, and Unavailable.
         """
 
     async def begin(self, asked: RepairRequest, repair_id: str, rate: float | None = None) -> None:
-        """Applies it, on record.
+        """Applies a plan and records that in the audit log.
 
-        Raises RepairError for a plan that is over, and while another runs; Unavailable.
+        Raises RepairError if the plan has ended or another repair is running, and
+        Unavailable.
         """
 
     async def run(self) -> None:
-        """Works until it is cancelled."""
+        """Works on applied repairs until it is cancelled."""

@@ -1,4 +1,4 @@
-"""What people and programs ask of repairs: which records, how fast, begin, end."""
+"""Reads and checks what people and programs request: which repair, how fast, begin, end."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from storage.postgres.repair_plans import (
     GONE_REASONS,
     LOWEST_RATE,
     MESSAGES_PER_SECOND,
-    Kind,
     RepairChoice,
     RepairError,
+    RepairKind,
     RepairRequest,
 )
 from storage.postgres.repairs import Repairs
@@ -26,11 +26,11 @@ _PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
 def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> RepairRequest:
-    """A repair as a form or a program names it.
-    Raises RepairError for what names no records.
+    """Builds a repair request from a form or an API call.
 
-    `wanted`: reason, with_gone, stage, place, offsets (several), since and until, each
-    perhaps missing or empty.
+    The keys of `wanted` are reason, with_gone, stage, place, offsets (several), since
+    and until; each may be missing or empty. Raises RepairError if it selects no
+    records.
     """
     text = {name: str(wanted.get(name) or "").strip() for name in ("reason", "stage", "place")}
     if "\0" in "".join(text.values()):
@@ -53,7 +53,7 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
             choice = RepairChoice(spans=spans, since=since, until=until)
         case _:
             raise RepairError("repair.which")
-    known: Kind = kind
+    known: RepairKind = kind
     return RepairRequest(tenant_id, known, choice, person, MESSAGES_PER_SECOND)
 
 
@@ -65,7 +65,7 @@ def _place(text: str) -> tuple[str, int, int, str | None]:
 
 
 def rate_of(text: str) -> float | None:
-    """Records per second as a form gives them; None: as the plan says.
+    """Parses a form's records per second; None means the rate of the plan.
 
     Raises RepairError.
     """
@@ -81,7 +81,7 @@ def rate_of(text: str) -> float | None:
 
 
 def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
-    """A time as a browser's field gives it, in the zone of the browser.
+    """Parses a time from a browser's field, in the browser's time zone.
 
     Raises RepairError.
     """
@@ -96,14 +96,14 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
 
 
 def spans_of(text: str) -> Sequence[str]:
-    """Offsets as a form gives them, with spaces or commas between them."""
+    """Splits the offsets of a form, which are separated by spaces or commas."""
     return text.replace(",", " ").split()
 
 
 async def begin(
     repairs: Repairs, work: Repairer, asked_by: tuple[TenantId, str], repair_id: str, rate: float | None
 ) -> None:  # fmt: skip
-    """Applies a plan of a tenant. Raises PageProblem 404 and 409."""
+    """Applies a tenant's plan. Raises PageProblem 404 and 409."""
     tenant_id, who = asked_by
     found = await repairs.one(tenant_id, repair_id[:40])
     if found is None:
@@ -120,7 +120,7 @@ async def begin(
 
 
 async def end(repairs: Repairs, asked_by: tuple[TenantId, str], repair_id: str) -> None:
-    """Cancels a plan or what is left of it. Raises PageProblem 404 and 409."""
+    """Cancels a plan, or the rest of a running one. Raises PageProblem 404 and 409."""
     tenant_id, who = asked_by
     found = await repairs.one(tenant_id, repair_id[:40])
     if found is None:

@@ -1,4 +1,4 @@
-"""Routes of repairs for people: plan, confirm, progress, report."""
+"""The pages of repairs: plan, confirmation, progress and report."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def add_repairs(router: APIRouter, desk: Desk) -> None:
         await _values(pages, tenant_id, repair_id)
 
         async def fragment() -> str:
-            visit.at(tenant, "operator")  # the role may have been taken away meanwhile
+            visit.at(tenant, "operator")  # the role may have been revoked meanwhile
             values = await _values(pages, tenant_id, repair_id)
             return render("_repair.html", visit=visit, t=visit.words, tenant=tenant_id, **values)
 
@@ -105,7 +105,7 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
         except PageProblem as problem:
             found = await pages.repairs.one(tenant_id, repair_id[:40])
             if problem.status != 409 or found is None or found["state"] != "running":
-                raise  # else the button was clicked twice: it is begun, as was wished
+                raise  # otherwise the button was clicked twice, and the repair has begun
         return _to(tenant_id, repair_id)
 
     @router.post("/t/{tenant}/repairs/{repair_id}/cancel")

@@ -1,4 +1,4 @@
-"""The same repairs for programs: plan, apply, look, cancel, with a key of scope admin."""
+"""The API of repairs: plan, apply, inspect and cancel, with a key of scope admin."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,16 +16,18 @@ from connectors.console.problems import ConsoleProblem
 from connectors.console.response_models import problems
 from schemas.keys import TenantId
 from schemas.tenants import ApiKey
-from storage.postgres.repair_plans import LOWEST_RATE, MESSAGES_PER_SECOND, Kind, RepairError
+from storage.postgres.repair_plans import LOWEST_RATE, MESSAGES_PER_SECOND, RepairError, RepairKind
 
 
 class RepairLine(BaseModel):
-    """A row of a plan. `what`: the type of file, the stage that refused, or `raw`.
+    """A row of a plan.
 
-    `becomes`: `again`; `set_aside` for what was tried three times; `without` for
-    files that have neither a copy nor an address; `gone` for files that the provider
-    says it no longer has; `refused` for what cannot be sent again; `job` for work that
-    is opened again by repairing its message's files.
+    `what` is the type of file, the stage that refused the record, or `raw`. `becomes`
+    says what the repair does: `again` if it is sent again, `set_aside` if it was tried
+    three times, `without` for files that have neither a copy nor an address, `gone` for
+    files that the provider says it no longer has, `refused` for records that cannot be
+    sent again, and `job` for records that are opened again by repairing the files of
+    their message.
     """
 
     tenant: str
@@ -36,13 +38,14 @@ class RepairLine(BaseModel):
 
 
 class Repair(BaseModel):
-    """A plan, or how far it is. `messages`: how many messages or records it writes again.
+    """A plan, or a repair that was begun, with its progress.
 
-    `seconds`: how long that takes at its rate; what comes of it may take
-    longer. `cost_microusd`: for raw records what the recorded answers have
-    cost, which are paid for again only where prompt, model or language changed.
-    `gone_files`: files that are left out because the provider no longer has them; ask
-    the sender to send them again. A plan that has nothing else cannot begin.
+    `messages` is how many messages or records it writes again. `seconds` is how long
+    that takes at its rate; the processing that follows may take longer. `cost_microusd`
+    is, for raw records, what the recorded answers have cost. They are paid for again
+    only if prompt, model or language have changed. `gone_files` is how many files are
+    left out because the provider no longer has them; ask the sender to send them again.
+    A plan with no other files cannot begin.
     """
 
     repair_id: str
@@ -71,7 +74,7 @@ class Repair(BaseModel):
 
 PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/plan` answers it.")]
 KindOf = Annotated[
-    Kind,
+    RepairKind,
     Query(
         description="`attachments` tries failed files again, `quarantine` sends refused records again,"
         " `raw` sends records of `raw-messages` through the pipeline again."
@@ -98,7 +101,7 @@ PlaceOf = Annotated[
     str,
     Query(max_length=300, description="One quarantined record, as `TOPIC[PARTITION]@OFFSET`."),
 ]
-Offsets = Annotated[
+RawOffsets = Annotated[
     tuple[str, ...],
     Query(
         max_length=100,
@@ -147,7 +150,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         with_gone: WithGone = False,
         stage: StageOf = "",
         place: PlaceOf = "",
-        offsets: Offsets = (),
+        offsets: RawOffsets = (),
         since: Since = None,
         until: Until = None,
     ) -> Repair:
@@ -263,5 +266,5 @@ async def _shown(pages: PageParts, tenant_id: TenantId, repair_id: str) -> Repai
 
 
 def seconds_of(records: int, rate: float) -> float:
-    """How long so many take at a rate; without one, what Kafka is known to take at least."""
+    """Returns how long this many records take; without a rate, at a pace that Kafka sustains."""
     return records / (rate or 5_000.0)

@@ -1,4 +1,4 @@
-"""The pages of the console: one router beside the API."""
+"""The router of the console's pages, which is added to the API."""
 
 from pathlib import Path
 
@@ -10,13 +10,15 @@ from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.deliveries import add_deliveries
 from connectors.console.pages.endpoints import add_endpoints
 from connectors.console.pages.login import add_login
+from connectors.console.pages.message_files import add_message_files
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
 from connectors.console.pages.preferences import add_preferences
+from connectors.console.pages.quarantined import add_quarantined
 from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
-from connectors.console.pages.rendering import STATIC_FOLDER
+from connectors.console.pages.rendering import STATIC_FOLDER, static_version
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
@@ -32,7 +34,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
-    """Every page, form and event stream."""
+    """Returns the router with every page, form and event stream."""
     router = APIRouter(route_class=page_route(pages), include_in_schema=False)
     _add_entrance(router)
     router.include_router(_static_files())
@@ -40,11 +42,13 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, desk)
+    add_message_files(router, parts, pages)
     add_raw_records(router, pages)
     add_versions(router, pages)
     add_trouble(router, pages)
     add_trouble_everywhere(router, pages)
     add_records(router, pages)
+    add_quarantined(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)
@@ -67,7 +71,7 @@ def _add_entrance(router: APIRouter) -> None:
 
 
 def _add_nowhere(router: APIRouter) -> None:
-    """Comes last: a wrong address, or a form opened by its address, shows a page too."""
+    """Comes last, so that a wrong address, or the address of a form, also shows a page."""
 
     @router.get("/t/{rest:path}")
     async def nowhere(request: Request, rest: str) -> Response:
@@ -78,7 +82,7 @@ def _add_nowhere(router: APIRouter) -> None:
 
 
 def _static_files() -> APIRouter:
-    """Files that everybody may have; no session is looked for."""
+    """Returns the route of static files, which need no session."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/static/{version}/{name}")
@@ -86,7 +90,9 @@ def _static_files() -> APIRouter:
         path = STATIC_FOLDER / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
-        headers = {"cache-control": _YEAR, "x-content-type-options": "nosniff"}
+        # while a release is rolled out, a page of the new one may ask a console of the old one
+        kept = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router

@@ -1,4 +1,4 @@
-"""Routes of a tenant's settings: its endpoints and API keys, and what the models cost."""
+"""Routes of a tenant's settings: its endpoints and API keys, and the cost of its models."""
 
 from typing import Any, cast, get_args
 
@@ -35,7 +35,7 @@ async def _page(
     tenant_id: TenantId,
     shown_once: tuple[str, str] | None = None,
 ) -> Response:
-    """`shown_once`: what a new secret is for, and the secret; it is stored nowhere."""
+    """`shown_once` is the purpose of a new secret and the secret, which is stored nowhere."""
 
     async def known(tenancy: Tenancy) -> tuple[Any, Any]:
         return await tenancy.keys(tenant_id), await tenancy.endpoints(tenant_id)

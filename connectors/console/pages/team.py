@@ -1,4 +1,4 @@
-"""Routes of the people of a tenant: who they are, their roles and their sessions."""
+"""Routes of the people of a tenant, with their roles and sessions."""
 
 from typing import Any, cast, get_args
 
@@ -9,13 +9,13 @@ from connectors.console.pages.changing import with_people
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
-from storage.postgres.people import LINK_SECONDS, PORTAL, People, Role
+from storage.postgres.people import LINK_SECONDS, PORTAL, People, PersonRole
 
 
 def add_team(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes.
 
-    An admin of one tenant gives and takes roles there, and no more.
+    An admin of one tenant can give and revoke roles in that tenant only.
     """
     _add_invitation(router, pages)
     _add_changes(router, pages)
@@ -30,7 +30,7 @@ def add_team(router: APIRouter, pages: PageParts) -> None:
 async def _page(
     pages: PageParts, visit: Visit, tenant_id: TenantId, link: str | None = None
 ) -> Response:
-    """`link`: a login link, shown this once."""
+    """`link` is a login link that is shown only this once."""
     members = [
         dict(row)
         | {
@@ -45,7 +45,7 @@ async def _page(
         tenant=tenant_id,
         section="tenants",
         members=members,
-        roles=get_args(Role),
+        roles=get_args(PersonRole),
         link=link,
         minutes=round(LINK_SECONDS / 60),
         me=visit.person.name,
@@ -53,7 +53,7 @@ async def _page(
 
 
 def _may_end(visit: Visit, row: Any) -> bool:
-    """A person of other tenants too is logged out by an admin of every tenant only."""
+    """Only an admin of every tenant may log out a person who also belongs to other tenants."""
     is_ours = not row["has_others"] and row["role_everywhere"] is None
     return visit.person.is_chief or bool(is_ours)
 
@@ -65,9 +65,9 @@ def _may_link(visit: Visit, row: Any) -> bool:
 def _add_invitation(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people")
     async def invite(request: Request, tenant: str) -> Response:
-        """A new person gets a login link.
+        """Creates a person with a login link.
 
-        An account that exists already gets the role only.
+        An account that already exists only gets the role.
         """
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
@@ -80,7 +80,7 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
                 _refuse_foreign(visit, ours, name, person)
             person_id = person["person_id"] if person is not None else await people.add(name, None)
             if person is not None and person["password"] is None and person_id not in ours:
-                await people.end_sessions(person_id)  # its first link was given elsewhere
+                await people.end_sessions(person_id)  # another tenant has its first link
             await people.set_role(tenant_id, person_id, role)
             action = "role_given" if person is not None else "person_added"
             await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
@@ -93,9 +93,10 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
 
 
 def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
-    """Raises PageProblem 409 for an account of other tenants, and for one's own.
+    """Raises PageProblem 409 for accounts of other tenants and for the person's own.
 
-    Names are global: the tenant that made an account may still be logged in with it.
+    Names are global, so the tenant that created an account may still be logged in with
+    it.
     """
     if name.startswith(PORTAL) or (person is not None and person["person_id"] not in ours):
         raise PageProblem(409, "people.taken")
@@ -104,7 +105,7 @@ def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None)
 
 
 def _refuse_oneself(visit: Visit, person_id: str) -> None:
-    """An admin who gave up the own role by mistake could not take it back."""
+    """Keeps admins from giving up their own role, which they could not take back."""
     if person_id == visit.person.person_id and not visit.person.is_chief:
         raise PageProblem(409, "people.yourself")
 
@@ -149,7 +150,7 @@ def _add_changes(router: APIRouter, pages: PageParts) -> None:
 def _add_access(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people/{person_id}/link")
     async def link(request: Request, tenant: str, person_id: str) -> Response:
-        """Who has no password logs in by link, each time by a new one."""
+        """Gives a person without a password a new login link, as is needed for each login."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         member = await _member(pages, tenant_id, person_id)
@@ -180,18 +181,18 @@ def _add_access(router: APIRouter, pages: PageParts) -> None:
 
 
 async def _member(pages: PageParts, tenant_id: TenantId, person_id: str) -> Any:
-    """Raises PageProblem 404 for a person who has nothing to do with the tenant."""
+    """Raises PageProblem 404 for a person who does not belong to the tenant."""
     for one in await pages.people.members(tenant_id):
         if one["person_id"] == person_id:
             return one
     raise PageProblem(404, "problem.404")
 
 
-def _role(visit: Visit) -> Role:
+def _role(visit: Visit) -> PersonRole:
     wanted = visit.form.get("role", "")
-    if wanted not in get_args(Role):
+    if wanted not in get_args(PersonRole):
         raise PageProblem(422, "problem.422")
-    return cast(Role, wanted)
+    return cast(PersonRole, wanted)
 
 
 def _to(tenant_id: TenantId) -> Response:

@@ -1,4 +1,4 @@
-"""Routes of trouble: what failed by cause, and from any cause to its records."""
+"""Routes of failures: files and records that failed, grouped by cause."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of
-from connectors.console.pages.counting import MOST_COUNTED, failure_counter
+from connectors.console.pages.counting import MOST_COUNTED, failure_counter, refusal_counter
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
+from connectors.console.pages.reading import NOW, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 from storage.postgres.repair_plans import GONE_REASONS
@@ -31,7 +31,7 @@ _AT_THE_MODEL = frozenset(
 class Cause:
     """Files that failed for one reason at one stage.
 
-    `bars`: files per day, oldest first.
+    `bars` has the number of files per day, oldest first.
     """
 
     reason: str
@@ -46,9 +46,9 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Records in quarantine of one stage and reason.
+    """Quarantined records of one stage and reason.
 
-    `is_sendable`: some can be sent again.
+    `is_sendable` is true if some of them can be sent again.
     """
 
     stage: str
@@ -61,7 +61,7 @@ class Refusals:
 
 
 def stage_of(reason: str, type_: str) -> str:
-    """The stage that found the file wanting; empty where the reason does not tell."""
+    """Returns the stage at which the file failed, or "" if the reason does not say."""
     if reason == "quarantined":
         return ""
     sense = "transcribe" if type_ == "audio" else "describe"
@@ -70,7 +70,7 @@ def stage_of(reason: str, type_: str) -> str:
 
 
 def causes_of(rows: list[Any], today: date) -> list[Cause]:
-    """Most files first."""
+    """Groups the rows by cause, those with the most files first."""
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         reason = row["reason"] or "unknown"
@@ -80,7 +80,7 @@ def causes_of(rows: list[Any], today: date) -> list[Cause]:
 
 
 def classes_of(rows: list[Any], today: date) -> list[Refusals]:
-    """Most records first."""
+    """Groups the rows by stage and reason, those with the most records first."""
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         groups[row["stage"], row["reason"]].append(row)
@@ -100,7 +100,7 @@ def classes_of(rows: list[Any], today: date) -> list[Refusals]:
 
 
 def bars_of(per_day: Mapping[date | None, int], today: date) -> tuple[int, ...]:
-    """One number per day, oldest first."""
+    """Returns one number per day, oldest first."""
     days = (today - timedelta(days=DAYS - 1 - back) for back in range(DAYS))
     return tuple(per_day.get(day, 0) for day in days)
 
@@ -113,7 +113,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 
 def cause_of(reason: str, stage: str, rows: list[Any], bars: tuple[int, ...]) -> Cause:
-    """A cause over several rows of counts."""
+    """Combines several rows of counts into one cause."""
     newest = max(rows, key=lambda row: row["last_at"])
     return Cause(
         reason,
@@ -130,7 +130,7 @@ def cause_of(reason: str, stage: str, rows: list[Any], bars: tuple[int, ...]) ->
 def add_trouble(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
-    counter = failure_counter(reading)
+    counter, refusals = failure_counter(reading), refusal_counter(reading)
 
     @router.get("/t/{tenant}/trouble", name="trouble")
     async def trouble(request: Request, tenant: str) -> Response:
@@ -139,8 +139,8 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
         counts = await counter.of(tenant_id)
         causes = causes_of(counts.rows, datetime.now(UTC).date())
         examples = {one: pages.refs.of(tenant_id, "m", one.example) for one in causes}
-        refused = await reading.fetch("quarantined_by_reason", tenant_id, MOST_COUNTED)
-        classes = classes_of(refused, datetime.now(UTC).date())
+        refused = await refusals.of(tenant_id)
+        classes = classes_of(refused.rows, datetime.now(UTC).date())
         return visit.page(
             "trouble.html",
             tenant=tenant_id,
@@ -152,6 +152,7 @@ def add_trouble(router: APIRouter, pages: PageParts) -> None:
             may_repair=visit.person.may(tenant_id, "operator"),
             most=MOST_COUNTED,
             counted_at=counts.counted_at,
+            refused_at=refused.counted_at,
         )
 
     _add_failed_files(router, pages)
@@ -164,25 +165,16 @@ def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
         tenant_id = visit.at(tenant, "viewer")
         reason = request.query_params.get("reason", "")[:60]
         before = place_of(request.query_params.get("before"), pages.refs, tenant_id)
-        rows = await pages.reading.fetch(
-            "failed_messages_by_reason",
-            tenant_id,
-            reason,
-            before.received_at,
-            before.message_key,
-            PAGE + 1,
-        )
+        found = await pages.reading.failed(tenant_id, reason, before, PAGE)
         sees = visit.person.may(tenant_id, "reader")
-        last = rows[PAGE - 1] if len(rows) > PAGE else None
-        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return visit.page(
             "failed.html",
             tenant=tenant_id,
             section="trouble",
             reason=reason,
             is_gone=reason in GONE_REASONS,
-            rows=[_shown(row, pages, tenant_id, sees=sees) for row in rows[:PAGE]],
-            older=cursor(older, pages.refs, tenant_id) if older is not None else "",
+            rows=[_shown(row, pages, tenant_id, sees=sees) for row in found.rows],
+            older=cursor(found.older, pages.refs, tenant_id) if found.older is not None else "",
             is_first=before is NOW,
             may_repair=visit.person.may(tenant_id, "operator"),
         )

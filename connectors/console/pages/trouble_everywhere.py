@@ -1,4 +1,4 @@
-"""The route of trouble at every tenant that a person may see: reason by stage by tenant."""
+"""The route of failures of every tenant that a person may see, by reason, stage and tenant."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.counting import (
-    MOST_CAUSES,
     MOST_COUNTED,
     failures_of_tenants,
+    refusals_of_tenants,
     share_of,
 )
 from connectors.console.pages.parts import PageParts
@@ -21,12 +21,12 @@ from connectors.console.pages.visits import Visit, visit_of
 from schemas.keys import TenantId
 
 MOST_SHOWN = 200
-"""So many causes are shown, those with most files."""
+"""How many causes are shown, those with the most files first."""
 
 
 @dataclass(frozen=True, slots=True)
 class AtTenant:
-    """A cause, or a class of refused records, at one tenant."""
+    """A cause, or a class of quarantined records, of one tenant."""
 
     tenant: TenantId
     what: Cause | Refusals
@@ -36,7 +36,7 @@ class AtTenant:
 
 def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
     """Adds the route."""
-    counter = failures_of_tenants(pages.reading)
+    counter, refusals = failures_of_tenants(pages.reading), refusals_of_tenants(pages.reading)
 
     @router.get("/trouble", name="trouble-everywhere")
     async def everywhere(request: Request) -> Response:
@@ -48,10 +48,8 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
         }
         counts = await counter.of(tenants)
         causes = causes_at_tenants(counts.rows, today)
-        refused = await pages.reading.fetch_of_tenants(
-            "quarantined_of_tenants", tenants, MOST_CAUSES, share_of(tenants)
-        )
-        classes = refusals_at_tenants(refused, today)
+        refused = await refusals.of(tenants)
+        classes = refusals_at_tenants(refused.rows, today)
         return visit.page(
             "trouble_everywhere.html",
             section="trouble",
@@ -65,11 +63,13 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
             most=MOST_COUNTED,
             most_shown=MOST_SHOWN,
             counted_at=counts.counted_at,
+            refused_at=refused.counted_at,
+            share=share_of(tenants),
         )
 
 
 def causes_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Cause]]:
-    """Why files failed, by tenant and stage; most files first."""
+    """Groups failed files by tenant, stage and reason, those with the most files first."""
     groups: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
     for row in rows:
         reason = row["reason"] or "unknown"
@@ -90,7 +90,7 @@ def _cause(reason: str, stage: str, rows: list[Any], today: date) -> Cause:
 
 
 def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId, Refusals]]:
-    """Records in quarantine, by tenant, stage and reason; most records first."""
+    """Groups quarantined records by tenant, stage and reason, those with the most records first."""
     return [
         (
             TenantId(row["tenant_id"]),
@@ -106,7 +106,7 @@ def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId
 def choices_of(
     found: Iterable[tuple[TenantId, Cause | Refusals]],
 ) -> dict[str, list[str]]:
-    """What the page can be narrowed to: tenants, reasons and stages that are there."""
+    """Returns the filters of the page: the tenants, reasons and stages that occur."""
     rows = list(found)
     return {
         "tenant": sorted({tenant for tenant, _ in rows}),
@@ -121,7 +121,7 @@ def _shown(
     found: Iterable[tuple[TenantId, Cause | Refusals]],
     wanted: Mapping[str, str],
 ) -> list[AtTenant]:
-    """Those that fit, each with whether the person may repair it."""
+    """Returns the causes that match the filters, and whether the person may repair them."""
     fitting = [
         (tenant, one)
         for tenant, one in found

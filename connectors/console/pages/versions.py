@@ -1,4 +1,4 @@
-"""The route of a message's versions: those that the topic still has, side by side."""
+"""The route of a message's versions that the topic still has, side by side."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from connectors.console.pages.visits import visit_of
 from schemas.topics import DAY_MS, HORIZON_MS
 
 KEPT_DAYS = HORIZON_MS // DAY_MS
-"""The topic keeps every version for so long, and afterwards the newest of each message."""
+"""The topic keeps every version for this time, and afterwards the newest of each message."""
 EVERY = timedelta(seconds=60)
 LONGEST_LAG = timedelta(hours=1)
 OPENING_STEPS = VERSIONS // 5
-"""Version numbers of one opening; a test holds it to assemble's."""
+"""Version numbers per opening; a test compares it with the number in assemble."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionShown:
-    """One version; its content is empty where it is masked."""
+    """One version; its content is empty if it is masked."""
 
     version: int
     status: str
@@ -38,7 +38,7 @@ class VersionShown:
 
     @property
     def generation(self) -> int:
-        """0 for the first run, higher for what a repair made."""
+        """0 for the first run, higher for versions that a repair made."""
         return self.version // VERSIONS
 
 
@@ -79,8 +79,10 @@ def add_versions(router: APIRouter, pages: PageParts) -> None:
 
 
 def moments_of(steps: Sequence[datetime], written_at: datetime) -> list[datetime]:
-    """When versions may have been written: at each step, and as much later as the newest
-    version was written after the last step, because assemble was behind.
+    """Returns the times around which versions may have been written.
+
+    These are the times of the steps. If assemble was behind, the newest version was
+    written later than the last step, so the same delay is covered after each step.
     """
     lag = min(written_at - max(steps), LONGEST_LAG) if steps else timedelta(0)
     minutes = range(1, int(lag / EVERY) + 2) if lag > EVERY else ()
@@ -88,9 +90,9 @@ def moments_of(steps: Sequence[datetime], written_at: datetime) -> list[datetime
 
 
 def missing_from(found: Set[int], newest: int) -> str:
-    """The versions that must exist and were not found, as `2, 5–7`.
+    """Returns the versions that must exist and were not found, as `2, 5–7`.
 
-    assemble numbers them without gaps within an opening.
+    assemble numbers the versions of an opening without gaps.
     """
     last: dict[int, int] = {}
     for version in (*found, newest):
@@ -113,7 +115,7 @@ def missing_from(found: Set[int], newest: int) -> str:
 
 
 def version_shown(place: str, record: ShownRecord, *, is_masked: bool) -> VersionShown:
-    """The version that a record of `enriched-messages` holds."""
+    """Returns the version in a record of `enriched-messages`."""
     value = record.value
     version = value.get("version")
     attributes = _attributes(value)
@@ -128,7 +130,7 @@ def version_shown(place: str, record: ShownRecord, *, is_masked: bool) -> Versio
 
 
 def _attributes(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The attributes of the message; nothing where they cannot be read, or were cut."""
+    """Returns the attributes of the message, empty if they were truncated or cannot be parsed."""
     try:
         found = msgspec.json.decode(value.get("content_attributes") or "{}")
     except msgspec.DecodeError:

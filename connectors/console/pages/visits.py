@@ -1,8 +1,8 @@
-"""A visit: one request of a person, checked before any page is made.
+"""A visit is one request of a person, checked before a page is rendered.
 
-Every page and action goes through `page_route`: it finds the
-session, holds a POST to the form's token and to the page's own
-origin, and gives every answer the headers that keep it safe.
+Every page and action goes through `page_route`. It finds the session, requires that a
+POST has the form's token and comes from this origin, and adds security headers to every
+answer.
 """
 
 import asyncio
@@ -25,23 +25,30 @@ from starlette.requests import ClientDisconnect
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import TookTooLong
 from connectors.console.pages.words import Words, language_of
 from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from storage.postgres.people import Role, Session
+from storage.postgres.people import PersonRole, Session
 
 log = structlog.get_logger()
 
 FORM_SECONDS = 10.0
 MOST_FORM_BYTES = 64 * 1024
+MOST_PASTED_BYTES = 512 * 1024
+"""The bound of a form into which a whole delivery is pasted.
+
+Encoded as a form, every quote and every byte of a letter with an accent has three bytes.
+"""
+_PASTES = re.compile(r"/t/[^/]+/endpoints/[^/]+/check")
 MOST_FIELDS = 200
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
 class PageProblem(ConnectorsError):
-    """An answer that is a page about an error; `word` is its key in the catalogue."""
+    """An answer that is an error page. `word` is its key in the catalogue."""
 
     def __init__(self, status: int, word: str, retry_after: int = 0) -> None:
         super().__init__(status, word)
@@ -49,12 +56,12 @@ class PageProblem(ConnectorsError):
 
 
 class LoginNeeded(ConnectorsError):
-    """Nobody is logged in: the login page comes first."""
+    """The visitor is not logged in and must see the login page first."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """Who asks for a page, in which language, and what a form sent."""
+    """The person who requests a page, their language, and the fields of a form."""
 
     request: Request
     words: Words
@@ -68,7 +75,7 @@ class Visit:
 
     @property
     def person(self) -> Session:
-        """Raises LoginNeeded where nobody is logged in."""
+        """The session of the visitor. Raises LoginNeeded if there is none."""
         if self.session is None:
             raise LoginNeeded
         return self.session
@@ -80,10 +87,11 @@ class Visit:
         digest = hmac.digest(seed.encode(), b"sensorium form", "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-    def at(self, tenant: str, role: Role) -> TenantId:
-        """The tenant, if the person has the role there.
+    def at(self, tenant: str, role: PersonRole) -> TenantId:
+        """Returns the tenant if the person has the role there.
 
-        A tenant that the person has nothing to do with is as one that does not exist.
+        Raises PageProblem 403 for another role, and 404 for a tenant that the person
+        has no role in, as for one that does not exist.
         """
         tenant_id = TenantId(tenant)
         if not self.person.may(tenant_id, "viewer"):
@@ -93,34 +101,34 @@ class Visit:
         return tenant_id
 
     def page(self, template: str, answer: int = 200, **values: Any) -> Response:
-        """The template with these values."""
+        """Renders the template with these values."""
         text = render(template, visit=self, t=self.words, **values)
         return Response(text, answer, media_type="text/html; charset=utf-8")
 
 
 def visit_of(request: Request) -> Visit:
-    """The visit that `page_route` found."""
+    """Returns the visit that `page_route` created."""
     visit: Visit = request.state.visit
     return visit
 
 
 def session_cookie(is_secure: bool) -> str:
-    """A `__Host-` cookie cannot be planted from another host; browsers take it over https only."""
+    """A `__Host-` cookie cannot be set by another host, but browsers accept it over https only."""
     return "__Host-sensorium" if is_secure else "sensorium"
 
 
 def form_cookie(is_secure: bool) -> str:
-    """Before the login: what the token of the login form is made of."""
+    """Before the login, the token of the login form is derived from this cookie."""
     return "__Host-sensorium-form" if is_secure else "sensorium-form"
 
 
 def set_cookie(response: Response, name: str, value: str, is_secure: bool) -> None:
-    """A cookie that no script reads and that no other site sends along with a form."""
+    """Sets a cookie that scripts cannot read and that is not sent with forms of other sites."""
     response.set_cookie(name, value, path="/", secure=is_secure, httponly=True, samesite="lax")
 
 
 def local_path(wanted: str | None) -> str:
-    """Where to go after a login: a path of this console, whatever was asked for."""
+    """Returns the target after a login: the requested path, or "/" if it leaves this console."""
     if (
         not wanted
         or not wanted.startswith("/")
@@ -134,7 +142,7 @@ def local_path(wanted: str | None) -> str:
 
 
 def page_route(parts: PageParts) -> type[APIRoute]:
-    """The class of every route of the pages."""
+    """Returns the route class of all pages."""
 
     class PageRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -151,20 +159,12 @@ def page_route(parts: PageParts) -> type[APIRoute]:
 async def _answer(
     parts: PageParts, request: Request, inner: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    is_secure = request.url.scheme == "https" or parts.public_url.startswith("https:")
-    visit = Visit(
-        request,
-        Words(language_of(request.headers.get("accept-language", ""))),
-        zone_of(request.cookies.get("tz", "")),
-        None,
-        request.cookies.get(form_cookie(is_secure), ""),
-        is_secure,
-    )
+    visit = _visit(request, parts.public_url)
     request.state.visit = visit
     try:
         if _has_nul((*request.path_params.values(), *request.query_params.values())):
             raise PageProblem(404, "problem.404")
-        token = request.cookies.get(session_cookie(is_secure), "")
+        token = request.cookies.get(session_cookie(visit.is_secure), "")
         if token:
             visit.session = await parts.people.session(token, is_use=not _is_stream(request))
         if request.method == "POST":
@@ -176,8 +176,10 @@ async def _answer(
         response = _to_login(visit)
     except PageProblem as problem:
         response = _problem(visit, problem)
-    except RequestValidationError:  # a part of the path is not of the form it has here
+    except RequestValidationError:  # a path parameter has the wrong type
         response = _problem(visit, PageProblem(404, "problem.404"))
+    except TookTooLong:
+        response = _problem(visit, PageProblem(503, "problem.too_long"))
     except Unavailable:
         response = _problem(visit, PageProblem(503, "problem.503", retry_after=2))
     except Busy:
@@ -186,6 +188,35 @@ async def _answer(
         log.exception("page_failed", route=getattr(request.scope.get("route"), "path", ""))
         response = _problem(visit, PageProblem(500, "problem.500"))
     return _guarded(visit, response)
+
+
+def _visit(request: Request, public_url: str) -> Visit:
+    is_secure = request.url.scheme == "https" or public_url.startswith("https:")
+    return Visit(
+        request,
+        Words(language_of(request.headers.get("accept-language", ""))),
+        zone_of(request.cookies.get("tz", "")),
+        None,
+        request.cookies.get(form_cookie(is_secure), ""),
+        is_secure,
+    )
+
+
+def most_body_bytes(path: str) -> int:
+    """Returns the most bytes that the body of a request to this path may have."""
+    return MOST_PASTED_BYTES if _PASTES.fullmatch(path) else MOST_FORM_BYTES
+
+
+def problem_page(request: Request, status: int) -> Response | None:
+    """Returns a page about an error of a request that reached no page.
+
+    Returns None for clients other than browsers, which the API answers.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        return None
+    visit = _visit(request, "")
+    word = "problem.413" if status == 413 else "problem.404"
+    return _guarded(visit, _problem(visit, PageProblem(status, word)))
 
 
 def _is_stream(request: Request) -> bool:
@@ -208,9 +239,9 @@ def _problem(visit: Visit, problem: PageProblem) -> Response:
 
 
 def _guarded(visit: Visit, response: Response) -> Response:
-    """Headers of every page; files of strangers bring stricter ones of their own.
+    """Adds security headers to a page; answers with untrusted files bring stricter ones.
 
-    Scripts run by their nonce only: strangers' files come from this origin, too.
+    Scripts need the nonce, because untrusted files are served from the same origin.
     """
     policy = (
         f"default-src 'self'; script-src 'nonce-{visit.nonce}'; object-src 'none';"
@@ -231,14 +262,14 @@ def _guarded(visit: Visit, response: Response) -> Response:
 
 
 def _has_nul(values: Iterable[object]) -> bool:
-    """Whether a value holds U+0000, which no text in Postgres does."""
+    """Whether a value contains U+0000, which text in Postgres cannot contain."""
     return any("\0" in str(value) for value in values)
 
 
 def _is_ours(origin: str, host: str, public_url: str) -> bool:
     """Whether a page of this console sent the form.
 
-    A proxy may ask under a host name of its own.
+    A proxy may use another host name than the public one.
     """
     try:
         sent_by = urlsplit(origin).netloc
@@ -248,7 +279,7 @@ def _is_ours(origin: str, host: str, public_url: str) -> bool:
 
 
 async def _check_form(visit: Visit, public_url: str) -> None:
-    """Reads the form, and refuses one that a page of another origin sent."""
+    """Reads the form and refuses one that a page of another origin sent."""
     headers = visit.request.headers
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
     if origin is not None and not _is_ours(origin, headers.get("host", ""), public_url):
@@ -259,10 +290,13 @@ async def _check_form(visit: Visit, public_url: str) -> None:
     if kind != "application/x-www-form-urlencoded":
         raise PageProblem(415, "problem.form")
     try:
+        most = MOST_FORM_BYTES if visit.session is None else most_body_bytes(visit.request.url.path)
+        if int(headers.get("content-length", "0")) > most:
+            raise PageProblem(413, "problem.413")
         async with asyncio.timeout(FORM_SECONDS):
             body = await visit.request.body()
-        if len(body) > MOST_FORM_BYTES:
-            raise PageProblem(413, "problem.form")
+        if len(body) > most:
+            raise PageProblem(413, "problem.413")
         visit.form = dict(
             parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         )
@@ -277,7 +311,7 @@ async def _check_form(visit: Visit, public_url: str) -> None:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone that the browser names; UTC where it names none that is known."""
+    """Returns the time zone that the browser names, or UTC if it is unknown."""
     if _ZONE.fullmatch(name):
         try:
             return ZoneInfo(name)

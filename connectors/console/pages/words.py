@@ -1,4 +1,4 @@
-"""The words of the pages: one catalogue file per language."""
+"""The texts of the pages: one catalogue file per language."""
 
 import json
 from functools import cache
@@ -11,12 +11,12 @@ _FOLDER = Path(__file__).parent / "words"
 
 @cache
 def catalogue(language: str) -> MappingProxyType[str, str]:
-    """Key → text."""
+    """Returns the texts of a language by key."""
     return MappingProxyType(json.loads((_FOLDER / f"{language}.json").read_text()))
 
 
 def language_of(accept_language: str) -> str:
-    """The first language of the browser that there is a catalogue of; English if there is none."""
+    """Returns the browser's preferred language that has a catalogue, otherwise English."""
     weighed: list[tuple[float, str]] = []
     for entry in accept_language[:500].split(","):
         name, _, weight = entry.strip().partition(";q=")
@@ -29,9 +29,9 @@ def language_of(accept_language: str) -> str:
 
 
 class Words:
-    """`words("key", count=3)`: the text of a language with its values filled in.
+    """Returns texts of one language, as `words("key", count=3)`.
 
-    With a count of 1 it is that of `key.one`, where there is one.
+    With a count of 1 it uses `key.one`, if that exists.
     """
 
     def __init__(self, language: str) -> None:
@@ -44,5 +44,5 @@ class Words:
         return self._texts[key].format_map(values) if values else self._texts[key]
 
     def known(self, key: str, otherwise: str) -> str:
-        """For keys made of data: a word that has no text yet is shown as it is."""
+        """Returns the text of a key that is made from data, or `otherwise` if there is none."""
         return self._texts.get(key, otherwise)

@@ -7,11 +7,13 @@
 -- the meantime. An empty tenant id stands for tokens that belong to no endpoint.
 INSERT INTO webhook_deliveries AS there
     (tenant_id, endpoint_id, day, reason, secret_id, deliveries, first_at, last_at, last_status, last_facts)
-SELECT new.* FROM unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
-                         $8::timestamptz[], $9::integer[], $10::jsonb[])
-    AS new (tenant_id, endpoint_id, day, reason, secret_id, deliveries, first_at, last_at, last_status, last_facts)
+SELECT tenant_id, endpoint_id, day, reason, secret_id, deliveries, first_at, last_at, last_status, last_facts
+FROM unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
+                         $8::timestamptz[], $9::integer[], $10::jsonb[]) WITH ORDINALITY
+    AS new (tenant_id, endpoint_id, day, reason, secret_id, deliveries, first_at, last_at, last_status, last_facts, nth)
 WHERE new.tenant_id = ''
    OR EXISTS (SELECT FROM tenants WHERE tenants.tenant_id = new.tenant_id AND tenants.removed_at IS NULL)
+ORDER BY new.nth
 ON CONFLICT (tenant_id, endpoint_id, day, reason, secret_id) DO UPDATE SET
     deliveries = there.deliveries + EXCLUDED.deliveries,
     first_at = least(there.first_at, EXCLUDED.first_at),

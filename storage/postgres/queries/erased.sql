@@ -16,13 +16,20 @@ JOIN erased_messages USING (tenant_id, key_digest);
 -- Records these messages as erased: from this commit on, nothing of them is stored. A removed
 -- tenant needs no such list, because nothing of it is stored at all.
 INSERT INTO erased_messages (tenant_id, key_digest)
-SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) AS ended (tenant_id, key_digest)
+SELECT tenant_id, key_digest FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS ended (tenant_id, key_digest, nth)
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AND t.removed_at IS NOT NULL)
+ORDER BY ended.nth
 ON CONFLICT DO NOTHING;
 
--- name: all_erased
--- Returns the digests of all erased messages, of one tenant or of all ($1 NULL).
-SELECT tenant_id, key_digest FROM erased_messages WHERE $1::text IS NULL OR tenant_id = $1;
+-- name: some_erased
+-- Returns the digests of the next $4 erased messages after ($2, $3), of one tenant or of all ($1 NULL).
+SELECT tenant_id, key_digest FROM erased_messages
+WHERE ($1::text IS NULL OR tenant_id = $1) AND (tenant_id, key_digest) > ($2, $3)
+ORDER BY tenant_id, key_digest LIMIT $4;
+
+-- name: about_erased
+-- Returns about how many messages were erased, as the last ANALYZE saw it. Counting them would read the whole table.
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'erased_messages'::regclass;
 
 -- name: erased_since
 -- Returns when a message was erased; no row if it was not.
@@ -38,6 +45,13 @@ JOIN chat_messages USING (tenant_id, message_key);
 -- more.
 DELETE FROM ai_results WHERE (tenant_id, sha256) IN (SELECT * FROM unnest($1::text[], $2::text[]))
   AND NOT EXISTS (SELECT 1 FROM media_objects m WHERE m.tenant_id = ai_results.tenant_id AND m.sha256 = ai_results.sha256);
+
+-- name: lock_messages
+-- Locks the rows of these messages one after another, in the given order, before anything about
+-- them is deleted. A DELETE with a join takes them in any order.
+SELECT FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS one (tenant_id, message_key, nth)
+JOIN chat_messages m ON m.tenant_id = one.tenant_id AND m.message_key = one.message_key
+ORDER BY one.nth FOR UPDATE OF m;
 
 -- name: delete_erased
 -- Deletes everything stored about these messages and returns how many rows of each kind: messages,
@@ -87,9 +101,15 @@ WHERE tenant_id = ANY($1::text[]) AND (
     OR (action = 'conversation_unmasked' AND (tenant_id, split_part(detail, ': ', 1)) IN (SELECT named.tenant_id, named.conversation_id FROM named)));
 
 -- name: delete_aliases_unused
--- Deletes the aliases of these conversations if no message of the conversation is left.
-DELETE FROM conversation_aliases a USING unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
-WHERE a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
+-- Deletes the aliases of these conversations if no message of the conversation is left. Locks them
+-- in the order in which the sink adds them.
+WITH locked AS (
+    SELECT a.tenant_id, a.alias, a.conversation_id FROM unnest($1::text[], $2::text[]) AS one (tenant_id, conversation_id)
+    JOIN conversation_aliases a ON a.tenant_id = one.tenant_id AND a.conversation_id = one.conversation_id
+    ORDER BY a.tenant_id COLLATE "C", a.alias COLLATE "C", a.conversation_id COLLATE "C" FOR UPDATE OF a
+)
+DELETE FROM conversation_aliases a USING locked
+WHERE a.tenant_id = locked.tenant_id AND a.alias = locked.alias AND a.conversation_id = locked.conversation_id
   AND NOT EXISTS (SELECT 1 FROM chat_messages m WHERE m.tenant_id = a.tenant_id AND m.conversation_id = a.conversation_id);
 
 -- name: holdings_of
@@ -131,13 +151,13 @@ SELECT object_key, bytes FROM media_objects WHERE tenant_id = $1 AND message_key
 
 -- name: conversations_of_contact
 -- Returns the conversations in which a contact (given by all its ids, $2) is the customer.
--- `is_shared` is true if other customers spoke there too. A YCloud conversation that is not a group
--- belongs to that customer alone, under each of the customer's ids.
+-- `is_shared` is true if other customers spoke there too. A conversation of one of the providers $3, whose
+-- conversations have no id but their customer's, belongs to that customer alone, unless it is a group.
 WITH spoke AS (
     SELECT conversation_id FROM chat_messages WHERE tenant_id = $1 AND sender_id = ANY($2::text[]) AND direction = 'inbound'
     UNION
     SELECT conversation_id FROM chat_messages
-    WHERE tenant_id = $1 AND provider = 'ycloud' AND substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[])
+    WHERE tenant_id = $1 AND provider = ANY($3::text[]) AND substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[])
     UNION
     SELECT unnest(ARRAY[alias, conversation_id]) FROM conversation_aliases
     WHERE tenant_id = $1 AND (substr(alias, strpos(alias, '~') + 1) = ANY($2::text[])
@@ -146,7 +166,7 @@ WITH spoke AS (
 SELECT conversation_id,
        conversation_id LIKE 'group~%' OR EXISTS (
            SELECT 1 FROM chat_messages m WHERE m.tenant_id = $1 AND m.conversation_id = spoke.conversation_id
-               AND (m.provider <> 'ycloud' OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
+               AND (NOT m.provider = ANY($3::text[]) OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
 FROM spoke ORDER BY conversation_id;
 
 -- name: forget_pages_seen
@@ -157,5 +177,5 @@ WHERE tenant_id = $1 AND (
     OR (action = 'context_seen' AND detail = ANY($3::text[])));
 
 -- name: conversations_left
--- Those of these conversations that still have a message.
+-- Returns those of these conversations that still have a message.
 SELECT DISTINCT conversation_id FROM chat_messages WHERE tenant_id = $1 AND conversation_id = ANY($2::text[]);

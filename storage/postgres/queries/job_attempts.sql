@@ -10,10 +10,11 @@ INSERT INTO job_attempts AS there
     (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at)
 SELECT tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[], $8::text[],
-            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::bytea[])
-     AS noted (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at, key_digest)
+            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::bytea[]) WITH ORDINALITY
+     AS noted (tenant_id, message_key, attachment_index, stage, generation, attempts, cause, detail, first_at, last_at, next_at, key_digest, nth)
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = noted.tenant_id AND t.removed_at IS NOT NULL AND NOT t.data_kept)
   AND NOT EXISTS (SELECT 1 FROM erased_messages e WHERE e.tenant_id = noted.tenant_id AND e.key_digest = noted.key_digest)
+ORDER BY noted.nth
 ON CONFLICT (tenant_id, message_key, attachment_index, stage) DO UPDATE SET
     generation = EXCLUDED.generation, attempts = EXCLUDED.attempts, cause = EXCLUDED.cause, detail = EXCLUDED.detail,
     first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at, next_at = EXCLUDED.next_at
@@ -21,10 +22,16 @@ WHERE there.generation <= EXCLUDED.generation;
 
 -- name: forget
 -- Deletes the notes of jobs that succeeded.
-DELETE FROM job_attempts AS there
-USING unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[]) AS ended (tenant_id, message_key, attachment_index, stage, generation)
+WITH ended AS (
+    SELECT tenant_id, message_key, attachment_index, stage
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[]) WITH ORDINALITY
+        AS one (tenant_id, message_key, attachment_index, stage, upto, nth)
+    JOIN job_attempts AS there USING (tenant_id, message_key, attachment_index, stage)
+    WHERE there.generation <= one.upto ORDER BY one.nth FOR UPDATE OF there
+)
+DELETE FROM job_attempts AS there USING ended
 WHERE there.tenant_id = ended.tenant_id AND there.message_key = ended.message_key
-  AND there.attachment_index = ended.attachment_index AND there.stage = ended.stage AND there.generation <= ended.generation;
+  AND there.attachment_index = ended.attachment_index AND there.stage = ended.stage;
 
 -- name: forget_old
 -- Deletes notes on failures older than 30 days, and on jobs whose planned try is more than a day

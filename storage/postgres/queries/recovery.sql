@@ -20,8 +20,9 @@ SELECT count(*) AS messages, count(*) FILTER (WHERE status = 'pending') AS unfin
 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = m.tenant_id AND t.removed_at IS NOT NULL);
 
 -- name: positions
--- Returns the sink's positions in these topics, with the Kafka topic id that each belongs to.
-SELECT topic, partition, topic_id, next_offset FROM sink_offsets WHERE topic = ANY($1::text[]);
+-- Returns the sink's positions in these topics, with the Kafka topic id that each belongs to, and
+-- whether the log was found to end before it.
+SELECT topic, partition, topic_id, next_offset, coalesce(next_offset > lost_end, false) AS is_lost FROM sink_offsets WHERE topic = ANY($1::text[]);
 
 -- name: forget_positions
 -- Deletes the sink's positions in these topics, so that it starts from their beginning.

@@ -7,7 +7,9 @@ SELECT message_key, conversation_id FROM chat_messages WHERE tenant_id = $1 LIMI
 
 -- name: delete_messages
 -- Deletes these messages with their steps and file rows.
-WITH gone AS (DELETE FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])),
+WITH locked AS (SELECT message_key FROM unnest($2::text[]) WITH ORDINALITY AS one (message_key, nth)
+                JOIN chat_messages m USING (message_key) WHERE m.tenant_id = $1 ORDER BY one.nth FOR UPDATE OF m),
+     gone AS (DELETE FROM chat_messages m USING locked WHERE m.tenant_id = $1 AND m.message_key = locked.message_key),
      steps AS (DELETE FROM message_steps WHERE tenant_id = $1 AND message_key = ANY($2::text[]))
 DELETE FROM media_objects WHERE tenant_id = $1 AND message_key = ANY($2::text[]);
 

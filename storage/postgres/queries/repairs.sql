@@ -316,20 +316,26 @@ UPDATE repairs SET trouble = $4, held_until = now() + make_interval(secs => $5) 
 
 -- name: note_tries
 -- Counts one more try of these messages or records, unless they no longer exist or their tenant was
--- removed. The caller holds `removal_lock`. Rows are written in key order, so that two repairs
--- cannot deadlock.
+-- removed. The caller holds `removal_lock`, and gives each key once.
 INSERT INTO repair_tries (tenant_id, message_key, reason, tries)
-SELECT DISTINCT tried.tenant, tried.key, tried.reason, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS tried (tenant, key, reason)
+SELECT tried.tenant, tried.key, tried.reason, 1
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS tried (tenant, key, reason, nth)
 WHERE (EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = tried.tenant AND m.message_key = tried.key)
        OR EXISTS (SELECT FROM quarantined_messages q WHERE q.tenant_id = tried.tenant AND q.record_key = tried.key))
   AND NOT EXISTS (SELECT FROM tenants t WHERE t.tenant_id = tried.tenant AND t.removed_at IS NOT NULL AND NOT t.data_kept)
-ORDER BY 1, 2, 3
+ORDER BY tried.nth
 ON CONFLICT (tenant_id, message_key, reason) DO UPDATE SET tries = repair_tries.tries + 1;
 
 -- name: mark_replayed
 -- Marks these quarantined records as replayed.
-UPDATE quarantined_messages q SET state = 'replayed'
-FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[]) AS done (stage, topic, partition, "offset", topic_id)
+WITH done AS (
+    SELECT stage, topic, partition, "offset", topic_id
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[]) WITH ORDINALITY
+        AS one (stage, topic, partition, "offset", topic_id, nth)
+    JOIN quarantined_messages AS there USING (stage, topic, partition, "offset", topic_id)
+    ORDER BY one.nth FOR UPDATE OF there
+)
+UPDATE quarantined_messages q SET state = 'replayed' FROM done
 WHERE q.stage = done.stage AND q.topic = done.topic AND q.partition = done.partition AND q."offset" = done."offset"
   AND q.topic_id = done.topic_id;
 

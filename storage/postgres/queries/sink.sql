@@ -24,15 +24,34 @@ SELECT topic, partition FROM sink_offsets WHERE topic = ANY($1::text[]) AND part
 -- name: take_partitions
 -- Becomes the owner of these partitions by raising their epoch, so that no former owner can write
 -- any more. Skips partitions that a running transaction has locked; the caller tries them again.
+-- Forgets where the log ended once a person has set the position to that or to an earlier offset.
 WITH free AS (
     SELECT o.topic, o.partition FROM sink_offsets o
     JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition)
     ORDER BY o.topic, o.partition
     FOR UPDATE OF o SKIP LOCKED
 )
-UPDATE sink_offsets o SET epoch = o.epoch + 1
+UPDATE sink_offsets o SET epoch = o.epoch + 1, lost_end = CASE WHEN o.next_offset > o.lost_end THEN o.lost_end END
 FROM free WHERE o.topic = free.topic AND o.partition = free.partition
-RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch;
+RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch, o.lost_end;
+
+-- name: end_holders
+-- Ends the sessions that have held one of these positions in a transaction for longer than $3. The
+-- group gave the partitions to the caller, so that transaction could not commit any more. The
+-- server's own time limits do not end a COPY whose client sends nothing and is still connected.
+SELECT a.pid, pg_terminate_backend(a.pid) AS ended
+FROM pg_stat_activity a
+WHERE a.xact_start < clock_timestamp() - $3::interval AND a.pid <> pg_backend_pid() AND a.usename = current_user
+  AND a.backend_xid IN (SELECT o.xmax FROM sink_offsets o JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition));
+
+-- name: note_lost_end
+-- Notes where the log ended when it was found to end before the position, unless another sink has
+-- taken over. No sink continues from that position, however far the log grows.
+UPDATE sink_offsets SET lost_end = $4 WHERE topic = $1 AND partition = $2 AND epoch = $3 AND next_offset > $4;
+
+-- name: lost_positions
+-- Returns the positions that are not continued from, because the log ended before them.
+SELECT topic, partition, next_offset, lost_end FROM sink_offsets WHERE topic = ANY($1::text[]) AND next_offset > lost_end ORDER BY topic, partition;
 
 -- name: move_offset
 -- Moves the position of a partition forward, if the epoch shows that this process still owns it and
@@ -126,10 +145,11 @@ INSERT INTO quarantined_messages
     (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id)
 SELECT stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers::jsonb, program_version, topic_id
 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::timestamptz[],
-            $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[])
-    AS new (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id)
+            $10::bytea[], $11::bytea[], $12::text[], $13::text[], $14::text[]) WITH ORDINALITY
+    AS new (stage, topic, partition, tenant_id, reason, detail, record_key, "offset", created_at, key, value, headers, program_version, topic_id, nth)
 WHERE NOT EXISTS (SELECT 1 FROM quarantined_messages q WHERE q.stage = new.stage AND q.topic = new.topic AND q.partition = new.partition
                      AND q."offset" = new."offset" AND q.topic_id = '' AND q.created_at = new.created_at)
+ORDER BY new.nth
 ON CONFLICT DO NOTHING;
 
 -- name: tell

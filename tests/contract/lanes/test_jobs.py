@@ -96,6 +96,15 @@ async def test_nothing_runs_before_its_admission_is_committed(
         await shop.finish(job)
 
 
+async def test_a_rested_lane_commits_the_end_of_a_job_without_waiting_for_a_gap(
+    world: World,
+) -> None:
+    world.produce("in", b"1")
+    async with Shop(world, pace=Pace(600.0, burst=2)).open() as shop:
+        await shop.finish(await shop.next(), write(world.topic("out")))
+        assert world.values("out") == [b"out"]
+
+
 async def test_a_finished_job_commits_its_outputs_and_its_tombstone_together(world: World) -> None:
     world.produce("in", b"the job", key=b"acme:ycloud:1", headers=for_tenant("acme"))
     async with Shop(world).open() as shop:

@@ -1,4 +1,4 @@
-// The little that the pages need beside htmx. Without it every page still works.
+// The few scripts that the pages need in addition to htmx. Every page also works without them.
 (() => {
   "use strict";
   try {
@@ -19,7 +19,7 @@
     const button = event.target.closest("[data-copies]");
     if (!button) return;
     const shown = document.getElementById(button.dataset.copies);
-    if (!navigator.clipboard) {  // over plain http: select it, so that the keys of the browser copy it
+    if (!navigator.clipboard) {  // over plain http there is no clipboard: select the text, so that the person can copy it
       getSelection().selectAllChildren(shown);
       return;
     }
@@ -45,5 +45,5 @@
   document.addEventListener("htmx:sse:after:connection", () => live("on"));
   document.addEventListener("htmx:sse:error", () => live("off"));
   document.addEventListener("busy", () => live("off"));
-  document.addEventListener("gone", () => location.reload());  // what it shows was erased
+  document.addEventListener("gone", () => location.reload());  // the shown conversation was erased
 })();

@@ -1,9 +1,9 @@
-// Draws each plot from the table beside it, which stays for those who read rather than look.
+// Draws each plot from the table next to it; the table stays visible, for screen readers too.
 (() => {
   "use strict";
   const drawn = [];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  // Numbers as in the tables beside: with a point, in every language.
+  // Numbers have a decimal point in every language, as in the tables.
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
   const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
 

@@ -1,0 +1,26 @@
+"""The order in which every writer locks rows."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
+
+
+def _first_columns(row: Any) -> Any:
+    return row[:4]
+
+
+def in_lock_order(rows: Iterable[Row], key: Callable[[Row], Any] = _first_columns) -> list[Row]:
+    """The rows, sorted by their key. Every writer of several rows passes them through here.
+
+    So two writers of the same rows may wait for each other, but never deadlock. A
+    statement that joins, or looks something up for each row, keeps this order by WITH
+    ORDINALITY and ORDER BY, because the planner may change it otherwise. `key` is
+    needed for rows whose first four columns are not, or do not begin, their key.
+    """
+    return sorted(rows, key=key)
+
+
+def columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """The rows as columns, for `unnest`. There is at least one row."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,27 @@
+"""The picture of the demo that fails at first: one link, a page and later a photograph."""
+
+from pathlib import Path
+from urllib.request import urlopen
+
+import msgspec.structs
+
+from schemas.settings import Settings
+from streams.local.mended_picture import mended_picture
+from streams.local.samples import MEDIA_DIR
+
+
+def fetched(link: str) -> tuple[str, bytes]:
+    with urlopen(link, timeout=30) as answer:
+        return answer.headers["content-type"], answer.read()
+
+
+def test_a_link_that_leads_to_a_page_leads_to_the_photo_afterwards(
+    stack: Settings, namespace: str
+) -> None:
+    photo: Path = MEDIA_DIR / "cat.jpg"
+    objects = msgspec.structs.replace(stack.objects, bucket=namespace)
+    for _ in range(2):  # a second demo fails and is mended like the first one
+        with mended_picture(objects, photo, "page.jpg") as link:
+            mime, body = fetched(link)
+            assert (mime, b"<form" in body) == ("text/html", True)
+        assert fetched(link) == ("image/jpeg", photo.read_bytes())

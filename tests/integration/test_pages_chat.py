@@ -1,0 +1,123 @@
+"""The page of one conversation, and its files."""
+
+import re
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from connectors.console.pages import reading
+from connectors.console.pages.shown_files import PICTURE_SIDE
+from schemas.outcomes import Unavailable
+from schemas.settings import Settings
+from schemas.topics import Names
+from tests.browser.scene import PASSWORD, Scene, kept, said, staged
+from tests.integration.people import Visitor
+
+
+@pytest.fixture
+async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
+    async with staged(stack, Names(namespace)) as made:
+        yield made
+
+
+@pytest.fixture
+async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
+    made = Visitor(scene.url)
+    await made.log_in("ana", PASSWORD)
+    yield made
+    await made.client.aclose()
+
+
+def links(page: str, words: str) -> list[str]:
+    """Where links go whose address has these words."""
+    return [
+        one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*)"', page) if words in one
+    ]
+
+
+async def test_older_messages_of_a_chat_leave_the_list_beside_it_as_it_is(
+    scene: Scene, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_MESSAGES", 2)
+    for number in range(3):
+        await scene.console.write(said(f"m{number}", 10 - number, f"word {number}"))
+    listed = (await visitor.get("/t/acme/conversations?provider=ycloud")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (older,) = links(chat, "before=")
+    page = (await visitor.get(older)).text
+    assert "word 0" in page and page.count('class="bubble') == 1
+    assert page.count('class="head"') == 1  # the open conversation stays in the list
+    assert "/conversations/live?provider=ycloud" in page  # which stays live, and filtered
+
+
+async def test_a_file_is_not_shown_again_before_the_look_is_in_the_log(
+    scene: Scene, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cat = await kept(scene.console, "m1", "cat.jpg", "image", "image/jpeg", status="described")
+    await scene.console.write(said("m1", 1, None, cat))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (message,) = set(links(chat, "/m/")) - set(links(chat, "/file/"))
+    pages = scene.console.parts.pages
+    assert pages is not None
+    note, tries = type(pages.people).note, 0
+
+    async def away_once(*of: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Unavailable("postgres")
+        await note(pages.people, *of[1:])
+
+    monkeypatch.setattr(type(pages.people), "note", away_once)
+    answers = [(await visitor.get(f"{message}/file/0")).status_code for _ in range(3)]
+    assert answers == [503, 200, 200]
+    seen = "SELECT count(*) FROM audit_log WHERE action = 'media_seen'"
+    assert await scene.console.connection.fetchval(seen) == 1
+
+
+async def test_a_chat_shows_small_pictures_also_of_types_that_browsers_do_not_show(
+    scene: Scene, visitor: Visitor
+) -> None:
+    photo = await kept(scene.console, "m1", "astronaut.heic", "image", "image/heic")
+    await scene.console.write(said("m1", 1, None, photo))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (small,) = re.findall(r'<img src="([^"]+)" loading', chat)
+    shown = await visitor.get(small)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(BytesIO(shown.content)) as picture:
+        assert max(picture.size) <= PICTURE_SIDE
+    assert (await visitor.get(small.removesuffix("/picture"))).headers[
+        "content-type"
+    ] == "image/heic"
+    known = await visitor.client.get(small, headers={"if-none-match": shown.headers["etag"]})
+    assert known.status_code == 304
+
+
+async def test_a_sound_that_browsers_do_not_play_is_played_as_mp3_from_any_place(
+    scene: Scene, visitor: Visitor
+) -> None:
+    note = await kept(scene.console, "m1", "voice-es.amr", "audio", "audio/amr")
+    await scene.console.write(said("m1", 1, None, note))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (sound,) = re.findall(r'<audio [^>]*src="([^"]+)"', chat)
+    whole = await visitor.get(sound)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/mpeg")
+    part = await visitor.client.get(sound, headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole.content[100:200])
+
+
+async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
+    scene: Scene, visitor: Visitor
+) -> None:
+    fine = await kept(scene.console, "m1", "voice-es.mp3", "image", "image/jpeg")
+    strange = await kept(scene.console, "m2", "voice-es.mp3", "image", "image/heic")
+    await scene.console.write(said("m1", 1, None, fine), said("m2", 2, None, strange))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    smalls = re.findall(r'<img src="([^"]+)" loading', chat)
+    assert sorted([(await visitor.get(small)).status_code for small in smalls]) == [200, 404]
