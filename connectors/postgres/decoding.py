@@ -1,11 +1,13 @@
 """Decodes Kafka messages into what the sink stores. Pure."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
+import msgspec
 from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
-from connectors.postgres.rows import ended_by
+from connectors.postgres.rows import ended_by, message_rows
 from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Quarantine
@@ -33,7 +35,8 @@ def decode_batch(
 
     Receipts are separate work: readers of changes wait for a transaction that contains
     messages, so it contains nothing else. Records after one of a newer program are left
-    out.
+    out. The rows of the messages are made here too, because this runs while Postgres
+    works and the writer would let it wait.
     """
     messages_work, receipts_work, undecodable = Work(), Work(), []
     logical_names: dict[str, str] = {}
@@ -70,4 +73,9 @@ def decode_batch(
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
         work.ends[topic, partition] = offset + 1
+    messages = [p.record for p in messages_work.placed if isinstance(p.record, EnrichedMessage)]
+    if messages:
+        # Otherwise the writer makes them, and finds the record of which it cannot.
+        with suppress(ValueError, OverflowError, msgspec.MsgspecError):
+            messages_work.rows = message_rows(messages)
     return undecodable, [work for work in (messages_work, receipts_work) if work.ends]
