@@ -2,7 +2,10 @@
 
 import hashlib
 import re
+import struct
 import zlib
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NewType
 
 TenantId = NewType("TenantId", str)
@@ -119,3 +122,36 @@ def is_conversation_id(value: str) -> bool:
 def conversation_partition(tenant_id: TenantId, conversation_id: str, partitions: int) -> int:
     """The partition of `enriched-messages` that holds the whole conversation."""
     return zlib.crc32(f"{tenant_id}:{conversation_id}".encode()) % partitions
+
+
+@lru_cache(4096)
+def key_partition(key: bytes, partitions: int) -> int:
+    """The partition of a record in a topic that is partitioned by key.
+
+    It is the choice of every Kafka client (murmur2), but from the number in the settings.
+    A client's own choice would put records into partitions that were added to a topic,
+    where nobody reads, as soon as it hears of them. Cached, because a message's records
+    have the same key and come one after the other.
+    """
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    """The 32-bit hash of `org.apache.kafka.common.utils.Utils.murmur2`."""
+    size = len(data)
+    hashed = 0x9747B28C ^ size
+    for word in _words(size // 4)(data):
+        word = word * 0x5BD1E995 & 0xFFFFFFFF
+        hashed = hashed * 0x5BD1E995 & 0xFFFFFFFF
+        hashed ^= (word ^ word >> 24) * 0x5BD1E995 & 0xFFFFFFFF
+    if size % 4:
+        rest = int.from_bytes(data[size - size % 4 :], "little")
+        hashed = (hashed ^ rest) * 0x5BD1E995 & 0xFFFFFFFF
+    hashed = (hashed ^ hashed >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return hashed ^ hashed >> 15
+
+
+@lru_cache(1024)
+def _words(count: int) -> Callable[[bytes], tuple[int, ...]]:
+    """Reads the first `count` little-endian words of 32 bits."""
+    return struct.Struct(f"<{count}I").unpack_from

@@ -195,8 +195,7 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         if wait_seconds and found is not None and found.waits:
             names = await parts.reading.conversation_ids(tenant_id, conversation_id)
             waiter = parts.changes.waiter(tenant_id, names, anywhere=bool(wait_for))
-            left = deadline.left
-            found = await until_found(request, parts.changes, waiter, look, left)
+            found = await until_found(request, parts.changes, waiter, look, deadline.left)
             authorized(parts.directory, request)  # the key may have been revoked meanwhile
         if found is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)

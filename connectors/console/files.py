@@ -83,6 +83,15 @@ def answer_stored(
     return _answer(_File(found.bytes, found.mime, found.etag), pieces, headers, head=head)
 
 
+def answer_bytes(data: bytes, mime: str, etag: str, headers: Mapping[str, str]) -> Response:
+    """Answers with these bytes or the requested part of them. Raises ConsoleProblem 416."""
+
+    async def pieces(offset: int, length: int) -> AsyncIterator[bytes]:
+        yield data[offset : offset + length]
+
+    return _answer(_File(len(data), mime, etag), pieces, headers, head=False)
+
+
 def answer_downloaded(file: Downloaded, mime: str, headers: Mapping[str, str]) -> Response:
     """Answers with a downloaded file or the requested part of it. Raises ConsoleProblem 416.
 

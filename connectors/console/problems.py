@@ -11,23 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
 from schemas.outcomes import Unavailable
-
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    410: "Gone",
-    409: "Conflict",
-    413: "Content Too Large",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Content",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
+from schemas.problems import MEDIA_TYPE, problem_document
 
 
 class ConsoleProblem(ConnectorsError):
@@ -41,12 +25,8 @@ class ConsoleProblem(ConnectorsError):
 def problem_response(
     status: int, detail: str = "", headers: Mapping[str, str] = {}, **extra: Any
 ) -> JSONResponse:
-    document = (
-        {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
-        | ({"detail": detail} if detail else {})
-        | extra
-    )
-    return JSONResponse(document, status, dict(headers), media_type="application/problem+json")
+    document = problem_document(status, detail, extra)
+    return JSONResponse(document, status, dict(headers), media_type=MEDIA_TYPE)
 
 
 def answer_problems(app: FastAPI, page_of: Callable[[Request, int], Response | None]) -> None:

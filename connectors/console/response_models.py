@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.problems import MEDIA_TYPE
+
 ShownStatus = Literal["pending", "complete", "degraded"]
 FEED = (
     "Every message is shown again whenever it changes, in its newest version; private notes are left"
@@ -330,7 +332,7 @@ _WHY = {
 
 def problems(*statuses: int) -> Responses:
     """Describes the error answers of a route."""
-    shown = {"application/problem+json": {"schema": {"$ref": f"{_COMPONENTS}ProblemDetails"}}}
+    shown = {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}ProblemDetails"}}}
     return {status: {"description": _WHY[status], "content": shown} for status in statuses}
 
 

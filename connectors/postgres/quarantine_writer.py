@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, Producer
 from connectors.errors import ConnectorsError
 from connectors.postgres.writer import Placed, RefusedRecords
 from schemas.codec import encode
+from schemas.keys import key_partition
 from schemas.outcomes import Unavailable
 from schemas.quarantine import quarantined
 from schemas.settings import Kafka
@@ -62,6 +63,7 @@ class QuarantineWriter:
                 self._names.topic("quarantine"),
                 encode(quarantined(arrival, "sink", verdict, datetime.now(UTC))),
                 placed.key,
+                key_partition(placed.key, self._settings.partitions),
                 headers=list(arrival.routing.to_headers()),
                 on_delivery=lambda error, _message: failures.append(error) if error else None,
             )

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from connectors.errors import ConnectorsError
+from schemas.problems import MEDIA_TYPE, TITLES, problem_document
 from schemas.reasons import DeliveryReason
 
 _STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+    status: f"HTTP/1.1 {status} {title}\r\n".encode() for status, title in TITLES.items()
 }
-_STATUS_LINES[413] = b"HTTP/1.1 413 Content Too Large\r\n"
-_STATUS_LINES[422] = b"HTTP/1.1 422 Unprocessable Content\r\n"
 CLOSE = b"connection: close\r\n"
 
 
@@ -65,25 +63,20 @@ class Problem(ConnectorsError):
     def __init__(
         self,
         status: int,
-        title: str,
         detail: str = "",
         headers: Mapping[str, str] = {},
         extra: Mapping[str, Any] = {},
     ) -> None:
-        super().__init__(status, title)
+        super().__init__(status)
         self.status = status
         self.headers = headers
-        self.document = (
-            {"type": "about:blank", "title": title, "status": status}
-            | ({"detail": detail} if detail else {})
-            | dict(extra)
-        )
+        self.document = problem_document(status, detail, extra)
 
     def reply(self, *, ends_connection: bool = False) -> HttpReply:
         return HttpReply(
             self.status,
             json.dumps(self.document).encode(),
-            "application/problem+json",
+            MEDIA_TYPE,
             self.headers,
             ends_connection=ends_connection,
         )
@@ -103,13 +96,13 @@ class Stranger(Problem):
     """
 
     def __init__(self, reason: DeliveryReason, headers: Mapping[str, str] = {}) -> None:
-        super().__init__(401, "Unauthorized", headers=headers)
+        super().__init__(401, headers=headers)
         self.reason = reason
 
 
 def not_stored(detail: str = "not stored: send it again") -> Problem:
     """The answer while Kafka or another server that is needed cannot be reached."""
-    return Problem(503, "Service Unavailable", detail, {"retry-after": "1"})
+    return Problem(503, detail, {"retry-after": "1"})
 
 
 def json_reply(status: int, document: Any) -> HttpReply:
@@ -125,15 +118,10 @@ def text_reply(
 ACCEPTED_ONE = json_reply(200, {"accepted": 1})
 """The answer to nearly every delivery."""
 REFUSALS: Mapping[int, HttpReply] = {
-    status: Problem(status, title, headers={"retry-after": "1"} if status == 503 else {}).reply(
+    status: Problem(status, headers={"retry-after": "1"} if status == 503 else {}).reply(
         ends_connection=True
     )
-    for status, title in (
-        (400, "Bad Request"),
-        (408, "Request Timeout"),
-        (431, "Request Header Fields Too Large"),
-        (503, "Service Unavailable"),
-    )
+    for status in (400, 408, 431, 503)
 }
 """The answers by status that a connection sends by itself before it ends."""
-BUG = Problem(500, "Internal Server Error").reply(ends_connection=True)
+BUG = Problem(500).reply(ends_connection=True)

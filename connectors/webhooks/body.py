@@ -29,9 +29,7 @@ class Budget:
         """
         mine = self._held_by[owner] + size
         if self.held + size > self._max_bytes or mine > self._max_bytes // 2:
-            problem = Problem(
-                503, "Service Unavailable", "too many bytes in flight", {"retry-after": "1"}
-            )
+            problem = Problem(503, "too many bytes in flight", {"retry-after": "1"})
             raise because("no_room", problem)
         self.held += size
         self._held_by[owner] = mine
@@ -109,7 +107,7 @@ class Body:
         self._more = None
 
     def _too_large(self) -> Problem:
-        problem = Problem(413, "Content Too Large", f"at most {self._max_bytes} bytes")
+        problem = Problem(413, f"at most {self._max_bytes} bytes")
         return because("body_too_large", problem)
 
 
@@ -118,5 +116,5 @@ def _must_be_plain(headers: Mapping[str, str]) -> None:
     content, transfer = headers.get("content-encoding", ""), headers.get("transfer-encoding", "")
     if content.strip().lower() in ("", "identity") and transfer.strip().lower() in ("", "chunked"):
         return
-    problem = Problem(415, "Unsupported Media Type", "send the body as it is, without an encoding")
+    problem = Problem(415, "send the body as it is, without an encoding")
     raise because("body_encoded", problem)

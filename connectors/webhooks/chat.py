@@ -38,9 +38,7 @@ class ChatPost(StoredRequest):
             reason: DeliveryReason = "key_unknown" if given else "key_missing"
             raise Stranger(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
-            raise because(
-                "key_scope", Problem(403, "Forbidden", 'this key does not have the scope "chat"')
-            )
+            raise because("key_scope", Problem(403, 'this key does not have the scope "chat"'))
         return key.tenant_id
 
     def store(self, body: bytes) -> None:
@@ -75,9 +73,9 @@ class ChatPost(StoredRequest):
 
 def _refusal(refused: ChatRefused) -> Problem:
     if not refused.is_json:
-        return Problem(400, "Bad Request", "the body is not JSON")
+        return Problem(400, "the body is not JSON")
     errors = [error[:_ERROR_CHARS] for error in refused.errors]
-    return Problem(422, "Unprocessable Content", "; ".join(errors), extra={"errors": errors})
+    return Problem(422, "; ".join(errors), extra={"errors": errors})
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

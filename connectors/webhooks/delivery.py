@@ -167,7 +167,7 @@ class Delivery(StoredRequest):
 
 def only_post(request: Incoming) -> None:
     if request.method != "POST":
-        problem = Problem(405, "Method Not Allowed", headers={"allow": "POST"})
+        problem = Problem(405, headers={"allow": "POST"})
         raise because("not_post", problem)
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from schemas.keys import CONVERSATION_CHARS, PROVIDER_ID_MAX_CHARS
+from schemas.problems import MEDIA_TYPE
 from schemas.providers import PROVIDERS
 from schemas.versions import program_version
 
@@ -278,7 +279,7 @@ def _json_answer(description: str, properties: dict[str, Any]) -> dict[str, Any]
 
 def _problem(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def _limits() -> dict[str, Any]:

@@ -149,9 +149,9 @@ class Receiver:
 
     def _operation(self, method: str, path: str) -> HttpReply:
         if path not in ("/livez", "/readyz", "/metrics", "/openapi.json"):
-            raise Problem(404, "Not Found")
+            raise Problem(404)
         if method not in ("GET", "HEAD"):
-            raise Problem(405, "Method Not Allowed", headers={"allow": "GET, HEAD"})
+            raise Problem(405, headers={"allow": "GET, HEAD"})
         if path == "/readyz":
             return text_reply(200, b"ready\n") if self.ready else text_reply(503, b"not ready\n")
         if path == "/metrics":

@@ -198,7 +198,7 @@ class StoredRequest:
             self._refuse(self.parts.raw_topic.overdue())
             return
         seconds = self.parts.settings.body_seconds
-        problem = Problem(408, "Request Timeout", f"the body must come within {seconds:g} s")
+        problem = Problem(408, f"the body must come within {seconds:g} s")
         self._refuse(because("body_too_slow", problem))
 
     def gone(self, status: int = CLIENT_LEFT) -> None:
@@ -243,7 +243,7 @@ def reason_of(trouble: Unavailable) -> DeliveryReason:
 def send_later(seconds: float) -> None:
     if seconds > 0:
         headers = {"retry-after": str(math.ceil(seconds))}
-        raise because("rate_exceeded", Problem(429, "Too Many Requests", headers=headers))
+        raise because("rate_exceeded", Problem(429, headers=headers))
 
 
 @lru_cache(8192)

@@ -14,8 +14,8 @@ from storage.kafka.reconnection import metadata_within, renewed_admin
 LOOK_SECONDS = 5.0
 """The interval between two checks.
 
-It is shorter than `topic.metadata.refresh.interval.ms` (300 s), after which a producer
-learns of a new partition.
+Nothing is written to an added partition meanwhile, because a record's partition is
+computed from the settings (`key_partition` and `conversation_partition`).
 """
 _TIMEOUT_SECONDS = 5.0
 
@@ -64,10 +64,7 @@ def wrong_counts(
 
 
 class CountReader:
-    """Reads the counts with a client of its own. Calls block.
-
-    With a producer's client, the check would tell the producer about new partitions.
-    """
+    """Reads the counts with a client of its own, which is replaced after a failure. Calls block."""
 
     def __init__(self, settings: Kafka) -> None:
         self._settings = settings

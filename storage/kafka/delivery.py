@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.headers import Headers
+from schemas.keys import key_partition
 from schemas.outcomes import Unavailable
 from schemas.settings import Kafka
 from storage.errors import StorageError
@@ -70,8 +71,7 @@ class AcknowledgedProducer:
                 "error_cb": self._note,
             }
         )
-        # A separate client reads the metadata. The producer would learn in this way of
-        # partitions that were added to an existing topic, and would write to them.
+        # A separate client reads the metadata, because it is replaced after a failure.
         self._looker = renewed_admin(settings)
         self._wrong_count = ""
         self._fruitless_since: float | None = None
@@ -211,6 +211,7 @@ class AcknowledgedProducer:
                     topic,
                     value,
                     key,
+                    key_partition(key, self._settings.partitions),
                     headers=headers,  # type: ignore[arg-type]  # a list is invariant
                     on_delivery=partial(report, done),
                 )

@@ -31,6 +31,8 @@ from storage.postgres.sql import queries
 PLAN_SECONDS = 15 * 60.0
 MOST_COUNTED = 1_000_000
 MOST_TRIES = 3
+MOST_RARE = 2_000
+"""A reason that no more messages have is found by the index of attachments."""
 """A record is set aside after this many tries, as another one would fail too."""
 HOLD_SECONDS = 60.0
 """A process that has not renewed its hold of a repair for this long loses it.
@@ -47,14 +49,14 @@ class Repairs:
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self._pool = pool
-        self._sql = queries("repairs")
+        self._sql = {**queries("repairs"), **queries("causes")}
 
     async def count_failed(self, asked: RepairRequest) -> Counted:
         """Counts the files that failed for the reason, with the cost of new tries."""
         reason, most = asked.choice.reason, asked.choice.limit or MOST_COUNTED
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
-            name = self._of("count_failed", asked.tenant_id)
+            name = await self._by_cause("count", asked.tenant_id, reason)
             leaves_gone = asked.choice.leaves_gone
             rows = await self._fetch(name, asked.tenant_id, reason, most, MOST_TRIES, leaves_gone)
         files: dict[str, int] = {}
@@ -241,20 +243,18 @@ class Repairs:
             set_aside=len(rows) - len(again),
         )
 
+    async def _by_cause(self, verb: str, tenant_id: TenantId, reason: str) -> str:
+        """Names the statement that finds this reason quickly, by how frequent it is."""
+        (row,) = await self._fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+        if row["found"] <= MOST_RARE:
+            return f"{verb}_rare_failed"
+        return self._of(f"{verb}_failed", tenant_id)
+
     async def _next_failed(self, held: HeldRepair, most: int) -> list[Any]:
-        name = self._of("next_failed", held.tenant_id)
-        return list(
-            await self._fetch(
-                name,
-                held.tenant_id,
-                held.reason,
-                held.began_at,
-                held.done_at,
-                held.done_key,
-                most,
-                held.choice.leaves_gone,
-            )
-        )
+        name = await self._by_cause("next", held.tenant_id, held.reason)
+        done = (held.began_at, held.done_at, held.done_key)
+        leaves_gone = held.choice.leaves_gone
+        return list(await self._fetch(name, held.tenant_id, held.reason, *done, most, leaves_gone))
 
     async def _next_quarantined(self, held: HeldRepair, most: int) -> list[Any]:
         name, chosen = self._quarantined("next_quarantined", held.tenant_id, held.choice)

@@ -122,30 +122,28 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
         kept = closing.kept_of_closed(state, today) if is_closed else state.to_bytes()
         changelog.append(batch.state.put(key, kept))
     changelog += closing.forgotten(batch.state, today)
-    batch.settle(decided.writes, changelog, decided.lines, newer)
+    writes, lines = decided.results()
+    batch.settle(writes, changelog, lines, newer)
 
 
 class _Decided:
-    """The writes of a batch and the outcome of each of its records."""
+    """What became of each record of a batch, and the versions to write."""
 
     def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
-        self.writes: list[Write] = []
-        self.lines: list[Line] = []
+        self._records: list[tuple[Message, Arrival, tuple[str, str] | Quarantine]] = []
+        self._versions: list[Write] = []
+        self._too_large: dict[int, Quarantine] = {}
 
-    def settle(
-        self, message: Message, arrival: Arrival, became: tuple[str, str] | Quarantine
-    ) -> None:
-        if isinstance(became, Quarantine):
-            self.writes.append(self._encoding.quarantined(arrival, "assemble", became))
-            became = outcome_label(became)
-        self.lines.append(line(message, *became, arrival.generation))
+    def add(self, message: Message, arrival: Arrival, became: tuple[str, str] | Quarantine) -> None:
+        self._records.append((message, arrival, became))
 
     def emit(self, state: OpenMessage, last: Arrival, now: datetime) -> bool:
-        """Writes the next version and returns True if it is the last one.
+        """Adds the next version and returns True if it is the last one.
 
-        A message that was redone so often that its steps alone fill a record is
-        quarantined and ends here. A person must look at it, while other messages continue.
+        A message that was redone so often that its steps alone fill a record ends here,
+        and the record that was folded last is quarantined. A person must look at it,
+        while other messages continue.
         """
         version = assemble(state, now)
         state.last_version = version.version
@@ -157,21 +155,22 @@ class _Decided:
             version.conversation_id,
         )
         try:
-            self.writes.append(self._encoding.write(output, last.traceparent))
+            self._versions.append(self._encoding.write(output, last.traceparent))
         except TooLarge as error:
-            self._refuse(last, Quarantine("record_too_large", str(error)))
+            self._too_large[last.offset] = Quarantine("record_too_large", str(error))
             return True
         return version.status != "pending"
 
-    def _refuse(self, last: Arrival, verdict: Quarantine) -> None:
-        """Quarantines the record that was folded last."""
-        self.writes.append(self._encoding.quarantined(last, "assemble", verdict))
-        self.lines = [
-            one._replace(outcome="quarantined", reason=verdict.reason)
-            if one.offset == last.offset
-            else one
-            for one in self.lines
-        ]
+    def results(self) -> tuple[list[Write], list[Line]]:
+        """The writes of the batch, and one line per record. Called once all is decided."""
+        writes, lines = self._versions.copy(), []
+        for message, arrival, folded in self._records:
+            became = self._too_large.get(arrival.offset, folded)
+            if isinstance(became, Quarantine):
+                writes.append(self._encoding.quarantined(arrival, "assemble", became))
+                became = outcome_label(became)
+            lines.append(line(message, *became, arrival.generation))
+        return writes, lines
 
 
 def _fold_each(
@@ -184,5 +183,5 @@ def _fold_each(
             became = PROCESS_KILLER if is_killer else folding.fold(arrival)
         except UnknownVersion as error:
             return error
-        decided.settle(message, arrival, became)
+        decided.add(message, arrival, became)
     return None

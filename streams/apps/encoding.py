@@ -8,7 +8,7 @@ from confluent_kafka import Message
 from schemas.arrival import Arrival
 from schemas.codec import encode
 from schemas.headers import Routing
-from schemas.keys import conversation_partition
+from schemas.keys import conversation_partition, key_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.pipeline import Stage
 from schemas.quarantine import quarantined
@@ -61,15 +61,14 @@ class Encoding:
             traceparent=traceparent,
             generation=output.generation,
         ).to_headers()
+        key = output.key.encode()
         partition = (
-            -1
+            key_partition(key, self.partitions)
             if output.conversation_id is None
             else conversation_partition(record.tenant_id, output.conversation_id, self.partitions)
         )
         value = encode(record) if output.value is None else output.value
-        write = Write(
-            self.names.topic(output.topic), output.key.encode(), value, partition, headers
-        )
+        write = Write(self.names.topic(output.topic), key, value, partition, headers)
         size = len(write.key) + len(value)
         if size > MAX_WRITE_BYTES:
             raise TooLarge(f"{type(record).__name__} of {size} bytes")
@@ -81,6 +80,6 @@ class Encoding:
             self.names.topic("quarantine"),
             arrival.key,
             encode(quarantined(arrival, stage, verdict, utc_now())),
-            -1,
+            key_partition(arrival.key, self.partitions),
             arrival.routing.to_headers(),
         )

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
+from schemas.codec import RECORD_TYPES, Undecodable, decode
 from schemas.headers import header
+from schemas.parked import Parked
 from schemas.pipeline import JOB_STAGES, READS_OF, SOURCE_OF, Stage, TopicName
 from schemas.settings import Settings
-from schemas.topics import Names, changelog_of
+from schemas.topics import TOPICS, Names, changelog_of
+from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
 from streams.lanes.entries import decode_entry
 
@@ -46,11 +49,15 @@ class StageBacklog:
     """The waiting jobs and records of one stage.
 
     `first` has the offset and time of the first unread record of each partition.
+    `parked` are partitions that the stage cannot process, and `suspect` those that it
+    cannot process if it makes no progress in them.
     """
 
     stage: str
     tenants: dict[str, TenantBacklog] = field(default_factory=dict)
     first: dict[Partition, tuple[int, float]] = field(default_factory=dict)
+    parked: dict[Partition, Parked] = field(default_factory=dict)
+    suspect: dict[Partition, Parked] = field(default_factory=dict)
 
     def of(self, tenant: str) -> TenantBacklog:
         return self.tenants.setdefault(tenant, TenantBacklog())
@@ -86,7 +93,9 @@ class Backlogs:
         reader = TopicReader(self._kafka, self._names.group(stage))
         try:
             source = SOURCE_OF[stage]
-            self._unread(reader, backlog, source, reader.committed(self._names.topic(source)))
+            committed = reader.committed(self._names.topic(source))
+            self._unread(reader, backlog, source, committed)
+            self._positions(reader, backlog, stage, committed)
             if stage in JOB_STAGES:
                 self._jobs(reader, backlog, stage)
         finally:
@@ -127,10 +136,53 @@ class Backlogs:
             waits.unread += 1
             waits.waits_since(at)
             place = (topic, message.partition() or 0)
-            backlog.first.setdefault(place, (message.offset() or 0, at))
+            if place not in backlog.first:
+                backlog.first[place] = (message.offset() or 0, at)
+                if newer := _newer(topic, message):
+                    backlog.suspect[place] = Parked("version_unknown", newer)
         behind = sum(max(0, last - end[p]) for p, (_, last) in bounds.items())
         if behind:
             backlog.of(NOT_READ).unread += behind
+
+    def _positions(
+        self,
+        reader: TopicReader,
+        backlog: StageBacklog,
+        stage: Stage,
+        committed: Mapping[int, int],
+    ) -> None:
+        """Finds positions from which a lane of the stage cannot begin."""
+        source = SOURCE_OF[stage]
+        group, topic = self._names.group(stage), self._names.topic(source)
+        for partition, (first, end) in reader.bounds(topic).items():
+            position = committed.get(partition)
+            if position is None:
+                continue
+            place = (source, partition)
+            what = f"group {group} stands at {position}, {topic}[{partition}] has {first} to {end}"
+            if position > end:
+                backlog.parked[place] = Parked("offset_lost", what)
+            elif position < first:
+                backlog.suspect[place] = Parked("offset_lost", what)
+        for partition in self._with_contents(reader, stage, committed):
+            backlog.parked[source, partition] = Parked(
+                "offset_missing",
+                f"its table has contents, but group {group} has no offset for {topic}[{partition}]",
+            )
+
+    def _with_contents(
+        self, reader: TopicReader, stage: Stage, committed: Mapping[int, int]
+    ) -> list[int]:
+        """The partitions without a committed offset of which the stage's table has a record."""
+        topic = changelog_of(self._names, stage)
+        if not reader.has(topic):
+            return []
+        bounds = {p: one for p, one in reader.bounds(topic).items() if p not in committed}
+        return [
+            partition
+            for partition, (first, end) in bounds.items()
+            if next(reader.read(topic, {partition: first}, {partition: end}), None) is not None
+        ]
 
     def _jobs(self, reader: TopicReader, backlog: StageBacklog, stage: Stage) -> None:
         topic = changelog_of(self._names, stage)
@@ -142,22 +194,35 @@ class Backlogs:
         by_partition: dict[int, list[Message]] = {p: [] for p in bounds}
         for message in reader.read(topic, begin, end):
             by_partition[message.partition() or 0].append(message)
-        for messages in by_partition.values():
-            _count_jobs(backlog, messages)
+        for partition, messages in by_partition.items():
+            try:
+                _count_jobs(backlog, messages)
+            except UnknownVersion as newer:
+                why = Parked("version_unknown", f"a job in its table: {newer}")
+                backlog.parked[SOURCE_OF[stage], partition] = why
 
 
 def _count_jobs(backlog: StageBacklog, messages: Iterable[Message]) -> None:
+    """Counts the jobs of a partition. Raises UnknownVersion, and then counts none."""
     newest = {message.key(): message.value() for message in messages}
-    for value in newest.values():
-        if value is None:
-            continue
-        entry = decode_entry(value)
+    for entry in [decode_entry(value) for value in newest.values() if value is not None]:
         waits = backlog.of(entry.tenant)
         waits.jobs += 1
         waits.waits_since(entry.admitted_at)
         if entry.attempt:
             waits.tried += 1
             waits.next_at = min(waits.next_at or entry.due_at, entry.due_at)
+
+
+def _newer(topic: TopicName, message: Message) -> str:
+    """Which newer version the record has, or an empty string."""
+    try:
+        decode(RECORD_TYPES[TOPICS[topic].record], message.value())
+    except UnknownVersion as newer:
+        return f"offset {message.offset()}: {newer}"
+    except Undecodable:
+        pass
+    return ""
 
 
 def _tenant_of(message: Message) -> str:

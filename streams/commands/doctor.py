@@ -66,7 +66,9 @@ def doctor(
         results = [await _guarded(part, check, settings) for part, check in checks.items()]
         results += process_findings()
         has_kafka = any(part.part == "kafka" and part.ok for part in results)
-        return results + (await stage_findings(settings, waiting_seconds) if has_kafka else [])
+        if not has_kafka and not await asyncio.to_thread(_broker_answers, settings):
+            return results
+        return results + await stage_findings(settings, waiting_seconds)
 
     findings = run_command(work)
     document: dict[str, Any] = {
@@ -92,6 +94,15 @@ async def _guarded(
         return CheckResult(part, False, str(error))
     except Exception as error:  # an error in a check is a finding, of whatever type
         return CheckResult(part, False, f"{type(error).__name__}: {error}")
+
+
+def _broker_answers(settings: Settings) -> bool:
+    """True if Kafka can be reached, whatever is wrong with the topics."""
+    try:
+        AdminClient(client_config(settings.kafka) | QUIET).list_topics(timeout=_SECONDS)
+    except KafkaException:
+        return False
+    return True
 
 
 async def _kafka(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from connectors.webhooks.urls import webhook_url
-from schemas.providers import PROVIDERS, traits_of
+from schemas.providers import PROVIDERS, labelled_providers, traits_of
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -105,7 +105,7 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option("--api-key", help="The provider's API key, for files that need it.")
 @click.option(
     "--instance",
-    help="A label for the sending server. Each Chatwoot server after the first needs one.",
+    help=f"A label for the sending server. Each server of {labelled_providers()} after the first needs one.",
 )
 @as_json_option
 def add(
@@ -119,12 +119,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Adds an endpoint. Each call adds another one."""
-    if (secret is not None) + unsigned + secret_later > 1:
-        raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
-    if secret == "" or api_key == "":
-        raise click.UsageError(
-            "--secret and --api-key must not be empty: leave the option out instead"
-        )
+    _check_options(secret, secret_later, unsigned, api_key)
 
     async def change(tenancy: Tenancy) -> tuple[Endpoint, bool]:
         is_first = await tenancy.endpoint_of(tenant, provider) is None
@@ -159,6 +154,17 @@ def add(
     emit(document | {"next": steps}, as_json, lines)
     if not settings.receiver.url.startswith("https://"):
         note(_NOT_PUBLIC)
+
+
+def _check_options(
+    secret: str | None, secret_later: bool, unsigned: bool, api_key: str | None
+) -> None:
+    if (secret is not None) + unsigned + secret_later > 1:
+        raise click.UsageError("--secret, --secret-later and --unsigned exclude each other")
+    if secret == "" or api_key == "":
+        raise click.UsageError(
+            "--secret and --api-key must not be empty: leave the option out instead"
+        )
 
 
 _MADE_HERE = "made here and shown only now: give it to a sender that lets you enter a secret, or that you write"

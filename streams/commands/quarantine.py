@@ -288,6 +288,11 @@ def replay(wait_seconds: float, rate: float, yes: bool, as_json: bool, **chosen:
     )
     if stays["refused"]:
         note(_refusal(counted))
+    _note_what_stays(stays)
+
+
+def _note_what_stays(stays: Counter[str]) -> None:
+    """Says which records were not replayed, and what can be done with them."""
     if stays["set_aside"]:
         note(
             f"{stays['set_aside']} were tried three times and are set aside: give the "

@@ -11,7 +11,6 @@ from confluent_kafka import KafkaException
 from schemas.pipeline import SOURCE_OF
 from schemas.settings import Settings
 from schemas.topics import Names
-from schemas.versions import UnknownVersion
 from storage.postgres.sql import queries
 from streams.audit.backlog import Backlogs, StageBacklog
 from streams.commands.environment import (
@@ -41,7 +40,7 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
     kafka_answers(settings)
     try:
         waiting = run_command(lambda: backlogs(settings, None if stage is None else [stage]))
-    except (KafkaException, TimeoutError, UnknownVersion) as error:
+    except (KafkaException, TimeoutError) as error:
         text = kafka_trouble(settings, error) if isinstance(error, KafkaException) else str(error)
         raise click.ClickException(text) from None
     causes = run_command(lambda: causes_of(settings, tenant))
@@ -50,6 +49,9 @@ def queue(tenant: str | None, stage: str | None, as_json: bool) -> None:
         key=lambda row: -(row["oldest_seconds"] or 0),
     )
     emit({"waiting": rows}, as_json, map(_line, rows))
+    for backlog in waiting:
+        for (topic, partition), parked in sorted((backlog.parked | backlog.suspect).items()):
+            note(f"{backlog.stage} may not process {topic}[{partition}] ({parked})")
     if not rows:
         note("nothing waits")
 

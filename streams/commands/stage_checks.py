@@ -10,11 +10,12 @@ import asyncpg
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.parked import Parked, ParkedReason
 from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from schemas.topics import Names
-from schemas.versions import UnknownVersion
 from storage.kafka.client import QUIET, client_config
+from storage.kafka.counts import WrongCounts
 from storage.postgres.sql import queries
 from streams.audit.backlog import StageBacklog
 from streams.commands.checks import CheckResult
@@ -34,6 +35,15 @@ MOST_NAMED = 3
 _SECONDS = 8.0
 _AWAY = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Causes = Mapping[str, Sequence[Any]]
+_TO_DO: dict[ParkedReason, str] = {
+    "version_unknown": "a newer program wrote it: upgrade this role, or run the doctor of that "
+    "version",
+    "offset_missing": "restore the group's offset, or delete the changelog to begin again; in a "
+    "further set of topics: sensorium topics take-over",
+    "offset_lost": "set the group's offset to where it shall go on",
+    "partition_count": "see 'Another number of partitions'",
+}
+"""What to do about a parked partition. The page docs/operating.md has more."""
 
 
 async def stage_findings(settings: Settings, waiting_seconds: float) -> list[CheckResult]:
@@ -46,26 +56,25 @@ async def stage_findings(settings: Settings, waiting_seconds: float) -> list[Che
     stages = list(STAGES) if causes is None else [*STAGES, "sink"]
     try:
         workers = _workers(settings)
-        before = await backlogs(settings, stages, MOST_READ)
+        before, wrong = await _read(settings, stages)
         after = before
-        if any(backlog.first for backlog in before):
+        behind = [stage for stage, backlog in before.items() if backlog.first]
+        if behind:
             await asyncio.sleep(LOOK_SECONDS)
-            behind = [backlog.stage for backlog in before if backlog.first]
-            looked = {one.stage: one for one in await backlogs(settings, behind, MOST_READ)}
-            after = [looked.get(backlog.stage, backlog) for backlog in before]
-    except (KafkaException, TimeoutError, UnknownVersion, *_AWAY):
+            after = before | (await _read(settings, behind))[0]
+    except (KafkaException, TimeoutError, *_AWAY):
         return []
     now = time.time()
-    found = [
+    found = wrong + [
         finding_of(
-            one,
+            after[stage],
             first,
-            workers.get(first.stage, 0),
-            (causes or {}).get(first.stage, ()),
+            workers.get(stage, 0),
+            (causes or {}).get(stage, ()),
             waiting_seconds,
             now,
         )
-        for first, one in zip(before, after, strict=True)
+        for stage, first in before.items()
     ]
     lost = await _lost_positions(settings)
     return [lost if lost is not None and one.part == lost.part else one for one in found]
@@ -95,6 +104,21 @@ async def _lost_positions(settings: Settings) -> CheckResult | None:
     )
 
 
+async def _read(
+    settings: Settings, stages: Sequence[str]
+) -> tuple[dict[str, StageBacklog], list[CheckResult]]:
+    """The backlogs by stage, and a result for each stage whose topics have a wrong count."""
+    found: dict[str, StageBacklog] = {}
+    wrong: list[CheckResult] = []
+    for stage in stages:
+        try:
+            (found[stage],) = await backlogs(settings, [stage], MOST_READ)
+        except WrongCounts as error:
+            says = f"partitions beyond the smaller number are parked (partition_count): {error}"
+            wrong.append(CheckResult(stage, False, says))
+    return found, wrong
+
+
 def finding_of(
     backlog: StageBacklog,
     before: StageBacklog,
@@ -115,20 +139,23 @@ def finding_of(
         return CheckResult(
             stage, False, f"no worker runs{waits}: is `{command}` up, what does its log say?"
         )
-    stuck_since = [
-        at
+    stuck = {
+        place: at
         for place, (offset, at) in backlog.first.items()
         if before.first.get(place, (None, 0))[0] == offset and now - at > SLOW_SECONDS
-    ]
+    }
+    parked = {p: why for p, why in backlog.suspect.items() if p in stuck} | backlog.parked
+    stuck_since = [at for place, at in stuck.items() if place not in parked]
+    wrong = _parked_words(parked) if parked else ""
     if stuck_since:
         age = now - min(stuck_since)
-        return CheckResult(
-            stage,
-            False,
-            f"it makes no progress: {counted(backlog.unread, 'unread record')}, the "
+        wrong += (
+            f"{'. ' if parked else ''}it makes no progress: {counted(backlog.unread, 'unread record')}, the "
             f"oldest for {age:.0f} s. Is its process frozen or stopped (sensorium "
-            "status)? See its log",
+            "status)? See its log, and /status on its operations port"
         )
+    if wrong:
+        return CheckResult(stage, False, wrong)
     text = f"{counted(workers, 'worker')}, {_amount(backlog)}"
     age = 0.0 if backlog.oldest_at is None else now - backlog.oldest_at
     if backlog.jobs and age > waiting_seconds:
@@ -141,6 +168,18 @@ def finding_of(
     elif is_wrong:
         text += f": sensorium queue --stage {stage}"
     return CheckResult(stage, not is_wrong, text)
+
+
+def _parked_words(parked: Mapping[tuple[str, int], Parked]) -> str:
+    """The parked partitions, and what to do about each reason."""
+    named = sorted(parked.items())[:MOST_NAMED]
+    words = [
+        f"partition {topic}[{partition}] is parked ({why.reason}: {why.detail}): {_TO_DO[why.reason]}"
+        for (topic, partition), why in named
+    ]
+    if more := len(parked) - len(named):
+        words.append(f"and {more} more")
+    return "; ".join(words) + ". The other partitions go on"
 
 
 def _cause(cause: Any) -> str:

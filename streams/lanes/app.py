@@ -37,7 +37,7 @@ from streams.lanes.jobs import JobIntake, Jobs, Refuse
 from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Intake, Lane
 from streams.lanes.membership import POLL_INTERVAL_SECONDS, Membership
-from streams.lanes.pace import Pace
+from streams.lanes.pace import BATCH_PACE, JOB_PACE, Pace
 from streams.lanes.parked import parked_reason
 from streams.lanes.readiness import troubles
 from streams.lanes.state import PartitionState
@@ -54,12 +54,6 @@ PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
 ALIVE_SECONDS = 15.0
 EXIT_WATCHDOG_SECONDS = 10.0
-BATCH_PACE = Pace(gap_seconds=0.02)
-JOB_PACE = Pace(gap_seconds=0.01, burst=3)
-"""A job of a lane that rested needs three transactions: its admission, its end, and one to spare.
-
-The spare one is the admission of the next job, or the end of another one.
-"""
 JOB_DRAIN_SECONDS = 3.0
 
 
@@ -120,8 +114,8 @@ class Lanes:
         """Closes lost lanes and opens new ones after a rebalance. `assigned` is complete."""
         self.app.membership.assigned()
         lane_topics = (self.app.source, self.table.changelog_topic_name)
-        # One of two private accesses to Faust (the other: membership.py). Its consumer must
-        # not fetch what lanes fetch, and loses its pauses at each assignment.
+        # Faust's consumer must not fetch what lanes fetch, and loses its pauses at each
+        # assignment. Decision 0001 lists all private parts of Faust that are used.
         consumer: Any = app.consumer
         fetcher = consumer._thread._ensure_consumer()
         fetcher.pause(

@@ -32,6 +32,14 @@ class Pace:
     burst: int = 1
 
 
+BATCH_PACE = Pace(gap_seconds=0.02)
+JOB_PACE = Pace(gap_seconds=0.01, burst=3)
+"""A job of a lane that rested needs three transactions: its admission, its end, and one to spare.
+
+The spare one is the admission of the next job, or the end of another one.
+"""
+
+
 class Rhythm:
     """Computes when the next transaction of one lane may begin.
 

@@ -37,13 +37,13 @@ SLOW_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
-"""Brokers that are slow for longer are always slow. Waiting on would never end."""
+"""The longest time to wait for fast brokers. Brokers that are slow for longer stay slow."""
 log = structlog.get_logger()
 T = TypeVar("T")
 
 
 class OffsetMissing(StreamsError):
-    """A table with contents has no source offset, so 0 would forward all again."""
+    """The table has contents, but its group has no committed offset: 0 would forward all again."""
 
 
 class OffsetLost(StreamsError):
@@ -59,11 +59,13 @@ class UndeclaredOutput(StreamsError):
 
 
 class Abandoned(StreamsError):
-    """The partition was revoked before the fence, which would hit the new owner."""
+    """The partition was revoked before it was fenced. Fencing now would hit the new owner."""
 
 
 class Write(NamedTuple):
-    """One encoded record. With `partition` -1, the key selects it (murmur2)."""
+    """One encoded record. Its partition comes from the number of them in the settings
+    (`schemas/keys.py`): the client may know of partitions that were added to the topic.
+    """
 
     topic: str
     key: bytes
@@ -226,9 +228,7 @@ class PartitionTransactions:
         )
         if transaction.next_offset is not None:  # 3
             failpoints.reached("between_table_and_offset", producer.flush)
-            position = [
-                TopicPartition(identity.source, identity.partition, transaction.next_offset)
-            ]
+            position = [TopicPartition(identity.source, partition, transaction.next_offset)]
             self._retry(
                 lambda: producer.send_offsets_to_transaction(
                     position, self._group_metadata, CALL_SECONDS

@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 
 from schemas.headers import with_generation
+from schemas.keys import key_partition
 from schemas.pipeline import REPLAYABLE
 from schemas.topics import Names
 from storage.postgres.sql import queries
@@ -33,7 +34,7 @@ async def read_whole(
     return await parted(connection, list(rows))
 
 
-def write_again(row: Any, names: Names, generation: int) -> Write:
+def write_again(row: Any, names: Names, partitions: int, generation: int) -> Write:
     """The write of a quarantined record.
 
     A raw record gets a new generation: its row is written once more, whether or not
@@ -45,10 +46,10 @@ def write_again(row: Any, names: Names, generation: int) -> Write:
     ]
     if row["stage"] == "dedupe":
         headers = with_generation(headers, generation)
-    partition = row["partition"] if row["stage"] == "sink" else -1
-    return Write(
-        names.topic(REPLAYABLE[row["stage"]]), row["key"] or b"", row["value"], partition, headers
-    )
+    key = row["key"] or b""
+    is_of_sink = row["stage"] == "sink"
+    partition = row["partition"] if is_of_sink else key_partition(key, partitions)
+    return Write(names.topic(REPLAYABLE[row["stage"]]), key, row["value"], partition, headers)
 
 
 def place_of(row: Any) -> tuple[str | int, ...]:

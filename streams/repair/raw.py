@@ -11,6 +11,7 @@ from datetime import datetime
 from confluent_kafka import Message
 
 from schemas.headers import header, with_generation
+from schemas.keys import key_partition
 from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.reading import TopicReader
@@ -101,6 +102,7 @@ class RawReader:
     def __init__(self, settings: Kafka, names: Names, erased: Erased = NOTHING_ERASED) -> None:
         self._erased = erased
         self._topic = names.topic("raw-messages")
+        self._partitions = settings.partitions
         self._reader = TopicReader(settings, f"{names.prefix}sensorium-replay")
 
     def held(self) -> dict[int, OffsetRange]:
@@ -137,16 +139,17 @@ class RawReader:
                 place = RawRecordPosition(span.partition, message.offset() or 0)
                 owner = (header(headers, "tenant") or b"").decode(errors="replace")
                 is_foreign = tenant is not None and owner != tenant
-                if is_foreign or self._erased.has(owner, message.key() or b""):
+                key = message.key() or b""
+                if is_foreign or self._erased.has(owner, key):
                     yield Item((), place)
                     continue
                 yield Item(
                     (
                         Write(
                             self._topic,
-                            message.key() or b"",
+                            key,
                             message.value(),
-                            -1,
+                            key_partition(key, self._partitions),
                             with_generation(headers, generation),
                         ),
                     ),

@@ -161,7 +161,8 @@ class KafkaOpened:
         rows, old = await read_whole(connection, [one[3:] for one in intent.items])
         left = {place_of(row) for row in rows}
         superseded = {place_of(row) for row in old}
-        writes = [write_again(row, self._names, self._held.generation) for row in rows]
+        partitions, generation = self._encoding.partitions, self._held.generation
+        writes = [write_again(row, self._names, partitions, generation) for row in rows]
         return Prepared(
             msgspec.structs.replace(
                 intent,

@@ -86,6 +86,7 @@ async def run(settings: Settings) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
             await parts.changes.stop()
             await directory.stop()
+            await pages.shown_files.close()
             await parts.store.close()
             accepted.close()
             pool.terminate()

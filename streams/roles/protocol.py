@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from schemas.problems import MEDIA_TYPE, TITLES, problem_document
+
 MAX_FIELD_BYTES = 16 * 1024
 """Limit per request for its target, header and trailer fields.
 
@@ -251,21 +253,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
-_TITLES = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
-
-
 def _answer(status: int) -> bytes:
-    title = _TITLES[status]
-    body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
+    body = json.dumps(problem_document(status)).encode()
     lines = [
-        f"HTTP/1.1 {status} {title}",
-        "content-type: application/problem+json",
+        f"HTTP/1.1 {status} {TITLES[status]}",
+        f"content-type: {MEDIA_TYPE}",
         f"content-length: {len(body)}",
         "connection: close",
     ]

@@ -207,6 +207,8 @@ async def running(
                 console = Console(app, parts, client, connection, names, vault, keys)
                 yield console
         finally:
+            assert parts.pages is not None
+            await parts.pages.shown_files.close()
             await changes.stop()
             await directory.stop()
             async for one in store.list(names.object_prefix):

@@ -19,6 +19,7 @@ SCHEMA_SQL = MIGRATIONS_DIR.with_name("schema.sql").read_text()
 PATIENT = replace(REQUESTS, idle_in_transaction_seconds=0)
 """For a test that holds a transaction while it waits for something else: on a slow machine that takes longer than a role may pause."""
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+AnyConnection: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
@@ -93,7 +94,7 @@ async def pooled(
         pool.terminate()
 
 
-async def merge(connection: Connection, *messages: EnrichedMessage) -> set[tuple[str, str]]:
+async def merge(connection: AnyConnection, *messages: EnrichedMessage) -> set[tuple[str, str]]:
     """Stores messages as the sink does, in the transaction that is open, else in one of its own. Returns the touched conversations."""
     if not connection.is_in_transaction():
         async with connection.transaction():

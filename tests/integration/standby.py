@@ -29,6 +29,7 @@ class Pair:
 
     def start(self) -> None:
         command = prepare(self._data[0], port=self.ports[0], password=PASSWORD, say=print)
+        self._commands = [command, [*command[:-2], str(self._data[1]), str(self.ports[1])]]
         self._run(command, 0)
         owner = account(self._data[0])
         subprocess.run(
@@ -46,7 +47,7 @@ class Pair:
             group=owner.gid,
             extra_groups=None if owner.uid is None else [],
         )
-        self._run([*command[:-2], str(self._data[1]), str(self.ports[1])], 1)
+        self._run(self._commands[1], 1)
 
     def primary(self) -> Postgres:
         return Postgres(dsn=Secret(_dsn(self.ports[:1])))
@@ -58,6 +59,19 @@ class Pair:
         self._servers[0].kill()
         self._servers[0].wait(60)
 
+    def demote_primary(self) -> None:
+        """It ends, and lives on as a standby of the other."""
+        self._servers[0].send_signal(signal.SIGINT)
+        self._servers[0].wait(60)
+        (self._data[0] / "postgresql.auto.conf").write_text(
+            f"primary_conninfo = '{self.standby_dsn()}'\n"
+        )
+        signal_file = self._data[0] / "standby.signal"
+        signal_file.touch()
+        if (owner := account(self._data[0])).uid is not None:
+            os.chown(signal_file, owner.uid, owner.gid or 0)
+        self._run(self._commands[0], 0)
+
     def end(self) -> None:
         for server in self._servers:
             if server.poll() is None:
@@ -65,9 +79,8 @@ class Pair:
                 server.wait(60)
 
     def _run(self, command: list[str], nth: int) -> None:
-        self._servers.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._servers[nth : nth + 1] = [server]
         ready = [str(programs() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p"]
         assert wait_for(
             lambda: subprocess.run([*ready, str(self.ports[nth])], check=False).returncode == 0,

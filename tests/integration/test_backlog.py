@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
-from schemas.pipeline import TopicName
+from schemas.codec import pinned_schemas
+from schemas.pipeline import STAGES, TopicName
 from schemas.settings import Postgres, Secret
 from schemas.topics import changelog_of
-from storage.kafka.client import plain_producer_config
+from schemas.versions import STATE_VERSION
+from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.job_attempts import JobAttempt, JobPlace
 from streams.audit.backlog import Backlogs
 from streams.commands import stage_checks
@@ -127,3 +129,68 @@ def test_doctor_looks_at_the_stages_whatever_is_wrong_with_postgres(
     document = Commands(away, {}).json("doctor", exit_code=1)
     names = [part["part"] for part in document["parts"]]
     assert "dedupe" in names and "sink" not in names
+
+
+@pytest.fixture
+def at_work(ready: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Workers of every stage, as the brokers would tell; each record is old enough to have been read."""
+    monkeypatch.setattr(stage_checks, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stage_checks, "SLOW_SECONDS", -60.0)
+    monkeypatch.setattr(stage_checks, "_workers", lambda _: dict.fromkeys((*STAGES, "sink"), 1))
+    return ready
+
+
+def parts_of(commands: Commands) -> dict[str, Any]:
+    document = commands.json("doctor", exit_code=1)
+    return {part["part"]: part for part in document["parts"]}
+
+
+def stand(commands: Commands, stage: str, topic: TopicName, offset: int) -> None:
+    consumer = Consumer(reader_config(commands.settings.kafka, commands.names.group(stage)))
+    place = TopicPartition(commands.names.topic(topic), 0, offset)
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
+
+
+def test_doctor_names_the_partitions_with_a_newer_record_or_state_and_shows_the_other_stages(
+    at_work: Commands,
+) -> None:
+    newer = bytes([0]) + (max(pinned_schemas()) + 1).to_bytes(4, "big") + b"..."
+    produce(at_work, at_work.names.topic("media"), (b"k", newer, "acme"))
+    produce(at_work, at_work.names.topic("enriched-messages"), (b"k", newer, "acme"))
+    stand(at_work, "describe", "vision", 0)
+    topic = changelog_of(at_work.names, "describe")
+    make_topic(at_work.settings.kafka, topic, at_work.settings.kafka.partitions)
+    produce(at_work, topic, (b"0", bytes([STATE_VERSION + 1]) + b"...", None))
+    found = parts_of(at_work)
+    for stage, place in (("store_media", "media[0]"), ("sink", "enriched-messages[0]")):
+        assert f"partition {place} is parked (version_unknown: offset 0: " in found[stage]["says"]
+        assert "upgrade this role" in found[stage]["says"]
+        assert "makes no progress" not in found[stage]["says"]
+    says = found["describe"]["says"]
+    assert "partition vision[0] is parked (version_unknown: a job in its table: Entry has" in says
+    assert [found[stage]["ok"] for stage in ("dedupe", "transcribe", "assemble")] == [True] * 3
+    assert "describe may not process vision[0]" in at_work.run("queue").stderr
+
+
+def test_doctor_names_the_partitions_whose_offset_is_missing_or_not_in_the_log(
+    at_work: Commands,
+) -> None:
+    topic = changelog_of(at_work.names, "assemble")
+    make_topic(at_work.settings.kafka, topic, at_work.settings.kafka.partitions)
+    produce(at_work, topic, (b"k", b"an open message", None))
+    stand(at_work, "transcribe", "audio", 5)
+    found = parts_of(at_work)
+    assert "partition enrichments[0] is parked (offset_missing: " in found["assemble"]["says"]
+    assert "restore the group's offset" in found["assemble"]["says"]
+    assert "partition audio[0] is parked (offset_lost: " in found["transcribe"]["says"]
+    assert "stands at 5, " in found["transcribe"]["says"]
+    assert found["dedupe"]["ok"] and found["describe"]["ok"]
+
+
+def test_doctor_says_of_each_stage_that_its_topics_have_another_count(at_work: Commands) -> None:
+    at_work.more["SENSORIUM_KAFKA__PARTITIONS"] = "2"
+    found = parts_of(at_work)
+    for stage in (*STAGES, "sink"):
+        assert " has 4 partitions, SENSORIUM_KAFKA__PARTITIONS is 2" in found[stage]["says"]
+        assert "(partition_count)" in found[stage]["says"] and not found[stage]["ok"]

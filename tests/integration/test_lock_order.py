@@ -5,7 +5,7 @@ the other needs, and then Postgres ends one of them as soon as the middle is fre
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -244,7 +244,7 @@ async def meet(name: str, stack: Settings, database: Connection, pool: Pool) -> 
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def both_wait(database: Connection, tasks: list["asyncio.Future[object]"]) -> bool:
+async def both_wait(database: Connection, tasks: "Sequence[asyncio.Future[object]]") -> bool:
     for task in tasks:
         if task.done():
             task.result()

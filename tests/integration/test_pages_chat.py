@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import AsyncIterator
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 from connectors.console.pages import reading
+from connectors.console.pages.shown_files import PICTURE_SIDE
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -73,3 +76,48 @@ async def test_a_file_is_not_shown_again_before_the_look_is_in_the_log(
     assert answers == [503, 200, 200]
     seen = "SELECT count(*) FROM audit_log WHERE action = 'media_seen'"
     assert await scene.console.connection.fetchval(seen) == 1
+
+
+async def test_a_chat_shows_small_pictures_also_of_types_that_browsers_do_not_show(
+    scene: Scene, visitor: Visitor
+) -> None:
+    photo = await kept(scene.console, "m1", "astronaut.heic", "image", "image/heic")
+    await scene.console.write(said("m1", 1, None, photo))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (small,) = re.findall(r'<img src="([^"]+)" loading', chat)
+    shown = await visitor.get(small)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(BytesIO(shown.content)) as picture:
+        assert max(picture.size) <= PICTURE_SIDE
+    assert (await visitor.get(small.removesuffix("/picture"))).headers[
+        "content-type"
+    ] == "image/heic"
+    known = await visitor.client.get(small, headers={"if-none-match": shown.headers["etag"]})
+    assert known.status_code == 304
+
+
+async def test_a_sound_that_browsers_do_not_play_is_played_as_mp3_from_any_place(
+    scene: Scene, visitor: Visitor
+) -> None:
+    note = await kept(scene.console, "m1", "voice-es.amr", "audio", "audio/amr")
+    await scene.console.write(said("m1", 1, None, note))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    (sound,) = re.findall(r'<audio [^>]*src="([^"]+)"', chat)
+    whole = await visitor.get(sound)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/mpeg")
+    part = await visitor.client.get(sound, headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole.content[100:200])
+
+
+async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
+    scene: Scene, visitor: Visitor
+) -> None:
+    fine = await kept(scene.console, "m1", "voice-es.mp3", "image", "image/jpeg")
+    strange = await kept(scene.console, "m2", "voice-es.mp3", "image", "image/heic")
+    await scene.console.write(said("m1", 1, None, fine), said("m2", 2, None, strange))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    smalls = re.findall(r'<img src="([^"]+)" loading', chat)
+    assert sorted([(await visitor.get(small)).status_code for small in smalls]) == [200, 404]

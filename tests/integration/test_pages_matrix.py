@@ -33,6 +33,7 @@ RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
+    "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
     "/t/{tenant}/tenants": "admin",
     "/t/{tenant}/endpoints/{endpoint_id}": "admin",
@@ -126,6 +127,7 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
         tenant=tenant,
         ref=ref,
         index=0,
+        form="picture",
         repair_id=scene.repairs[owner],
         endpoint_id=scene.endpoints[owner],
     )

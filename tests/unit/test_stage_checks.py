@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.parked import Parked
 from schemas.pipeline import STAGES
 from schemas.topics import Names, changelog_of
 from streams.audit.backlog import StageBacklog
@@ -103,21 +104,40 @@ def test_doctor_says_how_a_stage_fares(case: Any) -> None:
     assert (finding.ok, says in finding.says) == (ok, True), finding
 
 
+def test_doctor_takes_a_partition_with_a_newer_record_for_parked_only_while_it_stands() -> None:
+    newer = Parked("version_unknown", "offset 7: VisionJob under schema id 99")
+    for first, ok in ((7, False), (6, True)):
+        found, before = backlog(unread=3, age=40), backlog(unread=3, age=40, first=first)
+        found.suspect["vision", 0] = newer
+        finding = finding_of(found, before, 1, [], 60.0, 1_000.0)
+        assert finding.ok == ok and ("vision[0] is parked" in finding.says) == (not ok)
+        assert "makes no progress" not in finding.says
+
+
+def test_doctor_still_says_that_another_partition_makes_no_progress() -> None:
+    found = backlog(unread=3, age=40)
+    found.parked["vision", 1] = Parked("offset_lost", "gone")
+    says = finding_of(found, found, 1, [], 60.0, 1_000.0).says
+    assert "vision[1] is parked (offset_lost: gone)" in says and "makes no progress" in says
+
+
 def test_doctor_names_the_tenant_whose_key_is_rejected_and_how_to_try_it() -> None:
     finding = finding_of(backlog(jobs=1), backlog(), 1, [REJECTED], 60.0, 1_000.0)
     assert "of broken wait" in finding.says
     assert "sensorium doctor --tenant broken" in finding.says
 
 
-@pytest.mark.parametrize("stage", ["store_media", "describe", "transcribe"])
+@pytest.mark.parametrize(
+    ("stage", "table"), [("store_media", "jobs"), ("dedupe", "claimed"), ("assemble", "open")]
+)
 def test_the_changelog_that_is_read_is_the_one_that_the_stage_writes(
-    stage: Any, monkeypatch: pytest.MonkeyPatch
+    stage: Any, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from schemas.settings import Settings
 
     app = lane_app(stage, msgspec.structs.replace(Settings(), namespace="x"))
-    table = app.lane_table("jobs", partitions=4, new_state=JobEntries, extra_topic_configs={})
-    assert changelog_of(Names("x"), stage) == table.changelog_topic_name
+    made = app.lane_table(table, partitions=4, new_state=JobEntries, extra_topic_configs={})
+    assert changelog_of(Names("x"), stage) == made.changelog_topic_name
     assert stage in STAGES
 
 

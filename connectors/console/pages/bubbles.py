@@ -9,14 +9,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from connectors.console.facts import message_data
+from connectors.console.pages.shown_files import is_picture, is_played
 from storage.postgres.repair_plans import GONE_REASONS
 
 Refer = Callable[[str], str]
 """Turns a message key into its reference in page addresses."""
 
-_SHOWN_BY_BROWSERS = frozenset(
-    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp"}
-)
 _ROLES = frozenset({"user", "assistant", "agent", "system"})
 _MEDIA = frozenset({"image", "audio", "video", "document", "sticker", "other"})
 Side = Literal["them", "us", "middle"]
@@ -24,7 +22,10 @@ Side = Literal["them", "us", "middle"]
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """An attachment. `is_image` is true if browsers can show it; a failed file has a `reason`."""
+    """An attachment. A failed file has a `reason`.
+
+    `is_image`: a page can show it. `is_played`: all browsers play it as it came.
+    """
 
     index: int
     type: str
@@ -32,6 +33,7 @@ class AttachedFile:
     reason: str
     is_kept: bool
     is_image: bool
+    is_played: bool = True
     mime: str = ""
     bytes: int | None = None
     name: str = ""
@@ -136,7 +138,8 @@ def _file(one: Mapping[str, Any], is_masked: bool) -> AttachedFile:
         status=_string(one.get("status")),
         reason=_string(one.get("reason")),
         is_kept=bool(one.get("url")),
-        is_image=mime in _SHOWN_BY_BROWSERS and bool(one.get("url")),
+        is_image=is_picture(mime) and bool(one.get("url")),
+        is_played=is_played(mime),
         mime=mime,
         bytes=size if isinstance(size, int) else None,
         model=_string(one.get("model")),

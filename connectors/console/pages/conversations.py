@@ -1,7 +1,6 @@
 """Routes of conversations: the live list, one chat, its context for bots, and unmasking."""
 
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,7 @@ from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
+from storage.waiting import Deadline
 
 STREAM_SECONDS = 300.0
 """An event stream ends after this time. The browser reopens it, and rights are checked again."""
@@ -313,11 +313,11 @@ def stream(
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         changes, before = desk.parts.changes, ""
-        began = time.monotonic()
+        deadline = Deadline(STREAM_SECONDS)
         try:
             async with desk.streams.turn(TenantId(visit.person.person_id)):
                 with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
-                    while time.monotonic() - began < STREAM_SECONDS and not changes.ended:
+                    while not deadline.has_passed and not changes.ended:
                         text = await fragment()
                         if text != before:
                             yield {"data": text}

@@ -1,4 +1,4 @@
-"""Routes of one message: its page and its files."""
+"""The page of one message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,23 +8,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from connectors.console.files import answer_stored
 from connectors.console.pages.bubbles import AttachedFile, bubble
 from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
-from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
-from storage.objects.keys import key_of_path
-from storage.postgres.people import sha256
 
 VERSIONS = 1_000
 """Versions per generation: a version is the generation times this, plus a step."""
-MOST_NOTED = 10_000
-Look = tuple[bytes, str, int]
-"""The digest of a session, the message and the file."""
 MOST_DELIVERIES = 200
 """How many deliveries of a message are listed, the newest first."""
 
@@ -64,7 +57,6 @@ class DeliveryShown:
 def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
-    noted = _Noted()
 
     @router.get("/t/{tenant}/m/{ref}", name="message")
     async def message(request: Request, tenant: str, ref: str) -> Response:
@@ -75,47 +67,6 @@ def add_messages(router: APIRouter, parts: Parts, pages: PageParts) -> None:
         return visit.page(
             "message.html", tenant=tenant_id, section="conversations", ref=ref, **values
         )
-
-    @router.get("/t/{tenant}/m/{ref}/file/{index}", name="file")
-    async def file(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit = visit_of(request)
-        tenant_id = visit.at(tenant, "viewer")
-        row = await message_row(reading, pages, tenant_id, ref)
-        if not await may_see(pages, visit, tenant_id, row["conversation_id"]):
-            raise PageProblem(403, "problem.masked")
-        prefix = parts.names.object_prefix
-        path = _path_of(row["attributes"], index)
-        stored = await parts.store.stat(key_of_path(prefix, path)) if path else None
-        if stored is None or not stored.key.startswith(f"{prefix}media/{tenant_id}/"):
-            raise PageProblem(404, "problem.404")
-        look = (sha256(visit.person.token), ref, index)
-        if look not in noted:
-            what = f"{row['message_key']} file {index}"
-            await pages.people.note(tenant_id, visit.person.name, "media_seen", what)
-            noted.add(look)  # not before: a look whose note failed is noted at the next one
-        try:
-            answer = answer_stored(parts.store, stored, request.headers, head=False)
-        except ConsoleProblem as problem:
-            raise PageProblem(problem.status, "problem.404") from None
-        answer.headers["cross-origin-resource-policy"] = "same-origin"
-        return answer
-
-
-class _Noted:
-    """Remembers which views are already in the audit log, because a player requests a
-    file in many pieces.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[Look, None] = {}
-
-    def __contains__(self, look: Look) -> bool:
-        return look in self._seen
-
-    def add(self, look: Look) -> None:
-        self._seen[look] = None
-        if len(self._seen) > MOST_NOTED:
-            del self._seen[next(iter(self._seen))]
 
 
 async def message_row(
@@ -252,12 +203,3 @@ def _digests(attributes: Mapping[str, Any]) -> list[str]:
         for one in (found if isinstance(found, list) else [])
         if isinstance(one, dict) and isinstance(one.get("sha256"), str)
     ]
-
-
-def _path_of(attributes: Mapping[str, Any], index: int) -> str | None:
-    """Returns the path of the stored file with this index."""
-    found = attributes.get("attachments")
-    for one in found if isinstance(found, list) else []:
-        if isinstance(one, dict) and one.get("index") == index and isinstance(one.get("url"), str):
-            return str(one["url"])
-    return None

@@ -1,6 +1,6 @@
 """The dependencies that the pages need in addition to those of the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -8,6 +8,7 @@ from connectors.console.pages.other_roles import OtherRoles
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.refs import Refs, page_refs
 from connectors.console.pages.repairer import Repairer
+from connectors.console.pages.shown_files import ShownFiles
 from connectors.console.tenant_queue import KafkaTurns
 from storage.postgres.people import People
 from storage.postgres.repairs import Repairs
@@ -33,6 +34,7 @@ class PageParts:
     reading: PageReading
     kafka: KafkaTurns
     public_url: str = ""
+    shown_files: ShownFiles = field(default_factory=ShownFiles)
 
 
 def page_parts(

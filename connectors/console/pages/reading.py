@@ -19,6 +19,7 @@ from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
 from schemas.text import storable
 from storage.postgres.pool import as_unavailable
+from storage.postgres.repairs import MOST_RARE
 from storage.postgres.sql import queries
 
 PAGE_CONVERSATIONS = 40
@@ -29,6 +30,8 @@ MOST_WINDOWS = 3
 MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
 """Beyond this many matches a search is frequent, so it also matches among the newest messages."""
+MOST_WALKED = 20_000
+"""How many messages one statement walks through for a page of failed ones."""
 POOL_SHARE = 2
 COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
@@ -100,7 +103,7 @@ class PageReading:
         self._counts = asyncio.Semaphore(COUNTS_AT_ONCE)
         self._sql = {
             name: text
-            for file in ("pages", "pages_tenant", "pages_tenants")
+            for file in ("pages", "pages_tenant", "pages_tenants", "causes")
             for name, text in queries(file).items()
         }
 
@@ -172,6 +175,31 @@ class PageReading:
         last = rows[PAGE_MESSAGES - 1] if len(rows) > PAGE_MESSAGES else None
         older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return ListPage(shown, older)
+
+    async def failed(
+        self, tenant_id: TenantId, reason: str, before: PageCursor, most: int
+    ) -> ListPage:
+        """Returns messages with a file that failed for the reason, newest first.
+
+        A page of a frequent reason that is rare among the next messages may have fewer
+        rows than `most`, or none, although older ones follow.
+        """
+        at = (before.received_at, before.message_key)
+        rows = await self.fetch(
+            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1
+        )
+        if len(rows) <= most:
+            place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
+            if not place:
+                return ListPage(rows, None)
+            (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+            if row["found"] > MOST_RARE:
+                (last,) = place
+                return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
+            rows = await self.fetch("rare_failed_messages", tenant_id, reason, *at, most + 1)
+        last = rows[most - 1] if len(rows) > most else None
+        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
+        return ListPage(rows[:most], older)
 
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
         rows = await self.fetch("one_message", tenant_id, message_key)

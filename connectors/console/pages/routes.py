@@ -10,6 +10,7 @@ from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.deliveries import add_deliveries
 from connectors.console.pages.endpoints import add_endpoints
 from connectors.console.pages.login import add_login
+from connectors.console.pages.message_files import add_message_files
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
@@ -40,6 +41,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, parts, pages)
+    add_message_files(router, parts, pages)
     add_raw_records(router, pages)
     add_versions(router, pages)
     add_trouble(router, pages)

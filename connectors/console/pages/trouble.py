@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from connectors.console.pages.conversations import customer_of
 from connectors.console.pages.counting import MOST_COUNTED, failure_counter, refusal_counter
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of
+from connectors.console.pages.reading import NOW, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 from storage.postgres.repair_plans import GONE_REASONS
@@ -165,25 +165,16 @@ def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
         tenant_id = visit.at(tenant, "viewer")
         reason = request.query_params.get("reason", "")[:60]
         before = place_of(request.query_params.get("before"), pages.refs, tenant_id)
-        rows = await pages.reading.fetch(
-            "failed_messages_by_reason",
-            tenant_id,
-            reason,
-            before.received_at,
-            before.message_key,
-            PAGE + 1,
-        )
+        found = await pages.reading.failed(tenant_id, reason, before, PAGE)
         sees = visit.person.may(tenant_id, "reader")
-        last = rows[PAGE - 1] if len(rows) > PAGE else None
-        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return visit.page(
             "failed.html",
             tenant=tenant_id,
             section="trouble",
             reason=reason,
             is_gone=reason in GONE_REASONS,
-            rows=[_shown(row, pages, tenant_id, sees=sees) for row in rows[:PAGE]],
-            older=cursor(older, pages.refs, tenant_id) if older is not None else "",
+            rows=[_shown(row, pages, tenant_id, sees=sees) for row in found.rows],
+            older=cursor(found.older, pages.refs, tenant_id) if found.older is not None else "",
             is_first=before is NOW,
             may_repair=visit.person.may(tenant_id, "operator"),
         )

@@ -204,15 +204,6 @@ CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(m.content_attribu
 WHERE m.tenant_id = $1 AND m.status = 'degraded' AND attachment ->> 'status' = 'failed'
 GROUP BY 1, 2, 3;
 
--- name: failed_messages_by_reason
--- Returns messages with a file that failed for a reason, before a position, newest first.
-SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing,
-       sender_name
-FROM chat_messages
-WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($3, $4)
-  AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
-ORDER BY received_at DESC, message_key DESC LIMIT $5;
-
 -- name: quarantined_by_reason
 -- Groups the newest $2 quarantined records by stage, reason and day. `is_sendable` is true if the
 -- group has records that can be sent to their topic again.

@@ -17,6 +17,8 @@ CONTINUED_SECONDS = 150.0
 """A console takes over the repair of a killed command after a minute; until it has finished it, the records are refused to others."""
 UNDER_WAY = "is under way for these records"
 SPARE_STAGE = "assemble"
+TAKE_OVER_SECONDS = 60.0
+"""Beyond the time after which the brokers miss a member."""
 
 
 def spare_workers(world: World) -> None:
@@ -32,21 +34,41 @@ def spare_workers(world: World) -> None:
     forgotten = [name for name in several if not world.crew.ready(name)]
     if forgotten:
         world.failures.append(f"no member of their group any more: {forgotten}")
+    everybody = [SPARE_STAGE, *several]
+    spare = [name for name in everybody if not lanes_of(world, name)]
+    if not spare:
+        world.failures.append("no worker is spare")
+    victims = [name for name in several if name not in spare][: partitions // 2]
+    left = [name for name in several if name not in victims]
     began = time.time()
-    world.disturb(SPARE_STAGE, "the workers that have partitions die")
-    for name in several[: partitions // 2]:
+    world.disturb(SPARE_STAGE, "workers that have partitions die")
+    for name in victims:
         process = world.pipeline.processes[name]
         world.disturb(name, f"SIGKILL {name}")
         os.kill(process.pid, signal.SIGKILL)
         world.kills += 1
         world.crew.stop(name)
     world.crew.stop(SPARE_STAGE)
-    world.sleep(world.pipeline.settings.kafka.session_timeout_seconds + 5)
+    session_seconds = world.pipeline.settings.kafka.session_timeout_seconds
+    world.must(
+        lambda: sum(lanes_of(world, name) for name in left) == partitions,
+        session_seconds + TAKE_OVER_SECONDS,
+        f"{left} have all {partitions} partitions of {SPARE_STAGE}",
+    )
+    took_over = {name: lanes_of(world, name) for name in spare if name in left}
+    if not any(took_over.values()):
+        world.failures.append(f"no spare worker took over: {took_over}")
+    world.say(f"partitions of those that were spare: {took_over}")
     world.notes["hidden_seconds"] = round(world.watcher.hidden_seconds(began - 0.5, time.time()), 1)
     world.crew.start(SPARE_STAGE)
     world.wait_ready(SPARE_STAGE)
-    for name in several[partitions // 2 :]:
+    for name in left:
         world.crew.stop(name)
+
+
+def lanes_of(world: World, name: str) -> int:
+    """The partitions that a worker works on."""
+    return int(world.crew.metric(name, "sensorium_stage_lanes_ready") or 0)
 
 
 def unknown_schema(world: World) -> None:
