@@ -73,9 +73,9 @@ def decode_batch(
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
         work.ends[topic, partition] = offset + 1
-    messages = [p.record for p in messages_work.placed if isinstance(p.record, EnrichedMessage)]
-    if messages:
+    decoded = [p.record for p in messages_work.placed if isinstance(p.record, EnrichedMessage)]
+    if decoded:
         # Otherwise the writer makes them, and finds the record of which it cannot.
         with suppress(ValueError, OverflowError, msgspec.MsgspecError):
-            messages_work.rows = message_rows(messages)
+            messages_work.rows = message_rows(decoded)
     return undecodable, [work for work in (messages_work, receipts_work) if work.ends]
