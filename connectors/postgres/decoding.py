@@ -1,13 +1,12 @@
 """Decodes Kafka messages into what the sink stores. Pure."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 import msgspec
 from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
-from connectors.postgres.rows import ended_by, message_rows
+from connectors.postgres.rows import MessageRows, ended_by, message_rows
 from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Quarantine
@@ -73,9 +72,19 @@ def decode_batch(
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
         work.ends[topic, partition] = offset + 1
-    decoded = [p.record for p in messages_work.placed if isinstance(p.record, EnrichedMessage)]
-    if decoded:
-        # Otherwise the writer makes them, and finds the record of which it cannot.
-        with suppress(ValueError, OverflowError, msgspec.MsgspecError):
-            messages_work.rows = message_rows(decoded)
+    messages_work.rows = _rows(messages_work)
     return undecodable, [work for work in (messages_work, receipts_work) if work.ends]
+
+
+def _rows(work: Work) -> MessageRows | None:
+    """The rows of the messages, or None if there are no messages.
+
+    None also if they cannot be made. The writer then finds the record that is the cause.
+    """
+    messages = [one.record for one in work.placed if isinstance(one.record, EnrichedMessage)]
+    if not messages:
+        return None
+    try:
+        return message_rows(messages)
+    except (ValueError, OverflowError, msgspec.MsgspecError):
+        return None
