@@ -3,7 +3,7 @@
 That costs this program a third of what arrays as parameters cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -11,6 +11,7 @@ import asyncpg
 from connectors.postgres.rows import STAGED_COLUMNS, ArrivalRow, message_rows
 from schemas.outcomes import Unavailable
 from schemas.records import EnrichedMessage
+from storage import failpoints
 from storage.postgres.sql import queries
 
 Connection: TypeAlias = (
@@ -74,7 +75,7 @@ async def _copy(
 ) -> None:
     try:
         await connection.copy_records_to_table(
-            table, schema_name=schema, columns=list(columns), records=rows
+            table, schema_name=schema, columns=list(columns), records=_all_of(rows)
         )
     except (
         TypeError,
@@ -82,3 +83,8 @@ async def _copy(
         OverflowError,
     ) as error:  # raised by the client: a value has no binary form
         raise asyncpg.DataError(f"{type(error).__name__}: {error}") from error
+
+
+def _all_of(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    yield from rows
+    failpoints.reached("sink_in_copy")  # the server still waits for the end of the COPY

@@ -146,7 +146,7 @@ class Gathering:
             (self._names.logical(row["topic"]), row["partition"]): row["next_offset"]
             for row in await connection.fetch(statements["positions"], self._names.topics)
         }
-        facts.erased = await all_erased(connection, self._scope.tenant)
+        facts.erased = await all_erased(connection, self._scope.tenant, self._scope.includes)
         facts.rows = {
             row["message_key"]: row async for row in self._hourly(connection, statements["rows"])
         }

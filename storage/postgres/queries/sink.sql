@@ -35,6 +35,15 @@ UPDATE sink_offsets o SET epoch = o.epoch + 1, lost_end = CASE WHEN o.next_offse
 FROM free WHERE o.topic = free.topic AND o.partition = free.partition
 RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch, o.lost_end;
 
+-- name: end_holders
+-- Ends the sessions that have held one of these positions in a transaction for longer than $3. The
+-- group gave the partitions to the caller, so that transaction could not commit any more. The
+-- server's own time limits do not end a COPY whose client sends nothing and is still connected.
+SELECT a.pid, pg_terminate_backend(a.pid) AS ended
+FROM pg_stat_activity a
+WHERE a.xact_start < clock_timestamp() - $3::interval AND a.pid <> pg_backend_pid() AND a.usename = current_user
+  AND a.backend_xid IN (SELECT o.xmax FROM sink_offsets o JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition));
+
 -- name: note_lost_end
 -- Notes where the log ended when it was found to end before the position, unless another sink has
 -- taken over. No sink continues from that position, however far the log grows.
