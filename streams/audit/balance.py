@@ -306,11 +306,8 @@ class Audit:
                 )
         for key, stored in facts.objects.items():
             at_ms = int(stored.modified.timestamp() * 1000)
-            if (
-                key not in facts.object_rows
-                and stored.modified >= self._scope.since
-                and self._old(at_ms)
-            ):
+            is_recorded = key in facts.object_rows
+            if not is_recorded and stored.modified >= self._scope.since and self._old(at_ms):
                 yield Finding(
                     "unexplained",
                     "store_media",
