@@ -80,6 +80,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         check=check,
         unknown_models=unknown,
         read_record=partial(_read, _record, settings),
+        readable=_readable,
         read_versions=partial(_read, _versions, settings),
         send_test=send_test,
     )
@@ -108,6 +109,10 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
         settings.kafka, names.group("console"), names.topic(topic), partition, offset
     )
     return None if message is None else _shown(topic, message)
+
+
+def _readable(topic: str, value: bytes | None) -> dict[str, Any]:
+    return readable(topic, value) if topic in TOPIC_NAMES else {}
 
 
 def _versions(
