@@ -51,12 +51,13 @@ async def run(settings: Settings) -> None:
     names, vault = Names(settings.namespace), Vault(settings.secrets.key)
     counts = PartitionCounts(settings.kafka, names.topics)
     pool = await create_pool(settings.postgres, names, "console")
+    page_pool = await create_pool(settings.postgres, names, "console-pages", size=6)
     directory = Directory(settings.postgres, names, vault)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
         most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
-        parts = _parts(settings, names, vault, pool, directory, downloader, counts)
+        parts = _parts(settings, names, vault, (pool, page_pool), directory, downloader, counts)
         pages, accepted = parts.pages, parts.accepted
         assert pages is not None and accepted is not None
 
@@ -90,6 +91,7 @@ async def run(settings: Settings) -> None:
             await parts.store.close()
             accepted.close()
             pool.terminate()
+            page_pool.terminate()
 
 
 async def _watched(counts: PartitionCounts) -> None:
@@ -105,12 +107,16 @@ def _parts(
     settings: Settings,
     names: Names,
     vault: Vault,
-    pool: "asyncpg.Pool[asyncpg.Record]",
+    pools: "tuple[asyncpg.Pool[asyncpg.Record], asyncpg.Pool[asyncpg.Record]]",
     directory: Directory,
     downloader: Downloader,
     counts: PartitionCounts,
 ) -> Parts:
-    """Builds what the console needs. Nothing is started yet."""
+    """Builds what the console needs. Nothing is started yet.
+
+    The second pool is that of the pages' reading.
+    """
+    pool, page_pool = pools
     console, reading = settings.console, ConsoleQueries(pool)
 
     async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
@@ -133,7 +139,7 @@ def _parts(
         ),
         public_url=console.public_url.rstrip("/"),
         bounds=ContextBounds(total_bytes=console.context_bytes),
-        pages=page_parts(pool, vault, repairs, console.public_url, around),
+        pages=page_parts(pool, vault, repairs, console.public_url, around, page_pool),
     )
 
 

@@ -96,9 +96,9 @@ async def _read(reading: Callable[..., T], *arguments: object) -> T:
         return await read_in_thread(reading, *arguments)
     except WrongCounts as wrong:
         log.error("partition_counts_wrong", detail=str(wrong))
-        raise Unavailable("Kafka", detail=str(wrong)) from None
+        raise Unavailable("kafka", detail=str(wrong)) from None
     except (KafkaException, TimeoutError) as error:
-        raise Unavailable("Kafka") from error
+        raise Unavailable("kafka") from error
 
 
 def _record(settings: Settings, topic: str, partition: int, offset: int) -> ShownRecord | None:

@@ -4,8 +4,9 @@ import pytest
 
 from connectors.console.pages.bubbles import bubble, chat
 from connectors.console.pages.passwords import hashed, is_right
-from connectors.console.pages.reading import NOW, PageCursor, cursor, place_of, tsquery
+from connectors.console.pages.reading import NOW, cursor, place_of
 from connectors.console.pages.refs import Refs
+from connectors.console.pages.searching import PageCursor, tsquery
 from connectors.console.pages.visits import local_path, zone_of
 from schemas.keys import TenantId
 
@@ -65,8 +66,11 @@ def test_a_place_goes_through_an_address_and_back_to_the_microsecond() -> None:
         ("  !!", ""),
         ("recibo", "recibo:*"),
         ("mi re'cibo", "mi & re & cibo:*"),
-        ("a | b & !c", "a & b & c:*"),
-        ("x\0y", "x & y:*"),
+        ("a | b & !c", "a & b & c"),
+        ("x\0y", "x & y"),
+        ("a", "a"),
+        ("mesa de", "mesa & de"),
+        ("sol", "sol:*"),
     ],
 )
 def test_words_of_a_search_become_a_query_that_cannot_be_broken(text: str, query: str) -> None:

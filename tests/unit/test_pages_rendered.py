@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.console.pages.reading import Filters
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import Filters
 from connectors.console.pages.visits import Visit
 from connectors.console.pages.words import LANGUAGES, Words
 from schemas.keys import TenantId

@@ -13,15 +13,9 @@ from connectors.console.contexts import ContextQuery, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.previews import preview
-from connectors.console.pages.reading import (
-    NOW,
-    Filters,
-    PageCursor,
-    PageReading,
-    cursor,
-    place_of,
-)
+from connectors.console.pages.reading import NOW, PageReading, cursor, place_of
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import Filters, PageCursor
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.pages.words import Words
 from connectors.console.parts import Parts

@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import TookTooLong
 from connectors.console.pages.words import Words, language_of
 from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
@@ -177,6 +178,8 @@ async def _answer(
         response = _problem(visit, problem)
     except RequestValidationError:  # a path parameter has the wrong type
         response = _problem(visit, PageProblem(404, "problem.404"))
+    except TookTooLong:
+        response = _problem(visit, PageProblem(503, "problem.too_long"))
     except Unavailable:
         response = _problem(visit, PageProblem(503, "problem.503", retry_after=2))
     except Busy:

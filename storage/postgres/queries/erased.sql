@@ -21,9 +21,15 @@ WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AN
 ORDER BY ended.nth
 ON CONFLICT DO NOTHING;
 
--- name: all_erased
--- Returns the digests of all erased messages, of one tenant or of all ($1 NULL).
-SELECT tenant_id, key_digest FROM erased_messages WHERE $1::text IS NULL OR tenant_id = $1;
+-- name: some_erased
+-- Returns the digests of the next $4 erased messages after ($2, $3), of one tenant or of all ($1 NULL).
+SELECT tenant_id, key_digest FROM erased_messages
+WHERE ($1::text IS NULL OR tenant_id = $1) AND (tenant_id, key_digest) > ($2, $3)
+ORDER BY tenant_id, key_digest LIMIT $4;
+
+-- name: about_erased
+-- Returns about how many messages were erased, as the last ANALYZE saw it. Counting them would read the whole table.
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'erased_messages'::regclass;
 
 -- name: erased_since
 -- Returns when a message was erased; no row if it was not.

@@ -62,13 +62,25 @@ SELECT message_key, conversation_id, received_at, true AS is_newest FROM hits
 WHERE (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: newest_with_words
--- Returns messages that contain the words, before a position, newest first. A conversation can
--- appear more than once.
+-- Returns those of the next $8 messages before a position that contain the words, newest first and
+-- at most $5. A conversation can appear more than once.
 SELECT message_key, conversation_id, received_at, true AS is_newest
-FROM chat_messages
-WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) AND ($4::text IS NULL OR provider = $4)
-  AND message_words(content, content_attributes) @@ to_tsquery('simple', $6) AND ($7::text IS NULL OR status = $7)
+FROM (
+    SELECT message_key, conversation_id, received_at, provider, status, content, content_attributes FROM chat_messages
+    WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $8
+) AS w
+WHERE ($4::text IS NULL OR provider = $4) AND ($7::text IS NULL OR status = $7)
+  AND message_words(content, content_attributes) @@ to_tsquery('simple', $6)
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
+
+-- name: place_of_message
+-- Returns the position of the message that is the $4th before a position.
+SELECT received_at, message_key FROM chat_messages WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3)
+ORDER BY received_at DESC, message_key DESC OFFSET $4::bigint - 1 LIMIT 1;
+
+-- name: bound_search
+-- Sets how long a statement of this transaction may take ($2, in milliseconds).
+SELECT set_config('statement_timeout', $2, true) WHERE $1 <> '';
 
 -- name: heads
 -- Returns what a list shows of each conversation: one message, the customer's name, and whether one
