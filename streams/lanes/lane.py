@@ -273,9 +273,9 @@ class Lane:
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise OffsetLost(
                     f"{self.identity.source}[{self.partition}] does not hold offset "
-                    f"{self.position}, where group {self.identity.group} stands: "
-                    "records were deleted before they were read, or the topic is "
-                    "another one. Set the group's offset on purpose to go on"
+                    f"{self.position}, which group {self.identity.group} has committed: "
+                    "records were deleted before they were read, or the topic was "
+                    "created again. Reset the group's offset to continue"
                 )
             elif not is_passing(error):
                 raise KafkaException(error)
