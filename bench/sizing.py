@@ -27,6 +27,7 @@ from schemas.topics import Names
 from storage.objects.keys import object_key, public_path
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
+from storage.postgres.sql import queries
 from streams.stages.message import attributes_json, provider_attributes
 
 MESSAGES = 50_000
@@ -69,6 +70,7 @@ async def _measure(settings: Settings) -> list[Table]:
             ]
             receipt = _receipt(first)
             await _store(connection, first, second, decode(Receipt, receipt))
+            await connection.fetchval(queries("retention")["merge_words"])  # as the sink does
             on_topics[0] += sum(len(raw_record(n).value) for n in range(begin, begin + BATCH))
             on_topics[1] += sum(len(encode(one)) for one in (*first, *second))
             on_topics[2] += len(receipt)
