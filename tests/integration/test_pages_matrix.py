@@ -27,13 +27,22 @@ PLANTED = (
 )
 """A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
 ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
-ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
+ABOUT_NO_TENANT = {
+    "/",
+    "/tenants",
+    "/login",
+    "/login/link",
+    "/logout",
+    "/t/{rest:path}",
+    "/trouble",
+}
 """`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
 OFFSETS = {"acme": 501, "other": 502}
 """Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
+    "/t/{tenant}/c/{ref}/erase": "admin",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
