@@ -14,7 +14,7 @@ from bench.figures import Figure, Table
 from bench.rig import Rig
 from bench.sink import first_version, second_version
 from bench.traffic import is_image, raw_record
-from connectors.postgres.rows import arrivals
+from connectors.postgres.rows import arrivals, message_rows
 from connectors.postgres.staging import add_arrivals, prepare_staging, store_messages
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
@@ -83,7 +83,7 @@ async def _store(
     for messages in (first, second):
         async with connection.transaction():
             await prepare_staging(connection)
-            await store_messages(connection, messages)
+            await store_messages(connection, message_rows(messages))
     await add_arrivals(connection, arrivals([receipt]))
 
 

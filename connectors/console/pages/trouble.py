@@ -16,7 +16,6 @@ from connectors.console.pages.reading import NOW, cursor, place_of
 from connectors.console.pages.visits import visit_of
 from schemas.keys import TenantId
 from storage.postgres.repair_plans import GONE_REASONS
-from storage.postgres.repairs import MOST_TRIES
 
 DAYS = 14
 PAGE = 50
@@ -167,9 +166,6 @@ def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
         reason = request.query_params.get("reason", "")[:60]
         before = place_of(request.query_params.get("before"), pages.refs, tenant_id)
         found = await pages.reading.failed(tenant_id, reason, before, PAGE)
-        keys = [row["message_key"] for row in found.rows]
-        aside = await pages.reading.fetch("set_aside_of", tenant_id, reason, keys, MOST_TRIES)
-        set_aside = {row["message_key"] for row in aside}
         sees = visit.person.may(tenant_id, "reader")
         return visit.page(
             "failed.html",
@@ -177,11 +173,7 @@ def _add_failed_files(router: APIRouter, pages: PageParts) -> None:
             section="trouble",
             reason=reason,
             is_gone=reason in GONE_REASONS,
-            rows=[
-                _shown(row, pages, tenant_id, sees=sees)
-                | {"is_set_aside": row["message_key"] in set_aside}
-                for row in found.rows
-            ],
+            rows=[_shown(row, pages, tenant_id, sees=sees) for row in found.rows],
             older=cursor(found.older, pages.refs, tenant_id) if found.older is not None else "",
             is_first=before is NOW,
             may_repair=visit.person.may(tenant_id, "operator"),
@@ -197,4 +189,5 @@ def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> di
         "kind": row["kind"],
         "at": row["received_at"],
         "is_redoing": row["is_redoing"],
+        "is_set_aside": row["is_set_aside"],
     }

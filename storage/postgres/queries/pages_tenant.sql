@@ -77,7 +77,3 @@ SELECT q.stage, q.reason, q.detail, q.record_key, q.topic, q.partition, q."offse
 FROM quarantined_messages q LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.record_key
 WHERE q.tenant_id = $1 AND q.stage = $2 AND q.topic = $3 AND q.partition = $4 AND q."offset" = $5
 ORDER BY q.created_at DESC LIMIT 1;
-
--- name: set_aside_of
--- Returns which of these messages were redone at least $4 times for a reason without success.
-SELECT message_key FROM repair_tries WHERE tenant_id = $1 AND reason = $2 AND message_key = ANY($3::text[]) AND tries >= $4;

@@ -105,7 +105,7 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     (kind, status, content_attributes) = (
         SELECT CASE WHEN lost IS NULL THEN EXCLUDED.kind ELSE there.kind END,
                CASE WHEN lost IS NULL OR EXCLUDED.status <> 'complete' OR there.status <> 'degraded' THEN EXCLUDED.status ELSE 'degraded' END,
-               with_files(there.content_attributes, EXCLUDED.content_attributes, lost)
+               CASE WHEN lost IS NULL THEN EXCLUDED.content_attributes ELSE with_files(there.content_attributes, EXCLUDED.content_attributes, lost) END
         FROM (SELECT CASE WHEN there.content_attributes ? 'attachments'
                      THEN lost_files(there.content_attributes, EXCLUDED.content_attributes) END AS lost) AS files),
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,
