@@ -1,4 +1,4 @@
-"""What the audit log notes of logins and plans, and what a list marks as set aside."""
+"""What the audit log notes of logins and plans."""
 
 from collections.abc import AsyncIterator
 
@@ -7,9 +7,7 @@ import pytest
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.repairs import MOST_TRIES
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
-from tests.integration.console import key_of
 from tests.integration.people import Visitor
 from tests.integration.waiting import until
 
@@ -69,22 +67,3 @@ async def test_a_plan_is_noted_when_it_is_made_and_a_refused_one_is_not(
     repair_id = planned.headers["location"].rpartition("/")[2]
     detail = f"{repair_id} attachments media_not_found: 2 records"
     assert await noted(scene, "repair_planned") == [("acme", "ana", detail)]
-
-
-async def test_files_that_are_set_aside_are_marked_in_their_list(
-    scene: Scene, visitor: Visitor
-) -> None:
-    await visitor.log_in("ana", PASSWORD)
-    listed = "/t/acme/trouble/files?reason=media_not_found"
-    tried = "INSERT INTO repair_tries (tenant_id, message_key, reason, tries) VALUES ('acme', $1, $2, $3)"
-    for key, reason, tries in (
-        ("g1", "media_not_found", MOST_TRIES - 1),
-        ("g2", "model_timeout", MOST_TRIES),  # for another reason
-    ):
-        await scene.console.connection.execute(tried, key_of(key), reason, tries)
-    assert "set aside" not in (await visitor.get(listed)).text
-    await scene.console.connection.execute(
-        "UPDATE repair_tries SET tries = $1 WHERE reason = 'media_not_found'", MOST_TRIES
-    )
-    page = (await visitor.get(listed)).text
-    assert page.count("/t/acme/m/") == 2 and page.count("set aside") == 1
