@@ -132,21 +132,13 @@ class Repairs:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
         document = msgspec.structs.replace(counted, choice=RepairChoice())
-        row = (
-            asked.tenant_id,
-            repair_id,
-            asked.kind,
-            msgspec.json.encode(counted.choice).decode(),
-            counted.choice.reason,
-            asked.person,
-            counted.records,
-            msgspec.json.encode(document).decode(),
-            asked.rate,
-            PLAN_SECONDS,
-        )
+        choice = msgspec.json.encode(counted.choice).decode()
+        files = msgspec.json.encode(document).decode()
+        what = (asked.tenant_id, repair_id, asked.kind, choice, counted.choice.reason)
+        how = (asked.person, counted.records, files, asked.rate, PLAN_SECONDS)
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
-                planned = await connection.fetch(self._sql["add_repair"], *row)
+                planned = await connection.fetch(self._sql["add_repair"], *what, *how)
                 await self._record(connection, "repair_planned", planned[0], asked.person)
         return repair_id
 
