@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 from confluent_kafka import KafkaException
 
+from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId, log_digest
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
@@ -52,14 +53,18 @@ async def erase_chosen(
 
 
 class ConversationErasing:
-    """Erases conversations for a person of the console."""
+    """Erases conversations for people of the console, one at a time.
+
+    It has a connection of its own, because an erasure may take minutes.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = Names(settings.namespace)
+        self._turn = asyncio.Lock()
 
     async def look(self, tenant: TenantId, conversation_id: str) -> dict[str, int]:
-        """Counts what would be erased. Raises Unavailable."""
+        """Counts what would be erased. Raises Unavailable, and Busy during an erasure."""
         with as_unavailable():
             async with self._connected("") as connection:
                 choice = await choose_conversation(connection, tenant, conversation_id)
@@ -68,8 +73,8 @@ class ConversationErasing:
     async def erase(self, tenant: TenantId, conversation_id: str, person: str) -> dict[str, int]:
         """Erases the conversation and returns the counts.
 
-        Raises Unavailable, also if the topics have other partition counts than the
-        settings say; a second call continues.
+        Raises Busy during another one, and Unavailable, also if the topics have other
+        partition counts than the settings say; a second call continues.
         """
         logged = f"conversation {log_digest(conversation_id)}"
         try:
@@ -84,9 +89,12 @@ class ConversationErasing:
 
     @asynccontextmanager
     async def _connected(self, person: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-        connection = await connect(self._settings.postgres, self._names, "console")
-        try:
-            await keep_setting(connection, "sensorium.actor", person)
-            yield connection
-        finally:
-            await connection.close()
+        if self._turn.locked():
+            raise Busy
+        async with self._turn:
+            connection = await connect(self._settings.postgres, self._names, "erasure")
+            try:
+                await keep_setting(connection, "sensorium.actor", person)
+                yield connection
+            finally:
+                await connection.close()
