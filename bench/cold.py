@@ -19,7 +19,7 @@ import msgspec
 from bench.figures import Figure, Table
 from bench.rig import Rig
 from bench.sink import first_version, receipts_of, second_version
-from connectors.postgres.rows import arrivals
+from connectors.postgres.rows import arrivals, message_rows
 from connectors.postgres.staging import add_arrivals, prepare_staging, store_messages
 from schemas.codec import decode
 from schemas.keys import TenantId, message_key
@@ -113,7 +113,7 @@ async def _paced(
         began = time.monotonic()
         async with connection.transaction():
             await prepare_staging(connection)
-            await store_messages(connection, batch)
+            await store_messages(connection, message_rows(batch))
             if is_first:
                 receipts = [decode(Receipt, value) for value in receipts_of(batch)]
                 await add_arrivals(connection, arrivals(receipts))

@@ -122,7 +122,7 @@ async def _one_by_one(settings: Settings, messages: list[EnrichedMessage]) -> fl
         for message in messages:
             async with connection.transaction():
                 await prepare_staging(connection)
-                await store_messages(connection, [message])
+                await store_messages(connection, message_rows([message]))
         return len(messages) / (time.monotonic() - began)
 
 

@@ -1,14 +1,35 @@
 """The outcome of a record as a closed union. Each record has exactly one."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Literal, assert_never
 
 from schemas.errors import SchemasError
 from schemas.keys import MessageKey
 from schemas.pipeline import TopicName
 from schemas.reasons import AttachmentReason, QuarantineReason, SkipReason
 from schemas.records import TenantRecord, Value
+
+WhatIsUnavailable = Literal[
+    "kafka",
+    "postgres",
+    "object_store",
+    "media",
+    "model",
+    "decoder",
+    "disk",
+    "directory",
+    "secret",
+    "version",
+    "deadline",
+    "refusals",
+    "waiting_room",
+]
+_NAMES: Mapping[WhatIsUnavailable, str] = {
+    "kafka": "Kafka",
+    "waiting_room": "room for another waiting request",
+}
 
 
 class Output(Value, frozen=True):
@@ -83,11 +104,16 @@ class Unavailable(SchemasError):
     wait too. `at_most` is the longest wait in seconds before a configured time limit ends.
     """
 
-    what: str
+    what: WhatIsUnavailable
     retry_after: float = 1.0
     hold: bool = False
     detail: str = field(default="")
     at_most: float = math.inf
+
+    @property
+    def name(self) -> str:
+        """What is unavailable, in the words of a message for people."""
+        return _NAMES.get(self.what, self.what)
 
     @property
     def cause(self) -> str:

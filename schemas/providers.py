@@ -22,6 +22,7 @@ class ProviderTraits:
       minutes.
     - `conversation_is_customer`: a conversation has no id other than its customer's.
     - `secret_prefix`: the first characters of its secrets.
+    - `signature_headers`: what the headers of a signature look like.
     - `webhook_page`: where a person enters the URL, and which page of docs/ shows it.
     """
 
@@ -33,6 +34,7 @@ class ProviderTraits:
     numbers_per_server: bool = False
     files_need_key: bool = False
     conversation_is_customer: bool = False
+    signature_headers: str = ""
     webhook_page: str = "in the provider's settings of webhooks: paste the URL"
 
 
@@ -45,6 +47,7 @@ PROVIDERS: dict[str, ProviderTraits] = {
             secret_prefix="whsec_",
             files_need_key=True,
             conversation_is_customer=True,
+            signature_headers="YCloud-Signature: t=…,s=…",
             webhook_page="at YCloud: Developers, Webhooks, Add endpoint, and paste the URL"
             " (docs/connect-ycloud.md)",
         ),
@@ -54,6 +57,7 @@ PROVIDERS: dict[str, ProviderTraits] = {
             retries=False,
             sends_updates=True,
             numbers_per_server=True,
+            signature_headers="X-Chatwoot-Timestamp: …",
             webhook_page="in Chatwoot: Settings, Integrations, Webhooks, and paste the URL"
             " (docs/connect-chatwoot.md)",
         ),
@@ -64,3 +68,8 @@ PROVIDERS: dict[str, ProviderTraits] = {
 def traits_of(provider: str) -> ProviderTraits:
     """The traits of a provider, or default traits if it has no row."""
     return PROVIDERS.get(provider) or ProviderTraits(provider, provider)
+
+
+def labelled_providers() -> str:
+    """The titles of the providers whose further servers need a label, for messages."""
+    return " or ".join(one.title for one in PROVIDERS.values() if one.numbers_per_server)

@@ -1,5 +1,6 @@
 """Two small values for waiting: a deadline, and the pauses between retries."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class BackOff:
         pause = self._next or self.first
         self._next = min(self.longest, 2 * pause)
         return pause
+
+    def pause_after(self, pauses: int) -> float:
+        """The pause after this many others, for a count that is kept elsewhere."""
+        doublings = min(pauses, math.ceil(math.log2(self.longest / self.first)))
+        return min(self.longest, math.ldexp(self.first, doublings))
 
     def reset(self) -> None:
         """Starts again with the first pause, after a success."""

@@ -88,7 +88,7 @@ class Changes:
         tenant do.
         """
         if len(self._waiters) >= MAX_WAITERS:
-            raise Unavailable("room for another waiting request")
+            raise Unavailable("waiting_room")
         if self._per_tenant[tenant_id] >= max(1, MAX_WAITERS // 2):
             raise Busy
         names = None if conversations is None else frozenset(conversations)

@@ -43,7 +43,7 @@ def answer_problems(app: FastAPI, page_of: Callable[[Request, int], Response | N
     async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
         return problem_response(
             503,
-            f"{error.what} is unavailable",
+            f"{error.name} is unavailable",
             {"retry-after": str(max(1, round(error.retry_after)))},
         )
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from fastapi import Request
 
 from connectors.console.changes import Changes, Waiter
+from storage.waiting import Deadline
 
 
 class Waitable(Protocol):
@@ -39,19 +40,17 @@ async def until_found(
     Returns None if the client disconnected. Raises Unavailable and Busy if too many
     requests wait.
     """
-    began = time.monotonic()
+    began, deadline = time.monotonic(), Deadline(seconds)
     with waiter:
         gone = asyncio.create_task(_client_leaves(request))
         gone.add_done_callback(lambda _: waiter.wake())
         try:
             found = await look()
             while found.waits and not changes.ended and not gone.done():
-                left = began + seconds - time.monotonic()
-                if left <= 0:
+                if deadline.has_passed:
                     break
-                await waiter.wait(
-                    left if found.again_seconds is None else min(left, found.again_seconds)
-                )
+                left, again = deadline.left, found.again_seconds
+                await waiter.wait(left if again is None else min(left, again))
                 if not gone.done():
                     found = await look()
             return None if gone.done() else found

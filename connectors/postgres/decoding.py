@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
 from confluent_kafka import Message
 
 from connectors.postgres.held_partitions import HeldPartitions
-from connectors.postgres.rows import ended_by
+from connectors.postgres.rows import MessageRows, ended_by, message_rows
 from connectors.postgres.writer import Placed, SinkRecord, Work
 from schemas.codec import Undecodable, decode
 from schemas.outcomes import Quarantine
@@ -33,7 +34,8 @@ def decode_batch(
 
     Receipts are separate work: readers of changes wait for a transaction that contains
     messages, so it contains nothing else. Records after one of a newer program are left
-    out.
+    out. The rows of the messages are made here too, because this runs while Postgres
+    works and the writer would let it wait.
     """
     messages_work, receipts_work, undecodable = Work(), Work(), []
     logical_names: dict[str, str] = {}
@@ -70,4 +72,19 @@ def decode_batch(
         else:
             work.placed.append(Placed(source, record, key, value, message.headers))
         work.ends[topic, partition] = offset + 1
+    messages_work.rows = _rows(messages_work)
     return undecodable, [work for work in (messages_work, receipts_work) if work.ends]
+
+
+def _rows(work: Work) -> MessageRows | None:
+    """The rows of the messages, or None if there are no messages.
+
+    None also if they cannot be made. The writer then finds the record that is the cause.
+    """
+    messages = [one.record for one in work.placed if isinstance(one.record, EnrichedMessage)]
+    if not messages:
+        return None
+    try:
+        return message_rows(messages)
+    except (ValueError, OverflowError, msgspec.MsgspecError):
+        return None

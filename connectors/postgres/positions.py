@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,11 @@ from storage.postgres.sql import queries
 
 log = structlog.get_logger()
 TAKE_SECONDS = 10.0
+HELD_SECONDS = 12.0
+"""How long a transaction of a former owner may hold a position before it is ended.
+
+Usually the server ends it earlier (`SessionLimits`).
+"""
 ADMIN_SECONDS = 10.0
 
 
@@ -51,7 +57,7 @@ class Positions:
     """`wanted` are partitions that the group assigned and that are not owned in Postgres yet.
 
     Each partition is taken separately: one whose position is still locked by a
-    transaction of another sink has to wait, and the others begin. One whose position is
+    transaction of another sink has to wait for at most HELD_SECONDS, and the others begin. One whose position is
     not in the log is parked.
     """
 
@@ -144,6 +150,17 @@ class Positions:
             await self._take_one(place, row, *bounds[place])
         if len(rows) < len(wanted):
             log.warning("sink_partitions_held", partitions=len(wanted) - len(rows))
+            await self._end_holders(sorted(set(wanted) - set(taken)))
+
+    async def _end_holders(self, held: list[Partition]) -> None:
+        """Ends the transactions of former owners that have held these positions for too long."""
+        topics, partitions = [topic for topic, _ in held], [number for _, number in held]
+        async with asyncio.timeout(TAKE_SECONDS):
+            ended = await self._pool.fetch(
+                self._sql["end_holders"], topics, partitions, timedelta(seconds=HELD_SECONDS)
+            )
+        for row in ended:
+            log.error("sink_holder_ended", pid=row["pid"], ended=row["ended"])
 
     async def _take_one(self, place: Partition, row: "asyncpg.Record", low: int, high: int) -> None:
         """Becomes the owner of a partition, parks it, or leaves it to be looked at again."""

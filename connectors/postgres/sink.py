@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from connectors.postgres.ahead import PreparedAhead
 from connectors.postgres.decoding import SINK_TOPICS, decode_batch
 from connectors.postgres.held_partitions import HeldPartitions, Partition
 from connectors.postgres.judging import Judging, QuarantineGate
@@ -174,7 +176,7 @@ class Sink:
     async def _settle_all(self, messages: list[Message]) -> None:
         """Stores batch after batch.
 
-        While Postgres writes one, a thread decodes the next. Batches that are dropped
+        While Postgres merges one, a thread prepares the next. Batches that are dropped
         because of a stop or a new assignment are read again: their positions have not
         moved.
         """
@@ -183,11 +185,11 @@ class Sink:
         first, *following = [messages[at : at + size] for at in range(0, len(messages), size)]
         decoded = decode_batch(first, self._names, self._held)  # 2
         for batch in following:
-            ahead = asyncio.ensure_future(
-                asyncio.to_thread(decode_batch, batch, self._names, self._held)
-            )
+            ahead = PreparedAhead(partial(decode_batch, batch, self._names, self._held))
+            for work in decoded[1]:
+                work.busy = ahead.start
             await self._settle(*decoded)
-            decoded = await ahead
+            decoded = await ahead.result()
             if self._stopping or assignment != self._assignments:
                 return
         await self._settle(*decoded)

@@ -3,14 +3,14 @@
 That costs this program a third of what arrays as parameters cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from connectors.postgres.rows import STAGED_COLUMNS, ArrivalRow, message_rows
+from connectors.postgres.rows import STAGED_COLUMNS, ArrivalRow, MessageRows
 from schemas.outcomes import Unavailable
-from schemas.records import EnrichedMessage
+from storage import failpoints
 from storage.postgres.sql import queries
 
 Connection: TypeAlias = (
@@ -35,15 +35,17 @@ async def clear_staged(connection: Connection) -> None:
 
 
 async def store_messages(
-    connection: Connection, messages: Sequence[EnrichedMessage]
+    connection: Connection, rows: MessageRows, merging: Callable[[], None] = lambda: None
 ) -> tuple[int, int, set[tuple[str, str]]]:
     """Merges versions into their rows, with their files and the aliases of conversations.
 
-    The caller has opened a transaction and called `prepare_staging`. Returns the number
-    of changed rows, the number of all rows, and the conversations concerned.
+    The caller has opened a transaction and called `prepare_staging`. `merging` is called
+    when the rows are with Postgres, which then works longest. Returns the number of
+    changed rows, the number of all rows, and the conversations concerned.
     """
-    statements, rows = queries("sink"), message_rows(messages)
+    statements = queries("sink")
     await _copy(connection, STAGED, "pg_temp", STAGED_COLUMNS, rows.staged)
+    merging()
     status = await connection.execute(statements["merge_messages"])
     for name, table in rows.tables.items():
         await connection.execute(statements[name], *table)
@@ -74,7 +76,7 @@ async def _copy(
 ) -> None:
     try:
         await connection.copy_records_to_table(
-            table, schema_name=schema, columns=list(columns), records=rows
+            table, schema_name=schema, columns=list(columns), records=_all_of(rows)
         )
     except (
         TypeError,
@@ -82,3 +84,8 @@ async def _copy(
         OverflowError,
     ) as error:  # raised by the client: a value has no binary form
         raise asyncpg.DataError(f"{type(error).__name__}: {error}") from error
+
+
+def _all_of(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    yield from rows
+    failpoints.reached("sink_in_copy")  # the server still waits for the end of the COPY

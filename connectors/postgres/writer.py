@@ -11,8 +11,10 @@ import structlog
 from connectors.errors import ConnectorsError
 from connectors.postgres.rows import (
     ArrivalRow,
+    MessageRows,
     arrivals,
     bare_quarantined,
+    message_rows,
     notifications,
     quarantine_columns,
 )
@@ -96,13 +98,23 @@ class Placed(msgspec.Struct, frozen=True):
         return Arrival(source.topic, source.partition, source.offset, self.key, self.value, headers)
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Work:
-    """A batch: what to store, the resulting ends, and the messages that tombstones end."""
+    """A batch: what to store, the resulting ends, and the messages that tombstones end.
+
+    `rows` are those of the messages in `placed`, if they are made already. `busy` is
+    called when Postgres works on the batch while this program only waits.
+    """
 
     placed: list[Placed] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     ended: set[Named] = field(default_factory=set)
+    rows: MessageRows | None = None
+    busy: Callable[[], None] = _nothing
 
 
 @dataclass(slots=True)
@@ -188,7 +200,9 @@ class Writer:
                 await remember_erased(connection, work.ended)
                 await forget(connection, work.ended)
             placed = await self._wanted(connection, work.placed, removed)
-            await self._store(connection, placed, written, refused, removed)  # 3
+            whole = work if placed is work.placed else Work(placed)
+            await self._store(connection, whole, written, refused, removed)  # 3
+            work.busy()
             if refused:
                 if not await self._judge(placed, refused):
                     raise Refusing(f"{len(refused)} of {len(placed)} records")
@@ -262,20 +276,21 @@ class Writer:
     async def _store(
         self,
         connection: InTransaction,
-        placed: list[Placed],
+        work: Work,
         written: Written,
         refused: list[tuple[Placed, Quarantine]],
         removed: frozenset[str],
         *,
         is_part: bool = False,
     ) -> None:
+        placed = work.placed
         if not placed:
             return
         try:
             async with connection.transaction():  # a savepoint
                 if is_part and any(isinstance(one.record, EnrichedMessage) for one in placed):
                     await clear_staged(connection)
-                changed, total = await self._rows(connection, placed, removed)
+                changed, total = await self._rows(connection, work, removed)
         except Exception as error:
             if not names_a_value(error):
                 raise
@@ -283,8 +298,8 @@ class Writer:
                 await self._refuse(connection, placed[0], type(error).__name__, refused)
                 return
             middle = len(placed) // 2
-            await self._store(connection, placed[:middle], written, refused, removed, is_part=True)
-            await self._store(connection, placed[middle:], written, refused, removed, is_part=True)
+            for half in (Work(placed[:middle]), Work(placed[middle:])):
+                await self._store(connection, half, written, refused, removed, is_part=True)
         else:
             written.rows += changed
             written.unchanged += total - changed
@@ -318,14 +333,17 @@ class Writer:
         log.error("quarantine_row_not_stored", **_where(placed), why=why)
 
     async def _rows(
-        self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
+        self, connection: InTransaction, work: Work, removed: frozenset[str]
     ) -> tuple[int, int]:
         """Stores the rows of a batch, and returns (changed, all) rows of messages."""
+        placed = work.placed
         messages = [one.record for one in placed if isinstance(one.record, EnrichedMessage)]
         quarantined = [one.record for one in placed if isinstance(one.record, Quarantined)]
         changed = total = 0
         if messages:
-            changed, total, touched = await store_messages(connection, messages)
+            changed, total, touched = await store_messages(
+                connection, work.rows or message_rows(messages), work.busy
+            )
             await connection.execute(self._sql["tell"], self._channel, notifications(touched))
         if quarantined:
             await connection.execute(

@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-import time
 from email.utils import formatdate
 
 from connectors.webhooks.incoming import Application
 from connectors.webhooks.protocol import ClientConnection
 from connectors.webhooks.wheel import DeadlineWheel
 from storage.accepting import Acceptor
+from storage.waiting import Deadline
 
 _LOOK_SECONDS = 0.1
 
@@ -53,8 +53,8 @@ class ReceiverServer:
             await acceptor.wait_closed()
         for connection in list(self.connections):
             connection.shutdown()
-        give_up_at = time.monotonic() + self._drain_seconds
-        while self.connections and time.monotonic() < give_up_at:
+        deadline = Deadline(self._drain_seconds)
+        while self.connections and not deadline.has_passed:
             await asyncio.sleep(_LOOK_SECONDS / 10)
         for connection in list(self.connections):
             connection.abort()

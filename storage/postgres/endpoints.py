@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from schemas.keys import PROVIDER_PATTERN, TenantId, is_instance
-from schemas.providers import traits_of
+from schemas.providers import labelled_providers, traits_of
 from schemas.tenants import Endpoint, secret_id
 from storage.errors import StorageError
 from storage.postgres.sql import queries
@@ -276,9 +276,9 @@ def _check_label(provider: str, instance: str | None) -> None:
         is_instance(instance) and traits_of(provider).numbers_per_server
     ):
         raise TenancyError(
-            f"{instance!r} cannot label a server of {provider}: only Chatwoot servers "
-            "number their messages alike, and a label has at most 32 lower-case "
-            "letters, digits or hyphens and is not `direct`"
+            f"{instance!r} cannot label a server of {provider}: only servers of "
+            f"{labelled_providers()} number their messages alike, and a label has at most 32 "
+            "lower-case letters, digits or hyphens and is not `direct`"
         )
 
 

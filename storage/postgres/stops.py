@@ -7,7 +7,7 @@ import asyncpg
 from schemas.pipeline import Stage
 from schemas.settings import Postgres
 from schemas.topics import Names
-from storage.postgres.pool import connect, unavailable
+from storage.postgres.pool import as_unavailable, connect
 from storage.postgres.sql import queries
 
 
@@ -53,16 +53,11 @@ class StageStops:
         return quiet
 
     async def _row(self, statement: str, *arguments: object) -> "asyncpg.Record":
-        try:
+        with as_unavailable():
             connection = await connect(self._settings, self._names, "stops")
             try:
                 row = await connection.fetchrow(queries("stops")[statement], *arguments)
             finally:
                 await connection.close()
-        except Exception as error:
-            trouble = unavailable(error)
-            if trouble is None:
-                raise
-            raise trouble from error
         assert row is not None, "every statement returns a row"
         return row

@@ -14,6 +14,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import UNNAMED
 from storage.objects.store import ObjectStore
+from storage.postgres.erased import ERASED_BYTES, about_erased
 from storage.postgres.sql import queries
 from streams.audit.balance import Audit
 from streams.audit.facts import RECORD_BYTES, AuditScope, Facts, Gathering
@@ -142,9 +143,10 @@ class _Parts:
         """Audits one part after the other and returns their joint report."""
         async with database(self._settings) as connection:
             removed = await connection.fetch(queries("sink")["removed_tenants"])
+            erased = await about_erased(connection)
         scope = replace(self._scope, removed=frozenset(row["tenant_id"] for row in removed))
         if self._parts is None:
-            self._parts = await self._parts_for(scope)
+            self._parts = await self._parts_for(scope, erased)
         report = self._report
         for part in range(from_part - 1, self._parts):
             self._part = part + 1
@@ -157,7 +159,7 @@ class _Parts:
             report.join(Audit(facts, of_part, began_ms, self._stuck_seconds).report(accepted))
         return report
 
-    async def _parts_for(self, scope: AuditScope) -> int:
+    async def _parts_for(self, scope: AuditScope, erased: int) -> int:
         """Returns the number of parts.
 
         A single tenant cannot be divided. If it is too large, choose a later --since.
@@ -166,7 +168,8 @@ class _Parts:
             return 1
         gathering = Gathering(self._settings, scope)
         records = await asyncio.to_thread(gathering.source_records)
-        return max(1, -(-records * RECORD_BYTES // self._memory_bytes))
+        needed = records * RECORD_BYTES + erased * ERASED_BYTES
+        return max(1, -(-needed // self._memory_bytes))
 
     def how_to_continue(self) -> str:
         """Returns a hint if the audit was interrupted after its first part, else ""."""

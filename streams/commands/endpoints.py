@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from connectors.webhooks.urls import webhook_url
-from schemas.providers import PROVIDERS, traits_of
+from schemas.providers import PROVIDERS, labelled_providers, traits_of
 from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
@@ -105,7 +105,7 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option("--api-key", help="The provider's API key, for files that need it.")
 @click.option(
     "--instance",
-    help="A label for the sending server. Each Chatwoot server after the first needs one.",
+    help=f"A label for the sending server. Each server of {labelled_providers()} after the first needs one.",
 )
 @as_json_option
 def add(

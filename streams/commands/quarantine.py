@@ -16,6 +16,8 @@ import msgspec
 from schemas.pipeline import SOURCE_OF
 from schemas.reasons import QuarantineReason
 from schemas.settings import Settings
+from storage.postgres.dismissing import DismissChoice
+from storage.postgres.dismissing import dismiss as dismiss_records
 from storage.postgres.repair_plans import Counted, RepairChoice
 from storage.postgres.sql import queries
 from storage.waiting import Deadline
@@ -201,21 +203,12 @@ def dismiss(
     Their bytes are kept until they expire.
     """
     _require_choice(place, tenant, stage, reason, everything)
-    settings, at = command_settings(), _position(place) or (None, None, None)
+    settings, at = command_settings(), _position(place)
     require_tenant(settings, tenant)
 
     async def work() -> int:
         async with database(settings) as connection, connection.transaction():
-            rows = await connection.fetch(
-                queries("repair")["dismiss_quarantined"], tenant, stage, reason, *at
-            )
-            for owner, count in Counter(row["tenant_id"] for row in rows).items():
-                what = " ".join(filter(None, (place, stage, reason)))
-                detail = f"{waiting.counted(count, 'record')}: {what or 'all'}"
-                await connection.execute(
-                    queries("tenancy")["write_audit"], owner, "quarantine dismiss", detail
-                )
-            return len(rows)
+            return await dismiss_records(connection, DismissChoice(tenant, stage, reason, at))
 
     dismissed = run_command(work)
     if place and not dismissed:

@@ -216,7 +216,7 @@ async def _kafka_apart(work: Callable[[], Any]) -> Any:
     try:
         return await work()
     except Unavailable as away:
-        if away.what != "Kafka":
+        if away.what != "kafka":
             raise
         raise _KafkaAway(away.detail) from None
 

@@ -20,7 +20,7 @@ from schemas.keys import TENANT_PATTERN
 from schemas.outcomes import Unavailable
 from schemas.receipts import Line
 from schemas.versions import UnknownVersion
-from storage.waiting import Deadline
+from storage.waiting import BackOff, Deadline
 from streams.lanes.channel import LaneChannel
 from streams.lanes.entries import Entry, Glance, waiting_since
 from streams.lanes.gate import Gate
@@ -46,7 +46,7 @@ PAUSE_SECONDS = 0.25
 UNKNOWN_TENANT = "unknown"
 HELD_SECONDS = 60.0
 """The wait between two tries of a job that only a newer program can read."""
-LONGEST_BACK_OFF_SECONDS = 60.0
+BACK_OFF = BackOff(0.5, 60.0)
 SHORTEST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 3_600.0
 """The limit of a job's wait, also if a server asks for more or a clock was set back."""
@@ -149,22 +149,20 @@ class Job:
         self._settle()
         lane, entry = self.waiting.lane, self.entry
         now = time.monotonic()
-        asked = (
+        requested = (
             trouble.retry_after
             if 0 <= trouble.retry_after <= LONGEST_WAIT_SECONDS
             else LONGEST_WAIT_SECONDS
         )  # NaN too
-        back_off = min(
-            LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** min(entry.attempt, 10)
-        ) * random.uniform(0.75, 1.25)
-        delay = min(max(asked, back_off), max(SHORTEST_WAIT_SECONDS, trouble.at_most))
+        pause = BACK_OFF.pause_after(entry.attempt) * random.uniform(0.75, 1.25)
+        delay = min(max(requested, pause), max(SHORTEST_WAIT_SECONDS, trouble.at_most))
         later = msgspec.structs.replace(
             entry, attempt=entry.attempt + 1, due_at=time.time() + delay
         )
         if not lane.stopping:
             lane.add([], [self._state.put(self.offset, later)], [])
             if trouble.hold:
-                self._jobs.schedule.hold(entry.tenant, now + min(asked, delay))
+                self._jobs.schedule.hold(entry.tenant, now + min(requested, delay))
             self._jobs.schedule.add(Waiting(lane, self.offset, entry.tenant, now + delay), now)
         self._jobs.release(self.waiting)
         return later.due_at
@@ -267,7 +265,7 @@ The flag marks a record that has crashed its readers and must not be parsed.
 
 
 class JobIntake:
-    """Check room → fetch → make entries → add → await the commit → schedule.
+    """Admits records as jobs: checks for room, fetches, adds entries, and schedules them.
 
     No job runs before its admission is committed. `queue_bytes` bounds the memory of all
     entries of the process. At that bound intake pauses, but keeps admitted entries, even

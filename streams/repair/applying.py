@@ -212,7 +212,7 @@ class RepairWork:
                     await _pace(held, began)
         except Unavailable as away:
             with contextlib.suppress(Unavailable):
-                await self._repairs.let_go(held, away.what, AWAY_SECONDS)
+                await self._repairs.let_go(held, away.name, AWAY_SECONDS)
             raise
         except asyncio.CancelledError:  # a restart: others need not wait for the hold to expire
             with contextlib.suppress(Exception):

@@ -12,6 +12,7 @@ import asyncpg
 from connectors.console.pages.refs import page_refs
 from connectors.providers.numbers import forms_of
 from schemas.keys import TenantId
+from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from storage import failpoints
 from storage.objects.store import ObjectMissing, ObjectStore
@@ -81,13 +82,18 @@ async def choose_contact(
     names |= {f"+{name}" for name in names if name.isdigit()}
     senders = tuple(sorted(names))
     rows = await connection.fetch(
-        queries("erased")["conversations_of_contact"], tenant, list(senders)
+        queries("erased")["conversations_of_contact"], tenant, list(senders), _named_by_customer()
     )
     return ErasureScope(
         conversations=tuple(row["conversation_id"] for row in rows if not row["is_shared"]),
         senders=senders,
         shared=tuple(row["conversation_id"] for row in rows if row["is_shared"]),
     )
+
+
+def _named_by_customer() -> list[str]:
+    """The providers whose conversations have no id other than their customer's."""
+    return [name for name, traits in PROVIDERS.items() if traits.conversation_is_customer]
 
 
 async def holdings_of(

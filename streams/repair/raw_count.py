@@ -48,9 +48,9 @@ async def count_raw(
     try:
         counted, keys = await read_in_thread(_read, settings, request, erased, seconds)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=str(error)[:200]) from error
     answers, unpriced, microusd = 0, 0, 0
     for begin in range(0, len(keys), KEYS_AT_ONCE):
         portion = keys[begin : begin + KEYS_AT_ONCE]

@@ -248,9 +248,9 @@ async def in_kafka(call: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(task)
     except KafkaException as error:
-        raise Unavailable("Kafka", 5.0, detail=error.args[0].str()[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=error.args[0].str()[:200]) from error
     except TimeoutError as error:
-        raise Unavailable("Kafka", 5.0, detail=str(error)[:200]) from error
+        raise Unavailable("kafka", 5.0, detail=str(error)[:200]) from error
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise

@@ -14,7 +14,7 @@ from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.media.download import Downloaded, Downloader
 from connectors.providers.catalogue import download_candidates
 from connectors.providers.downloads import (
     DownloadCandidate,
@@ -22,6 +22,7 @@ from connectors.providers.downloads import (
     ForeignHost,
     authority,
 )
+from schemas.fetching import FileGone, FileNotThere
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -51,12 +52,13 @@ async def run(settings: Settings) -> None:
     names, vault = Names(settings.namespace), Vault(settings.secrets.key)
     counts = PartitionCounts(settings.kafka, names.topics)
     pool = await create_pool(settings.postgres, names, "console")
+    page_pool = await create_pool(settings.postgres, names, "console-pages", size=6)
     directory = Directory(settings.postgres, names, vault)
     async with Downloader(
         allowed_private_hosts=settings.media.allowed_private_hosts,
         most_per_owner=FETCHES_PER_TENANT,
     ) as downloader:
-        parts = _parts(settings, names, vault, pool, directory, downloader, counts)
+        parts = _parts(settings, names, vault, (pool, page_pool), directory, downloader, counts)
         pages, accepted = parts.pages, parts.accepted
         assert pages is not None and accepted is not None
 
@@ -90,6 +92,7 @@ async def run(settings: Settings) -> None:
             await parts.store.close()
             accepted.close()
             pool.terminate()
+            page_pool.terminate()
 
 
 async def _watched(counts: PartitionCounts) -> None:
@@ -105,12 +108,16 @@ def _parts(
     settings: Settings,
     names: Names,
     vault: Vault,
-    pool: "asyncpg.Pool[asyncpg.Record]",
+    pools: "tuple[asyncpg.Pool[asyncpg.Record], asyncpg.Pool[asyncpg.Record]]",
     directory: Directory,
     downloader: Downloader,
     counts: PartitionCounts,
 ) -> Parts:
-    """Builds what the console needs. Nothing is started yet."""
+    """Builds what the console needs. Nothing is started yet.
+
+    The second pool is that of the pages' reading.
+    """
+    pool, page_pool = pools
     console, reading = settings.console, ConsoleQueries(pool)
 
     async def fetch(tenant_id: TenantId, announced: Announced, url: str) -> Downloaded:
@@ -133,7 +140,7 @@ def _parts(
         ),
         public_url=console.public_url.rstrip("/"),
         bounds=ContextBounds(total_bytes=console.context_bytes),
-        pages=page_parts(pool, vault, repairs, console.public_url, around),
+        pages=page_parts(pool, vault, repairs, console.public_url, around, page_pool),
     )
 
 
@@ -163,7 +170,7 @@ def original_candidates(
     try:
         return download_candidates(url, None, endpoint_authority, settings.providers, exempt)
     except ForeignHost:
-        raise Refused("media_refused_address") from None
+        raise FileGone("media_refused_address") from None
 
 
 async def _first_file(
@@ -173,7 +180,7 @@ async def _first_file(
     tenant_id: TenantId,
 ) -> Downloaded:
     """Returns the file of the first request that gives it, or raises the error of the last one."""
-    last: Exception = Refused("media_refused_address")
+    last: Exception = FileGone("media_refused_address")
     for candidate in candidates:
         try:
             return await downloader.fetch(
@@ -183,6 +190,6 @@ async def _first_file(
                 deadline_seconds=settings.media.download_seconds,
                 owner=tenant_id,
             )
-        except (NotFound, Refused) as error:
+        except (FileNotThere, FileGone) as error:
             last = error
     raise last

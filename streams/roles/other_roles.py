@@ -38,7 +38,9 @@ log = structlog.get_logger()
 T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
-"""A version is written within this of the moment of its last step, unless assemble is behind."""
+"""The time before and after a message's last step in which its version is written, unless
+assemble is behind.
+"""
 MOST_LOOKED = 50_000
 """At most this many records of a partition are searched for the versions of a message."""
 
@@ -80,6 +82,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         check=check,
         unknown_models=unknown,
         read_record=partial(_read, _record, settings),
+        readable=_readable,
         read_versions=partial(_read, _versions, settings),
         send_test=send_test,
     )
@@ -95,9 +98,9 @@ async def _read(reading: Callable[..., T], *arguments: object) -> T:
         return await read_in_thread(reading, *arguments)
     except WrongCounts as wrong:
         log.error("partition_counts_wrong", detail=str(wrong))
-        raise Unavailable("Kafka", detail=str(wrong)) from None
+        raise Unavailable("kafka", detail=str(wrong)) from None
     except (KafkaException, TimeoutError) as error:
-        raise Unavailable("Kafka") from error
+        raise Unavailable("kafka") from error
 
 
 def _record(settings: Settings, topic: str, partition: int, offset: int) -> ShownRecord | None:
@@ -108,6 +111,10 @@ def _record(settings: Settings, topic: str, partition: int, offset: int) -> Show
         settings.kafka, names.group("console"), names.topic(topic), partition, offset
     )
     return None if message is None else _shown(topic, message)
+
+
+def _readable(topic: str, value: bytes | None) -> dict[str, Any]:
+    return readable(topic, value) if topic in TOPIC_NAMES else {}
 
 
 def _versions(
@@ -136,7 +143,7 @@ def _versions(
 
 
 def spans_of(moments: Sequence[datetime]) -> list[TimeRange]:
-    """The times around the moments, in order; those that overlap are one."""
+    """The spans of time around the moments, in order. Overlapping ones are merged."""
     spans: list[TimeRange] = []
     for moment in sorted(moments):
         begin, until = (int(one.timestamp() * 1000) for one in (moment - BEFORE, moment + AFTER))

@@ -26,7 +26,7 @@ import structlog
 from schemas.pipeline import Stage
 from schemas.settings import Settings
 from storage import failpoints
-from storage.waiting import BackOff
+from storage.waiting import BackOff, Deadline
 from streams.lanes.in_flight import left_in, shared_memory
 from streams.lanes.transactions import fence
 
@@ -198,7 +198,7 @@ class Parent:
             return
 
     def _ended(self, child: Child) -> None:
-        died = time.monotonic()
+        died, fenceable = time.monotonic(), Deadline(FENCE_WITHIN_SECONDS)
         code = child.process.returncode
         if child.pipe in self._pipes.get_map():
             self._read(child)
@@ -214,7 +214,7 @@ class Parent:
         )
         if code != 0:
             if child.transactional_ids:
-                self._fence(child, died)
+                self._fence(child, died, fenceable)
             self._strike(child)
         os.close(child.hand)
         if child.was_steady(died):
@@ -237,14 +237,14 @@ class Parent:
         )
 
     def _killers(self, stage: Stage) -> dict[int, list[int]]:
-        """Partition → offsets that the stage's next child must not read."""
+        """Maps each partition to the offsets that the stage's next child must not read."""
         offsets: dict[int, list[int]] = {}
         for (of, partition, offset), strikes in self._strikes.items():
             if of == stage and strikes >= STRIKES:
                 offsets.setdefault(partition, []).append(offset)
         return offsets
 
-    def _fence(self, child: Child, died: float) -> None:
+    def _fence(self, child: Child, died: float, deadline: Deadline) -> None:
         """Ends the dead child's open transactions, at once or not at all."""
         if not child.surely_owned(died):
             log.warning(
@@ -255,9 +255,8 @@ class Parent:
             return
 
         def one(transactional_id: str) -> None:
-            left = died + FENCE_WITHIN_SECONDS - time.monotonic()
-            if left > 0:
-                fence(self._settings.kafka, transactional_id, left)
+            if not deadline.has_passed:
+                fence(self._settings.kafka, transactional_id, deadline.left)
 
         try:
             with ThreadPoolExecutor(FENCE_THREADS) as threads:

@@ -99,7 +99,7 @@ class RedoneOne:
 
     async def following(self, most: int) -> Intent | None:
         if self.whole.away:
-            raise Unavailable("Kafka")
+            raise Unavailable("kafka")
         return await Repairs(self.whole.pool).following(self.held, most)
 
     async def prepared(self, intent: Intent) -> Prepared:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import asyncpg
 
+from connectors.postgres.rows import message_rows
 from connectors.postgres.staging import clear_staged, prepare_staging, store_messages
 from schemas.records import EnrichedMessage
 from schemas.settings import Postgres
@@ -100,4 +101,4 @@ async def merge(connection: AnyConnection, *messages: EnrichedMessage) -> set[tu
             return await merge(connection, *messages)
     await prepare_staging(connection)
     await clear_staged(connection)
-    return (await store_messages(connection, messages))[2]
+    return (await store_messages(connection, message_rows(messages)))[2]

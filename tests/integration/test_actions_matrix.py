@@ -18,16 +18,25 @@ from tests.integration.test_pages_matrix import ABOUT_NO_TENANT, ROLES, planted,
 __all__ = ["scene"]
 NEEDS: dict[str, PersonRole] = {
     "/t/{tenant}/c/{ref}/unmask": "viewer",
+    "/t/{tenant}/quarantined/dismiss": "operator",
     "/t/{tenant}/repairs": "operator",
     "/t/{tenant}/repairs/{repair_id}/apply": "operator",
     "/t/{tenant}/repairs/{repair_id}/cancel": "operator",
 }
 """What of the forms takes less than the role admin."""
-KEPT = ("repairs", "repair_tries", "api_keys", "webhook_endpoints", "tenants", "people_roles")
+KEPT = (
+    "quarantined_messages",
+    "repairs",
+    "repair_tries",
+    "api_keys",
+    "webhook_endpoints",
+    "tenants",
+    "people_roles",
+)
 """What of a tenant the forms change, besides what they note in the audit log."""
 FORM = {
     "reason": "media_not_found", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
-    "kind": "attachments", "rate": "50",
+    "kind": "attachments", "rate": "50", "sure": "yes", "place": "raw-messages[0]@502",
 }  # fmt: skip
 
 

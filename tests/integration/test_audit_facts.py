@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
 from storage.objects.store import ObjectStore
+from storage.postgres import erased
 from streams.audit.balance import Audit
 from streams.audit.facts import AuditScope, Facts, Gathering
 from streams.audit.findings import Finding
@@ -228,3 +229,22 @@ def test_an_audit_names_the_other_sets_of_topics(commands: Commands) -> None:
     assert commands.json("audit")["other_sets"] == [further.namespace]
     told = commands.run("audit").stderr
     assert f"SENSORIUM_NAMESPACE={further.namespace} SENSORIUM_KAFKA__PARTITIONS=3" in told
+
+
+async def test_the_erased_messages_of_a_part_are_read_in_portions(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erased, "ERASED_AT_ONCE", 3)
+    tenants = [f"tenant-{number}" for number in range(4)]
+    names = [(tenant, f"{tenant}:ycloud:{n}") for tenant in tenants for n in range(5)]
+    async with schema(stack.postgres, Names(namespace)) as connection:
+        await erased.remember_erased(connection, names)
+        parts = [AuditScope(SINCE, None, part=part, parts=2) for part in range(2)]
+        found = [await erased.all_erased(connection, None, one.includes) for one in parts]
+        for tenant, key in names:
+            assert [one.has(tenant, key.encode()) for one in found] == [
+                part.includes(tenant) for part in parts
+            ]
+        assert len((await erased.all_erased(connection, tenants[1])).digests) == 5
+        await connection.execute("ANALYZE erased_messages")
+        assert await erased.about_erased(connection) == len(names)

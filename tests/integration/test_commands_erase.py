@@ -12,12 +12,14 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connectors.console.pages.refs import page_refs
 from schemas.keys import TenantId
+from schemas.providers import PROVIDERS, ProviderTraits
 from schemas.records import Attachment, EnrichedMessage
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config, reader_config
 from storage.postgres.erased import key_digest
 from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
+from streams.repair.erasure import choose_contact
 from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.console import CONVERSATION, key_of, row
@@ -283,6 +285,25 @@ def test_a_contact_of_another_provider_is_known_by_its_id(filled: Commands) -> N
     done = filled.json("erase", "contact", "acme", "9101", "--yes")
     assert done["shared_conversations"] == ["7~42"] and done["erased"]["messages"] == 3
     assert key_of("c4") in keys(filled, "acme")
+
+
+@pytest.mark.parametrize("is_customer", [True, False])
+def test_the_traits_of_a_provider_decide_whose_its_conversations_are(
+    filled: Commands, monkeypatch: pytest.MonkeyPatch, is_customer: bool
+) -> None:
+    telegraph = ProviderTraits("telegraph", "Telegraph", conversation_is_customer=is_customer)
+    monkeypatch.setitem(PROVIDERS, "telegraph", telegraph)
+    store(
+        filled,
+        row(
+            "t1", provider="telegraph", conversation_id="7~Ana", direction="outbound", role="agent"
+        ),
+    )
+
+    async def of_contact(connection: Connection) -> tuple[str, ...]:
+        return (await choose_contact(connection, TenantId("acme"), "Ana")).conversations
+
+    assert filled.database(of_contact) == (("7~Ana",) if is_customer else ())
 
 
 def test_a_key_without_a_row_is_remembered_and_a_second_time_is_told(filled: Commands) -> None:

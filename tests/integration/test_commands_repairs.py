@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from schemas.records import MediaJob
 from storage.postgres.repair_plans import RepairChoice
 from streams.commands.main import main
 from streams.repair import applying
@@ -14,7 +15,7 @@ from tests.integration.commands import Commands
 from tests.integration.console import row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import again, failed, produce, set_aside
+from tests.integration.test_commands_replay import again, failed, outputs, produce, set_aside
 from tests.integration.test_redo import begun, killed
 
 
@@ -66,6 +67,25 @@ def test_a_repair_that_another_command_is_at_is_not_done_beside_it(commands: Com
     assert "there is no repair" in commands.fails("repairs", "cancel", "rep_none")
     done = commands.json("quarantine", "replay", "--all", "--wait-seconds", "0")
     assert (done["records"], len(again(commands))) == (1, 1)
+
+
+def test_a_second_replay_of_attachments_does_not_begin_while_one_runs(commands: Commands) -> None:
+    store(commands, row("1", failed(0, "media_not_found")))
+    commands.json("tenants", "add", "acme")
+    choice = RepairChoice(reason="media_not_found", limit=1_000)
+    repair_id = begun(commands, "attachments", choice)
+
+    async def held(connection: Connection) -> None:
+        await connection.execute("UPDATE repairs SET held_until = now() + interval '1 minute'")
+
+    commands.database(held)
+    for tenant in (("--tenant", "acme"), ()):
+        says = commands.fails("replay", "attachments", "--reason", "media_not_found", *tenant)
+        assert f"{repair_id} is under way" in says
+    assert outputs(commands, "media", MediaJob) == []
+    assert commands.json("repairs", "cancel", repair_id)["state"] == "cancelled"
+    done = commands.json("replay", "attachments", "--reason", "media_not_found")
+    assert (done["attachments"], len(outputs(commands, "media", MediaJob))) == (1, 1)
 
 
 def test_the_same_command_again_continues_what_a_killed_one_began(commands: Commands) -> None:

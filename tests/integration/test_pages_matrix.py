@@ -29,6 +29,8 @@ PLANTED = (
 ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {"/", "/login", "/login/link", "/logout", "/t/{rest:path}", "/trouble"}
 """`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
+OFFSETS = {"acme": 501, "other": 502}
+"""Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
@@ -76,6 +78,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 said(identifier, 1, text, shown, lost, tenant_id=tenant, message_key=key_of(identifier, tenant),
                      conversation_id=f"1555~{number}", sender_name=name, sender_id=number, status="degraded")
             )  # fmt: skip
+            await refused(made, tenant)
             await made.console.connection.execute(
                 "INSERT INTO arrival_records VALUES"
                 " ($1, 'ycloud', $2, NULL, 'raw-messages', 0, 0, now(), 'forwarded', '', 1)",
@@ -92,6 +95,17 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                 asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_not_found"})
             )
         yield made
+
+
+async def refused(scene: Scene, tenant: str) -> None:
+    """A record in quarantine with what is planted, of the message that is planted too."""
+    *texts, identifier = planted(tenant)
+    await scene.console.connection.execute(
+        """INSERT INTO quarantined_messages (tenant_id, stage, reason, topic, record_key, partition, "offset", detail,
+               created_at, key, value, program_version)
+           VALUES ($1, 'dedupe', 'not_json', 'raw-messages', $2, 0, $3, $4, now(), 'k', $5, '1')""",
+        *(tenant, key_of(identifier, tenant), OFFSETS[tenant], texts[2], " ".join(texts).encode()),
+    )
 
 
 async def endpoint_of(scene: Scene, tenant: str) -> str:
@@ -130,6 +144,10 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
         form="picture",
         repair_id=scene.repairs[owner],
         endpoint_id=scene.endpoints[owner],
+        stage="dedupe",
+        topic="raw-messages",
+        partition=0,
+        offset=OFFSETS[owner],
     )
 
 
@@ -164,7 +182,7 @@ async def test_nobody_sees_anything_of_another_tenant(scene: Scene, role: Person
         for asked in (filled(scene, path, "other"), filled(scene, path, "acme", refs_of="other")):
             status, text = await first_bytes(visitor, asked)
             assert [one for one in planted("other") if one in text] == [], asked
-            if "{re" in path or "{endpoint_id}" in path or "/other/" in asked:
+            if "{re" in path or "{endpoint_id}" in path or "{offset}" in path or "/other/" in asked:
                 may_ask = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "viewer"))
                 wanted = 404 if may_ask or "/other/" in asked or "{ref}" in path else 403
                 assert status == wanted, (role, asked)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.console.pages import counting, reading
+from connectors.console.pages import counting, searching
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -29,7 +29,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 async def test_words_are_found_as_frequent_and_as_rare_ones(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, most_by_index: int
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_BY_INDEX", most_by_index)
+    monkeypatch.setattr(searching, "MOST_BY_INDEX", most_by_index)
     visitor = Visitor(scene.url)
     await visitor.log_in("ana", PASSWORD)
     for query, found in (("factura", 3), ("factura+sábado", 3), ("cosa", 3), ("nosuch", 0)):
@@ -38,6 +38,44 @@ async def test_words_are_found_as_frequent_and_as_rare_ones(
         assert "ajena" not in page
     other = (await visitor.get("/t/acme/conversations?q=factura&state=pending")).text
     assert other.count('class="head"') == 0
+    await visitor.client.aclose()
+
+
+async def test_a_search_for_frequent_words_looks_at_a_bounded_number_of_messages(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "MOST_BY_INDEX", -1)
+    monkeypatch.setattr(searching, "MOST_WALKED", 1)
+    visitor = Visitor(scene.url)
+    await visitor.log_in("ana", PASSWORD)
+    for query, heads in (("factura", [1, 2]), ("cosa", [2, 1]), ("nosuch", [0, 0])):
+        path, found = f"/t/acme/conversations?q={query}", []
+        for _ in range(2):  # three messages on each page
+            page = (await visitor.get(path)).text
+            found.append(page.count('class="head"'))
+            older = re.search(r'class="more" href="([^"]+)"', page)
+            assert older is not None
+            assert ("looked at so far" in page) == (not found[-1])
+            path = older[1].replace("&amp;", "&")
+        assert found == heads, query
+        last = (await visitor.get(path)).text
+        assert 'class="head"' not in last and 'class="more"' not in last
+    await visitor.client.aclose()
+
+
+async def test_a_search_that_takes_too_long_is_ended_and_says_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "SEARCH_SECONDS", 0.1)
+    assert scene.console.parts.pages is not None
+    search = scene.console.parts.pages.reading._search
+    slow = "SELECT count(*) AS found FROM pg_sleep(300) WHERE $1 <> '' AND $2 <> '' AND $3 > 0"
+    search._sql = {**search._sql, "words_found": slow}
+    visitor = Visitor(scene.url)
+    await visitor.log_in("ana", PASSWORD)
+    answer = await visitor.get("/t/acme/conversations?q=factura")
+    assert answer.status_code == 503 and "This takes too long" in answer.text
+    assert (await visitor.get("/t/acme/conversations")).status_code == 200
     await visitor.client.aclose()
 
 

@@ -20,6 +20,7 @@ from storage.postgres.ai_results import AiResults
 from storage.postgres.directory import Directory
 from storage.postgres.migrate import DatabaseAhead, migrate, migrations, pending
 from storage.postgres.pool import as_unavailable, connect, unavailable
+from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy, TenancyError
 from storage.postgres.vault import Vault, VaultError
 from tests.integration.databases import (
@@ -504,10 +505,14 @@ async def test_a_generation_is_not_given_again_after_a_restore(
     tenancy: Tenancy, database: Connection
 ) -> None:
     first = await tenancy.next_generation("replay", "x")
-    await database.execute("DELETE FROM generations")  # the backup is older than the replay
-    long_after = "SELECT ($1 * interval '1 minute' + timestamptz '2026-01-01 00:00Z') <= now()"
-    assert await database.fetchval(long_after, float(first))
-    assert await tenancy.next_generation("replay", "y") >= first
+    # The backup is older than the replay, and with it the sequence.
+    await database.execute("DELETE FROM generations")
+    sequence = "pg_get_serial_sequence('generations', 'generation')"
+    await database.execute(f"SELECT setval({sequence}, 1, false)")
+    a_minute_later = queries("tenancy")["next_generation"].replace(
+        "now()", "(now() + interval '1 minute')"
+    )
+    assert await database.fetchval(a_minute_later, "replay", "y") > first
 
 
 async def test_an_older_program_takes_a_generation_beyond_ours(

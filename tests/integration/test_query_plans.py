@@ -32,6 +32,8 @@ _FILL = (
     """INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries)
     SELECT 't' || n % 500, 'ycloud', n::text, 'raw-messages', n % 12, n, $2::timestamptz, 'forwarded', '', 1
     FROM generate_series(1, $1::int) AS n""",
+    """INSERT INTO erased_messages (tenant_id, key_digest)
+    SELECT 't' || n % 500, sha256(n::text::bytea) FROM generate_series(1, $1::int) AS n""",
     """INSERT INTO quarantined_messages (tenant_id, stage, reason, detail, record_key, topic, partition, "offset",
         created_at, state, program_version)
     SELECT 't' || n % 500, CASE WHEN n % 5 = 0 THEN 'store_media' ELSE 'dedupe' END, 'not_json', '', 'k', 'raw-messages',
@@ -50,6 +52,7 @@ _LARGE = (
     "media_objects",
     "inbound_messages",
     "arrival_records",
+    "erased_messages",
     "quarantined_messages",
     "tenants",
     "webhook_endpoints",
@@ -71,6 +74,8 @@ STATEMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
     ),
     ("orphans", "shown"): (_SOME, [f"media/t{n}/{n}" for n in range(100)]),
     ("orphans", "undecided_tenants"): (_SOME[:10],),
+    ("erased", "some_erased"): (None, "t3", b"", 10_000),
+    ("erased", "about_erased"): (),
     ("directory", "tenants_of"): (_SOME[:3],),
     ("directory", "endpoints_of"): (_SOME[:3],),
     ("directory", "keys_of"): (_SOME[:3],),
@@ -81,6 +86,7 @@ STATEMENTS: dict[tuple[str, str], tuple[Any, ...]] = {
 async def filled(settings: Settings, names: Names) -> AsyncIterator[Connection]:
     async with schema(settings.postgres, names) as connection:
         await connection.execute("SET synchronous_commit = off")
+        await connection.execute(queries("retention")["make_weeks"], NOW.date())
         for statement in _FILL:
             await connection.execute(statement, *_arguments(statement, ROWS))
         for statement in _FILL_TENANTS:
@@ -93,27 +99,44 @@ def _arguments(statement: str, rows: int) -> tuple[Any, ...]:
     return (rows, NOW) if "$2" in statement else (rows,)
 
 
+async def large_of(connection: Connection) -> set[str]:
+    """The tables with many rows, of which one is the week of the arrivals."""
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " AND relkind = 'r' AND reltuples >= $1",
+        TENANTS,
+    )
+    return {row["relname"] for row in rows}
+
+
 async def test_every_statement_finds_what_it_is_asked_for_by_an_index(
     stack: Settings, namespace: str
 ) -> None:
     async with filled(stack, Names(namespace)) as connection:
-        walks = {}
+        large, walks = await large_of(connection), {}
+        (week,) = large - set(_LARGE)
+        assert large >= set(_LARGE) - {"arrival_records"} and week.startswith("arrival_records_2")
         for (file, name), arguments in STATEMENTS.items():
             found = await plan(connection, queries(file)[name], *arguments)
-            walks[file, name] = walked(found) & set(_LARGE)
+            walks[file, name] = walked(found) & large
         mark = await connection.fetchval(queries("directory")["mark"])
         changed_since = queries("directory")["changed_since"]
-        walks["directory", "changed_since"] = walked(
-            await plan(connection, changed_since, mark)
-        ) & set(_LARGE)
+        found = await plan(connection, changed_since, mark)
+        walks["directory", "changed_since"] = walked(found) & large
         assert await connection.fetch(changed_since, mark) == []
+        of_one = await plan(connection, queries("erased")["some_erased"], "t3", "t3", b"", 10_000)
+        walks["erased", "some_erased of a tenant"] = walked(of_one) & large
         assert {name: tables for name, tables in walks.items() if tables} == {}
-        without_tenant = "SELECT FROM media_objects WHERE object_key = ANY($1::text[])"
-        walking = await plan(connection, without_tenant, ["x"])
-        assert walked(walking) == {"media_objects"}, "a walk is seen"
+        for table, statement in (
+            ("media_objects", "SELECT FROM media_objects WHERE object_key = $1"),
+            (week, "SELECT FROM arrival_records WHERE topic = $1"),
+        ):
+            walking = await plan(connection, statement, "x")
+            assert walked(walking) & large == {table}, "a walk is seen"
 
 
 def test_every_statement_of_the_tools_for_large_tables_is_looked_at() -> None:
     small = {("audit", "positions")}
     there = {(file, name) for file in ("audit", "orphans") for name in queries(file)}
+    there |= {("erased", name) for name in ("some_erased", "about_erased")}
     assert there - small == {name for name in STATEMENTS if name[0] != "directory"}

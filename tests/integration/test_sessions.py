@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 
 import asyncpg
 import msgspec
 import pytest
 
+from connectors.postgres import positions as positions_of_sinks
 from connectors.postgres.sink import Sink
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -66,8 +68,9 @@ async def test_a_connection_whose_server_only_reads_does_not_stay_in_the_pool(
 
 
 async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_long(
-    stack: Settings, namespace: str
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(positions_of_sinks, "HELD_SECONDS", 600.0)
     names = Names(namespace)
     settings = msgspec.structs.replace(stack, namespace=namespace)
     topic, statements = names.topic("enriched-messages"), queries("sink")
@@ -105,3 +108,49 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
         sink.stop()
         await running
         silent.terminate()
+
+
+async def test_a_sink_that_stands_still_in_a_copy_loses_its_positions_to_the_next_owner(
+    stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No limit of the server ends a COPY whose client is connected and sends nothing."""
+    monkeypatch.setattr(positions_of_sinks, "HELD_SECONDS", 4.0)
+    names = Names(namespace)
+    settings = msgspec.structs.replace(stack, namespace=namespace)
+    topic, statements = names.topic("enriched-messages"), queries("sink")
+    await asyncio.to_thread(make_topics, settings.kafka, names)
+    await asyncio.to_thread(produce, settings, 0, 40)
+    soon = dataclasses.replace(REQUESTS, statement_seconds=1.0, idle_in_transaction_seconds=1.0)
+    sending = asyncio.Event()
+
+    async def nothing() -> AsyncIterator[bytes]:
+        await sending.wait()
+        yield b""
+
+    async with (
+        schema(stack.postgres, names) as database,
+        pooled(stack.postgres, names, limits=REQUESTS) as pool,
+    ):
+        sink = Sink(settings, pool)
+        positions = sink._positions
+        ids = await asyncio.to_thread(positions._admin.call, positions._look)
+        await database.execute(statements["know_partitions"], [topic], [0], [ids[topic]])
+        frozen = await connect(stack.postgres, names, "test", soon)
+        await frozen.execute("CREATE TEMPORARY TABLE staged (a integer)")
+        await frozen.execute("BEGIN")
+        await frozen.fetch(statements["take_partitions"], [topic], [0])
+        copying = asyncio.create_task(
+            frozen.copy_to_table("staged", source=nothing(), timeout=600.0)
+        )
+        running = asyncio.create_task(sink.run())
+
+        async def rows(count: int) -> bool:
+            return await database.fetchval("SELECT count(*) FROM chat_messages") == count
+
+        await until(lambda: rows(40), HELD_SECONDS_AT_MOST + BUSY_SECONDS)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            sending.set()
+            await copying
+        sink.stop()
+        await running
+        frozen.terminate()

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from connectors.postgres import sink as connector
-from connectors.postgres import sink_consumer
+from connectors.postgres import sink_consumer, staging
 from connectors.postgres.decoding import SINK_TOPICS
 from connectors.postgres.positions import Positions
 from connectors.postgres.sink import Sink
@@ -93,6 +94,46 @@ async def test_every_batch_is_written_and_the_last_version_is_the_row(
     async with at_work(settings):
         await until(whole, 60)
     assert await versions(database) == [VERSIONS] * KEYS
+
+
+async def test_the_next_batch_is_decoded_while_postgres_merges_and_not_before(
+    loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = loaded
+    decode, copy, seen = connector.decode_batch, staging._copy, list[str]()
+    take, taken = Sink._take, list[Message]()
+
+    def take_all_at_once(sink: Sink) -> list[Message]:
+        already = len(taken)
+        while len(taken) < RECORDS and not sink._stopping:
+            taken.extend(take(sink))
+        return taken[already:] or take(sink)
+
+    def decoding(*arguments: Any) -> Any:
+        seen.append("decoded")
+        return decode(*arguments)
+
+    async def copying(*arguments: Any) -> None:
+        await copy(*arguments)
+        seen.append("copied")
+
+    monkeypatch.setattr(connector, "decode_batch", decoding)
+    monkeypatch.setattr(staging, "_copy", copying)
+    monkeypatch.setattr(Sink, "_take", take_all_at_once)
+    monkeypatch.setattr(connector, "BATCH_RECORDS", RECORDS // 2)
+    await database.execute(
+        """
+        CREATE FUNCTION slow_merge() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock_shared(hashtext(current_schema())); RETURN NULL; END';
+        CREATE TRIGGER slow_merge BEFORE INSERT ON chat_messages EXECUTE FUNCTION slow_merge();
+        SELECT pg_advisory_lock(hashtext(current_schema()));
+        """
+    )
+    async with at_work(settings):
+        await until(lambda: seen == ["decoded", "copied", "decoded"])
+        assert await positions(database) == 0
+        await database.execute("SELECT pg_advisory_unlock(hashtext(current_schema()))")
+        await until(lambda: seen == ["decoded", "copied", "decoded", "copied"])
 
 
 async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from connectors.postgres.rows import message_rows
 from connectors.postgres.writer import Fenced, OutOfStep, Placed, Position, Work, Writer
 from schemas.codec import decode, encode
 from schemas.outcomes import Quarantine
@@ -115,6 +116,24 @@ async def test_of_the_versions_in_one_batch_the_highest_is_the_row(
         message(version=2, content="two"),
     )
     assert await row(database) == (3, "three")
+
+
+async def test_rows_that_were_made_before_are_stored_unless_a_record_is_left_out(
+    sink: Sink, database: Connection
+) -> None:
+    one, gone = message(version=1, content="one"), message(version=2, tenant_id="gone")
+    prepared = message_rows([message(version=3, content="prepared")])
+    await database.execute(
+        "INSERT INTO tenants (tenant_id, settings, removed_at) VALUES ('gone', '', now())"
+    )
+    work = sink.work(one, gone)
+    work.rows = prepared
+    await sink.write_after(-1, work)
+    assert await row(database) == (1, "one")
+    work = sink.work(one)
+    work.rows = prepared
+    await sink.write_after(2, work)
+    assert await row(database) == (3, "prepared")
 
 
 async def test_a_delivery_after_the_horizon_changes_no_row_but_a_replay_does(

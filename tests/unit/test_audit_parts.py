@@ -1,7 +1,12 @@
 from datetime import UTC, datetime
 
+import pytest
+
+from schemas.settings import Settings
+from storage.postgres.erased import ERASED_BYTES
 from streams.audit.facts import AuditScope
 from streams.audit.findings import Finding, Report
+from streams.commands import audit
 
 SINCE = datetime(2026, 11, 24, tzinfo=UTC)
 TENANTS = [f"tenant-{number}" for number in range(300)]
@@ -37,3 +42,22 @@ def test_parts_say_together_what_one_audit_would() -> None:
     assert together.checked == {"receipts": 12, "rows": 10}
     totals = together.document()["totals"]
     assert (totals["received"], totals["lost"], totals["unexplained"]) == (4, 2, 1)
+
+
+class Records:
+    """A topic with some records."""
+
+    def __init__(self, _settings: Settings, _scope: AuditScope) -> None:
+        pass
+
+    def source_records(self) -> int:
+        return 100
+
+
+@pytest.mark.parametrize(("erased", "count"), [(0, 1), (100 * 2**20 // ERASED_BYTES, 2)])
+async def test_erased_messages_count_for_the_memory_of_a_part(
+    monkeypatch: pytest.MonkeyPatch, erased: int, count: int
+) -> None:
+    monkeypatch.setattr(audit, "Gathering", Records)
+    work = audit._Parts(Settings(), AuditScope(SINCE, None), 60.0, 64, None)
+    assert await work._parts_for(AuditScope(SINCE, None), erased) == count

@@ -15,6 +15,7 @@ from schemas.outcomes import Duplicate, Forward, Quarantine, Skip
 from schemas.providers import PROVIDERS
 from schemas.records import EnrichedMessage
 from schemas.signatures import Claim
+from storage.postgres.sql import QUERIES_DIR
 from streams.stages.dedupe import dedupe
 from tests.unit import receiving
 from tests.unit.receiving import Application
@@ -115,3 +116,11 @@ def test_the_page_shows_the_example_that_is_tested() -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs" / "extending.md").read_text()
     assert "tests/unit/toy_provider.py" in page and "tests/unit/test_extending.py" in page
+
+
+def test_no_statement_names_a_provider() -> None:
+    """A statement gets the names from the traits, so that it holds for a new provider, too."""
+    texts = {file.name: file.read_text().lower() for file in QUERIES_DIR.glob("*.sql")}
+    assert [
+        (file, name) for file, text in texts.items() for name in PROVIDERS if name in text
+    ] == []

@@ -26,7 +26,7 @@ from schemas.topics import Names
 from streams.lanes.breaker import Breaker
 from streams.lanes.gate import Gate
 from tests.unit.newer import by_the_next_release
-from tests.unit.records import NOW, message
+from tests.unit.records import NOW, attachment, message
 
 VERSION_COLUMN = 10
 TENANTS = ("acme", "acme-2", "acme1", "t1", "t10", "t-1", "t", "b")
@@ -244,3 +244,18 @@ def test_receipts_of_other_stages_are_passed_over_unread() -> None:
     undecodable, (work,) = decode_batch(batch, Names(""), HeldPartitions())
     assert undecodable == [] and work.ends == {("receipts", 0): 3}
     assert [one.source.offset for one in work.placed] == [1]
+
+
+def test_a_decoded_batch_brings_the_rows_that_the_writer_would_make_of_it() -> None:
+    records = [message(version=version, content=str(version)) for version in (2, 3, 1)]
+    batch: Any = [Fetched(0, at, encode(one)) for at, one in enumerate(records)]
+    _, (work,) = decode_batch(batch, Names(""), HeldPartitions())
+    assert work.rows == message_rows(records)
+
+
+def test_a_batch_whose_rows_cannot_be_made_leaves_that_to_the_writer() -> None:
+    with_files = message(attachment(url="s3://media/one"), version=1)
+    broken = message(version=2, content_attributes="no JSON")
+    batch: Any = [Fetched(0, at, encode(one)) for at, one in enumerate((with_files, broken))]
+    _, (work,) = decode_batch(batch, Names(""), HeldPartitions())
+    assert len(work.placed) == 2 and work.rows is None

@@ -3,7 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+from confluent_kafka import TopicPartition
+
 from connectors.postgres.sink import Sink
+from schemas import metrics
+from schemas.topics import Names
 
 
 class Rebalanced:
@@ -33,3 +37,17 @@ def test_records_of_two_assignments_are_read_again_and_never_written_together() 
     assert (taken, sink._begins_again) == ([], True)
     sink, taken = taking(at_call=1)
     assert (len(taken), sink._begins_again) == (2, False)
+
+
+def test_the_lag_of_a_partition_that_another_sink_has_is_told_no_more() -> None:
+    sink: Any = Sink.__new__(Sink)
+    sink._assignments, sink._names = 0, Names("moved")
+    sink._positions = SimpleNamespace(lose=lambda partitions: list(partitions))
+    for partition in ("3", "4"):
+        metrics.SINK_LAG.labels("receipts", partition).set(9)
+    place = TopicPartition("moved-receipts", 3)
+    sink._on_revoke(None, [place, TopicPartition("moved-quarantine", 3)])
+    (family,) = metrics.SINK_LAG.collect()
+    told = {(one.labels["topic"], one.labels["partition"]) for one in family.samples}
+    metrics.SINK_LAG.clear()
+    assert ("receipts", "4") in told and ("receipts", "3") not in told

@@ -36,3 +36,14 @@ def test_pauses_double_up_to_the_longest_and_begin_again_after_a_success() -> No
     assert [pauses.pause() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
     pauses.reset()
     assert [pauses.pause() for _ in range(2)] == [0.5, 1.0]
+
+
+def test_a_pause_is_also_known_by_the_number_of_those_before_it() -> None:
+    pauses = BackOff(0.5, 3.0)
+    assert [pauses.pause_after(count) for count in (0, 1, 2, 3, 10_000)] == [
+        BackOff(0.5, 3.0).pause(),
+        1.0,
+        2.0,
+        3.0,
+        3.0,
+    ]

@@ -28,7 +28,7 @@ async def with_tenancy(
     async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
         return await work(Tenancy(connection, pages.vault))
 
-    return await _in_transaction(pages, visit, connected)
+    return await in_transaction(pages, visit, connected)
 
 
 async def with_people(pages: PageParts, visit: Visit, work: Callable[[People], Awaitable[T]]) -> T:
@@ -37,14 +37,18 @@ async def with_people(pages: PageParts, visit: Visit, work: Callable[[People], A
     async def connected(connection: "asyncpg.Connection[asyncpg.Record]") -> T:
         return await work(People(connection))
 
-    return await _in_transaction(pages, visit, connected)
+    return await in_transaction(pages, visit, connected)
 
 
-async def _in_transaction(
+async def in_transaction(
     pages: PageParts,
     visit: Visit,
     work: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]",
 ) -> T:
+    """Runs the change in one transaction, in whose audit entries the person is the actor.
+
+    Raises PageProblem 422 if it is not possible.
+    """
     tenant_id = TenantId(visit.request.path_params["tenant"])
     try:
         with as_unavailable():

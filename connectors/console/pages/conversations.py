@@ -1,7 +1,6 @@
 """Routes of conversations: the live list, one chat, its context for bots, and unmasking."""
 
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +13,19 @@ from connectors.console.contexts import ContextQuery, Contexts, Form
 from connectors.console.pages.bubbles import Bubble, chat
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.previews import preview
-from connectors.console.pages.reading import (
-    NOW,
-    Filters,
-    PageCursor,
-    PageReading,
-    cursor,
-    place_of,
-)
+from connectors.console.pages.reading import NOW, PageReading, cursor, place_of
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import Filters, PageCursor
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.pages.words import Words
+from connectors.console.parameters import DEFAULT_WINDOW_SECONDS
 from connectors.console.parts import Parts
 from connectors.console.queries import Window
 from connectors.console.tenant_queue import Busy, TenantQueue
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
+from storage.waiting import Deadline
 
 STREAM_SECONDS = 300.0
 """An event stream ends after this time. The browser reopens it, and rights are checked again."""
@@ -234,10 +229,10 @@ async def chat_values(
 
 
 def _days(bubbles: list[Bubble], visit: Visit) -> list[tuple[str, list[Bubble]]]:
-    """Groups the messages by the day on which they were sent, in the visitor's time zone."""
+    """Groups the messages by the day on which they were received, in the visitor's time zone."""
     days: list[tuple[str, list[Bubble]]] = []
     for one in bubbles:
-        day = one.at.astimezone(visit.zone).strftime("%Y-%m-%d")
+        day = one.received_at.astimezone(visit.zone).strftime("%Y-%m-%d")
         if not days or days[-1][0] != day:
             days.append((day, []))
         days[-1][1].append(one)
@@ -277,7 +272,13 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
         await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref)
         return visit.page(
-            "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document
+            "context.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            context=document,
+            days=round(WINDOW_SECONDS / 86_400),
+            default_minutes=round(DEFAULT_WINDOW_SECONDS / 60),
         )
 
 
@@ -313,11 +314,11 @@ def stream(
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         changes, before = desk.parts.changes, ""
-        began = time.monotonic()
+        deadline = Deadline(STREAM_SECONDS)
         try:
             async with desk.streams.turn(TenantId(visit.person.person_id)):
                 with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
-                    while time.monotonic() - began < STREAM_SECONDS and not changes.ended:
+                    while not deadline.has_passed and not changes.ended:
                         text = await fragment()
                         if text != before:
                             yield {"data": text}

@@ -226,6 +226,7 @@ async def _page(
         endpoint={
             "id": endpoint.endpoint_id,
             "provider": endpoint.provider,
+            "signature_headers": traits_of(endpoint.provider).signature_headers,
             "wants_key": traits_of(endpoint.provider).files_need_key,
             "unsigned": endpoint.unsigned,
             "awaits_secret": endpoint.awaits_secret,

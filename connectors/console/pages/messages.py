@@ -12,6 +12,7 @@ from connectors.console.pages.bubbles import AttachedFile, bubble
 from connectors.console.pages.conversations import customer_of, may_see, opened
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
+from connectors.console.pages.records import record_href
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.parts import Parts
 from schemas.keys import TenantId
@@ -112,7 +113,10 @@ async def _values(
         "calls": calls,
         "attempts": await reading.fetch("attempts_of", tenant_id, key),
         "readings": several(texts),
-        "quarantined": quarantined,
+        "quarantined": [
+            {**one, "href": record_href(tenant_id, one)}
+            for one in quarantined
+        ],
         "sees": sees,
         "may_repair": visit.person.may(tenant_id, "operator"),
         "message_key": key if sees else "",

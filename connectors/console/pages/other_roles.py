@@ -62,6 +62,7 @@ class OtherRoles:
     - `check`: checks pasted headers and a body.
     - `read_record`: reads a record by topic (without the namespace), partition and
       offset. It returns None if the record no longer exists, and raises Unavailable.
+    - `readable`: returns the fields of a record of a topic from its bytes, as JSON types.
     - `read_versions`: looks for versions of a message around some moments. It raises
       Unavailable.
     - `send_test`: sends a sample message. It raises OSError if the receiver does not
@@ -75,5 +76,6 @@ class OtherRoles:
     check: Callable[[Endpoint, str, str], Sequence[ShownStep]]
     unknown_models: Callable[[Mapping[str, Any]], list[str]]
     read_record: Callable[[str, int, int], Awaitable[ShownRecord | None]]
+    readable: Callable[[str, bytes | None], dict[str, Any]]
     read_versions: Callable[[str, str, str, Sequence[datetime]], Awaitable[VersionsFound]]
     send_test: Callable[[Endpoint], Awaitable[SampleSent]] | None = None

@@ -43,8 +43,13 @@ def page_parts(
     work: Repairer,
     public_url: str,
     other_roles: OtherRoles,
+    reading_pool: "asyncpg.Pool[asyncpg.Record] | None" = None,
 ) -> PageParts:
-    """Builds the dependencies from those of the role."""
+    """Builds the dependencies from those of the role.
+
+    What pages read comes from `reading_pool`, if there is one, so that it takes no
+    connection of the bots.
+    """
     refs = page_refs(vault)
     return PageParts(
         pool,
@@ -54,7 +59,7 @@ def page_parts(
         work,
         vault,
         other_roles,
-        PageReading(pool),
+        PageReading(reading_pool or pool),
         KafkaTurns(),
         public_url,
     )

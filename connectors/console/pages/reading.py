@@ -15,11 +15,17 @@ import asyncpg
 import msgspec
 
 from connectors.console.pages.refs import Refs
+from connectors.console.pages.searching import (
+    Filters,
+    PageCursor,
+    Search,
+    Window,
+    as_page_trouble,
+    tsquery,
+)
 from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
-from schemas.text import storable
-from storage.postgres.pool import as_unavailable
-from storage.postgres.repairs import MOST_RARE
+from storage.postgres.repairs import MOST_RARE, MOST_TRIES
 from storage.postgres.sql import queries
 
 PAGE_CONVERSATIONS = 40
@@ -27,9 +33,6 @@ PAGE_MESSAGES = 50
 WINDOW = 1_000
 MOST_WINDOWS = 3
 """A page of conversations scans at most this many windows of messages."""
-MOST_SEARCHED = 300
-MOST_BY_INDEX = 20_000
-"""Beyond this many matches a search is frequent, so it also matches among the newest messages."""
 MOST_WALKED = 20_000
 """How many messages one statement walks through for a page of failed ones."""
 POOL_SHARE = 2
@@ -37,18 +40,6 @@ COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
 """The key of the queue for queries about several tenants."""
 MOST_IN_LINE = 100
-_WORD = re.compile(r"\w+")
-MOST_WORDS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class PageCursor:
-    """The position at which a page of rows ends; the next page has the older rows."""
-
-    received_at: datetime
-    message_key: str
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = PageCursor(datetime(9999, 1, 1, tzinfo=UTC), "")
 
@@ -72,26 +63,11 @@ def place_of(text: str | None, refs: Refs, tenant_id: TenantId) -> PageCursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """Selects the conversations of a list. An empty field selects all."""
-
-    provider: str = ""
-    state: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ListPage:
     """Rows, newest first, and where the next page begins, or None after the last page."""
 
     rows: list[Any]
     older: PageCursor | None
-
-
-def tsquery(text: str) -> str:
-    """Returns a query for all of these words, the last one as a prefix; "" if there are none."""
-    words = _WORD.findall(storable(text)[:500])[:MOST_WORDS]
-    return " & ".join([*words[:-1], f"{words[-1]}:*"]) if words else ""
 
 
 class PageReading:
@@ -100,6 +76,7 @@ class PageReading:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self._turns = TenantQueue(POOL_SHARE, MOST_IN_LINE)
+        self._search = Search(pool)
         self._counts = asyncio.Semaphore(COUNTS_AT_ONCE)
         self._sql = {
             name: text
@@ -110,53 +87,38 @@ class PageReading:
     async def conversations(
         self, tenant_id: TenantId, wanted: Filters, before: PageCursor
     ) -> ListPage:
-        """Returns one row per conversation: its newest message that matches the filters."""
-        chosen: dict[str, Any] = {}
-        at, ended = before, False
-        query = tsquery(wanted.text)
-        searching = await self._search(tenant_id, query) if query else ""
-        for _ in range(MOST_WINDOWS):
-            rows = await self._window(tenant_id, wanted, at, searching)
-            ended = len(rows) < (MOST_SEARCHED if wanted.text else WINDOW)
-            for row in rows:
-                at = PageCursor(row["received_at"], row["message_key"])
-                if row["is_newest"] and row["conversation_id"] not in chosen:
-                    chosen[row["conversation_id"]] = row["message_key"]
-                    if len(chosen) == PAGE_CONVERSATIONS:
-                        break
-            if ended or len(chosen) == PAGE_CONVERSATIONS:
-                break
-        heads = await self.fetch("heads", tenant_id, list(chosen.values()))
-        is_last = ended and len(chosen) < PAGE_CONVERSATIONS
-        return ListPage(heads, None if is_last else at)
+        """Returns one row per conversation: its newest message that matches the filters.
 
-    async def _search(self, tenant_id: TenantId, query: str) -> str:
-        """Chooses the statement for these words.
-
-        Rare words are found by their index, frequent ones by a scan of the newest
-        messages. Postgres cannot choose itself: without statistics for a word it would
-        scan every message.
+        A page may have fewer rows than others, or none, although older ones follow.
         """
-        (row,) = await self.fetch("words_found", tenant_id, query, MOST_BY_INDEX + 1)
-        return "newest_with_rare_words" if row["found"] <= MOST_BY_INDEX else "newest_with_words"
+        chosen: dict[str, Any] = {}
+        at: PageCursor | None = before
+        query = tsquery(wanted.text)
+        is_rare = await self._search.is_rare(tenant_id, query) if query else False
+        for _ in range(MOST_WINDOWS):
+            assert at is not None
+            if query:
+                rows, at = await self._search.window(tenant_id, wanted, at, is_rare=is_rare)
+            else:
+                rows, at = await self._window(tenant_id, wanted, at)
+            for row in rows:
+                if row["is_newest"]:
+                    chosen.setdefault(row["conversation_id"], row["message_key"])
+                if len(chosen) == PAGE_CONVERSATIONS:
+                    at = PageCursor(row["received_at"], row["message_key"])
+                    break
+            if at is None or len(chosen) == PAGE_CONVERSATIONS:
+                break
+        return ListPage(await self.fetch("heads", tenant_id, list(chosen.values())), at)
 
-    async def _window(
-        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, searching: str
-    ) -> list[Any]:
-        provider = wanted.provider or None
-        if query := tsquery(wanted.text):
-            return await self.fetch(
-                searching,
-                tenant_id,
-                at.received_at,
-                at.message_key,
-                provider,
-                MOST_SEARCHED,
-                query,
-                wanted.state or None,
-            )
+    async def _window(self, tenant_id: TenantId, wanted: Filters, at: PageCursor) -> Window:
         name = f"newest_{wanted.state}" if wanted.state else "newest"
-        return await self.fetch(name, tenant_id, at.received_at, at.message_key, provider, WINDOW)
+        place = (at.received_at, at.message_key)
+        rows = await self.fetch(name, tenant_id, *place, wanted.provider or None, WINDOW)
+        is_last = len(rows) < WINDOW
+        return rows, None if is_last else PageCursor(
+            rows[-1]["received_at"], rows[-1]["message_key"]
+        )
 
     async def providers(self, tenant_id: TenantId) -> list[str]:
         return [row["provider"] for row in await self.fetch("providers", tenant_id)]
@@ -186,7 +148,7 @@ class PageReading:
         """
         at = (before.received_at, before.message_key)
         rows = await self.fetch(
-            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1
+            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1, MOST_TRIES
         )
         if len(rows) <= most:
             place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
@@ -196,7 +158,9 @@ class PageReading:
             if row["found"] > MOST_RARE:
                 (last,) = place
                 return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
-            rows = await self.fetch("rare_failed_messages", tenant_id, reason, *at, most + 1)
+            rows = await self.fetch(
+                "rare_failed_messages", tenant_id, reason, *at, most + 1, MOST_TRIES
+            )
         last = rows[most - 1] if len(rows) > most else None
         older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return ListPage(rows[:most], older)
@@ -207,7 +171,7 @@ class PageReading:
 
     async def fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
         """Runs a statement of `pages.sql` or `pages_tenant.sql` in the tenant's turn."""
-        with as_unavailable():
+        with as_page_trouble():
             async with self.turn(tenant_id):
                 return list(await self._pool.fetch(self._sql[name], tenant_id, *arguments))
 
@@ -215,7 +179,7 @@ class PageReading:
         self, name: str, tenants: Sequence[TenantId], *arguments: Any
     ) -> list[Any]:
         """Runs a statement of `pages_tenants.sql`; all such statements share one queue."""
-        with as_unavailable():
+        with as_page_trouble():
             async with self.turn(EVERY):
                 return list(await self._pool.fetch(self._sql[name], list(tenants), *arguments))
 
@@ -226,7 +190,7 @@ class PageReading:
 
         Two counts of all tenants together run at once, and hold up no page.
         """
-        with as_unavailable():
+        with as_page_trouble():
             async with self._counts:
                 return list(await self._pool.fetch(self._sql[name], about, *arguments))
 

@@ -46,6 +46,12 @@ def add_records(router: APIRouter, pages: PageParts) -> None:
         )
 
 
+def record_href(tenant_id: TenantId, row: Any) -> str:
+    """Returns the address of a quarantined record's page."""
+    place = (row["stage"], row["topic"], row["partition"], row["offset"])
+    return f"/t/{tenant_id}/quarantined/{'/'.join(map(str, place))}"
+
+
 def _before(text: str) -> tuple[datetime, str]:
     match = _CURSOR.fullmatch(text)
     if match is None:
@@ -67,6 +73,7 @@ def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> di
     return {
         "at": row["created_at"],
         "place": f"{row['topic']}[{row['partition']}]@{row['offset']}",
+        "href": record_href(tenant_id, row),
         "detail": row["detail"] if sees else "",
         "reason": row["reason"],
         "ref": "" if key is None else pages.refs.of(tenant_id, "m", key),

@@ -15,6 +15,7 @@ from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
 from connectors.console.pages.preferences import add_preferences
+from connectors.console.pages.quarantined import add_quarantined
 from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
 from connectors.console.pages.rendering import STATIC_FOLDER, static_version
@@ -47,6 +48,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_trouble(router, pages)
     add_trouble_everywhere(router, pages)
     add_records(router, pages)
+    add_quarantined(router, pages)
     add_repairs(router, desk)
     add_pipeline(router, desk)
     add_settings(router, pages)

@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
+from connectors.console.pages.searching import TookTooLong
 from connectors.console.pages.words import Words, language_of
 from connectors.console.tenant_queue import Busy
 from connectors.errors import ConnectorsError
@@ -177,6 +178,8 @@ async def _answer(
         response = _problem(visit, problem)
     except RequestValidationError:  # a path parameter has the wrong type
         response = _problem(visit, PageProblem(404, "problem.404"))
+    except TookTooLong:
+        response = _problem(visit, PageProblem(503, "problem.too_long"))
     except Unavailable:
         response = _problem(visit, PageProblem(503, "problem.503", retry_after=2))
     except Busy:
@@ -304,6 +307,9 @@ async def _check_form(visit: Visit, public_url: str) -> None:
     sent = visit.form.get("csrf", "")
     has_seed = visit.session is not None or visit.form_seed
     if not has_seed or not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
+        was_logged_in = session_cookie(visit.is_secure) in visit.request.cookies
+        if visit.session is None and was_logged_in:
+            raise PageProblem(401, "problem.401")
         raise PageProblem(403, "problem.form")
 
 

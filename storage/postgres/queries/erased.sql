@@ -21,9 +21,15 @@ WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant_id = ended.tenant_id AN
 ORDER BY ended.nth
 ON CONFLICT DO NOTHING;
 
--- name: all_erased
--- Returns the digests of all erased messages, of one tenant or of all ($1 NULL).
-SELECT tenant_id, key_digest FROM erased_messages WHERE $1::text IS NULL OR tenant_id = $1;
+-- name: some_erased
+-- Returns the digests of the next $4 erased messages after ($2, $3), of one tenant or of all ($1 NULL).
+SELECT tenant_id, key_digest FROM erased_messages
+WHERE ($1::text IS NULL OR tenant_id = $1) AND (tenant_id, key_digest) > ($2, $3)
+ORDER BY tenant_id, key_digest LIMIT $4;
+
+-- name: about_erased
+-- Returns about how many messages were erased, as the last ANALYZE saw it. Counting them would read the whole table.
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'erased_messages'::regclass;
 
 -- name: erased_since
 -- Returns when a message was erased; no row if it was not.
@@ -145,13 +151,13 @@ SELECT object_key, bytes FROM media_objects WHERE tenant_id = $1 AND message_key
 
 -- name: conversations_of_contact
 -- Returns the conversations in which a contact (given by all its ids, $2) is the customer.
--- `is_shared` is true if other customers spoke there too. A YCloud conversation that is not a group
--- belongs to that customer alone, under each of the customer's ids.
+-- `is_shared` is true if other customers spoke there too. A conversation of one of the providers $3, whose
+-- conversations have no id but their customer's, belongs to that customer alone, unless it is a group.
 WITH spoke AS (
     SELECT conversation_id FROM chat_messages WHERE tenant_id = $1 AND sender_id = ANY($2::text[]) AND direction = 'inbound'
     UNION
     SELECT conversation_id FROM chat_messages
-    WHERE tenant_id = $1 AND provider = 'ycloud' AND substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[])
+    WHERE tenant_id = $1 AND provider = ANY($3::text[]) AND substr(conversation_id, strpos(conversation_id, '~') + 1) = ANY($2::text[])
     UNION
     SELECT unnest(ARRAY[alias, conversation_id]) FROM conversation_aliases
     WHERE tenant_id = $1 AND (substr(alias, strpos(alias, '~') + 1) = ANY($2::text[])
@@ -160,7 +166,7 @@ WITH spoke AS (
 SELECT conversation_id,
        conversation_id LIKE 'group~%' OR EXISTS (
            SELECT 1 FROM chat_messages m WHERE m.tenant_id = $1 AND m.conversation_id = spoke.conversation_id
-               AND (m.provider <> 'ycloud' OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
+               AND (NOT m.provider = ANY($3::text[]) OR m.conversation_id NOT LIKE '%~%') AND m.direction = 'inbound' AND NOT m.sender_id = ANY($2::text[])) AS is_shared
 FROM spoke ORDER BY conversation_id;
 
 -- name: forget_pages_seen
@@ -171,5 +177,5 @@ WHERE tenant_id = $1 AND (
     OR (action = 'context_seen' AND detail = ANY($3::text[])));
 
 -- name: conversations_left
--- Those of these conversations that still have a message.
+-- Returns those of these conversations that still have a message.
 SELECT DISTINCT conversation_id FROM chat_messages WHERE tenant_id = $1 AND conversation_id = ANY($2::text[]);

@@ -62,13 +62,25 @@ SELECT message_key, conversation_id, received_at, true AS is_newest FROM hits
 WHERE (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: newest_with_words
--- Returns messages that contain the words, before a position, newest first. A conversation can
--- appear more than once.
+-- Returns those of the next $8 messages before a position that contain the words, newest first and
+-- at most $5. A conversation can appear more than once.
 SELECT message_key, conversation_id, received_at, true AS is_newest
-FROM chat_messages
-WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) AND ($4::text IS NULL OR provider = $4)
-  AND message_words(content, content_attributes) @@ to_tsquery('simple', $6) AND ($7::text IS NULL OR status = $7)
+FROM (
+    SELECT message_key, conversation_id, received_at, provider, status, content, content_attributes FROM chat_messages
+    WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3) ORDER BY received_at DESC, message_key DESC LIMIT $8
+) AS w
+WHERE ($4::text IS NULL OR provider = $4) AND ($7::text IS NULL OR status = $7)
+  AND message_words(content, content_attributes) @@ to_tsquery('simple', $6)
 ORDER BY received_at DESC, message_key DESC LIMIT $5;
+
+-- name: place_of_message
+-- Returns the position of the message that is the $4th before a position.
+SELECT received_at, message_key FROM chat_messages WHERE tenant_id = $1 AND (received_at, message_key) < ($2, $3)
+ORDER BY received_at DESC, message_key DESC OFFSET $4::bigint - 1 LIMIT 1;
+
+-- name: bound_search
+-- Sets how long a statement of this transaction may take ($2, in milliseconds).
+SELECT set_config('statement_timeout', $2, true) WHERE $1 <> '';
 
 -- name: heads
 -- Returns what a list shows of each conversation: one message, the customer's name, and whether one
@@ -82,8 +94,9 @@ SELECT m.message_key, m.conversation_id, m.provider, m.role, m.kind, left(m.cont
 FROM unnest($2::text[]) AS wanted (message_key)
 JOIN chat_messages m ON m.tenant_id = $1 AND m.message_key = wanted.message_key
 CROSS JOIN LATERAL (
-    SELECT max(sender_name) FILTER (WHERE role = 'user') AS sender_name FROM (
-        SELECT role, sender_name FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
+    SELECT (array_agg(sender_name ORDER BY received_at DESC, message_key DESC) FILTER (WHERE role = 'user' AND sender_name <> ''))[1]
+        AS sender_name FROM (
+        SELECT role, sender_name, received_at, message_key FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
         ORDER BY received_at DESC LIMIT 30
     ) AS thirty
 ) AS customer

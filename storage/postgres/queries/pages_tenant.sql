@@ -67,3 +67,13 @@ FROM job_attempts WHERE tenant_id = $1 AND message_key = $2 ORDER BY attachment_
 -- Returns the recorded answers of models about files, given by digest, oldest first.
 SELECT sha256, kind, recipe, model, prompt_version, refused, left(text, 4000) AS text, created_at
 FROM ai_results WHERE tenant_id = $1 AND sha256 = ANY($2::text[]) ORDER BY sha256, created_at LIMIT 50;
+
+-- name: quarantined_record
+-- Returns a quarantined record of a tenant with its bytes, in any state, and the conversation of the
+-- message with the same key, if any. A topic that was made anew may have the place twice; the newest
+-- counts.
+SELECT q.stage, q.reason, q.detail, q.record_key, q.topic, q.partition, q."offset", q.created_at, q.state, q.value, q.headers,
+       m.message_key, m.conversation_id
+FROM quarantined_messages q LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.record_key
+WHERE q.tenant_id = $1 AND q.stage = $2 AND q.topic = $3 AND q.partition = $4 AND q."offset" = $5
+ORDER BY q.created_at DESC LIMIT 1;

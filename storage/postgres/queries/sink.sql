@@ -35,6 +35,15 @@ UPDATE sink_offsets o SET epoch = o.epoch + 1, lost_end = CASE WHEN o.next_offse
 FROM free WHERE o.topic = free.topic AND o.partition = free.partition
 RETURNING o.topic, o.partition, o.topic_id, o.next_offset, o.epoch, o.lost_end;
 
+-- name: end_holders
+-- Ends the sessions that have held one of these positions in a transaction for longer than $3. The
+-- group gave the partitions to the caller, so that transaction could not commit any more. The
+-- server's own time limits do not end a COPY whose client sends nothing and is still connected.
+SELECT a.pid, pg_terminate_backend(a.pid) AS ended
+FROM pg_stat_activity a
+WHERE a.xact_start < clock_timestamp() - $3::interval AND a.pid <> pg_backend_pid() AND a.usename = current_user
+  AND a.backend_xid IN (SELECT o.xmax FROM sink_offsets o JOIN unnest($1::text[], $2::integer[]) AS asked (topic, partition) USING (topic, partition));
+
 -- name: note_lost_end
 -- Notes where the log ended when it was found to end before the position, unless another sink has
 -- taken over. No sink continues from that position, however far the log grows.
@@ -96,7 +105,7 @@ ON CONFLICT (tenant_id, message_key) DO UPDATE SET
     (kind, status, content_attributes) = (
         SELECT CASE WHEN lost IS NULL THEN EXCLUDED.kind ELSE there.kind END,
                CASE WHEN lost IS NULL OR EXCLUDED.status <> 'complete' OR there.status <> 'degraded' THEN EXCLUDED.status ELSE 'degraded' END,
-               with_files(there.content_attributes, EXCLUDED.content_attributes, lost)
+               CASE WHEN lost IS NULL THEN EXCLUDED.content_attributes ELSE with_files(there.content_attributes, EXCLUDED.content_attributes, lost) END
         FROM (SELECT CASE WHEN there.content_attributes ? 'attachments'
                      THEN lost_files(there.content_attributes, EXCLUDED.content_attributes) END AS lost) AS files),
     occurred_at = EXCLUDED.occurred_at, received_at = LEAST(there.received_at, EXCLUDED.received_at), enriched_at = EXCLUDED.enriched_at,

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from faust.types import TP
 from lane_world import PACE, SECONDS, Still, World, open_gate, until, write
 
+from schemas import metrics
 from schemas.topics import Names
 from storage.kafka.client import transactional_producer_config
 from streams.lanes import app as lane_app_module
@@ -216,3 +217,23 @@ async def test_gauges_can_be_read_whatever_the_lanes_do(faust: Faust, lanes: Lan
     lanes.refresh_metrics()
     await until(lambda: lanes.ready, "both lanes are open")
     lanes.refresh_metrics()
+
+
+def lags(faust: Faust) -> set[str]:
+    """The partitions of which this process tells a lag."""
+    (family,) = metrics.STAGE_LAG.collect()
+    return {one.labels["partition"] for one in family.samples if one.labels["stage"] == faust.stage}
+
+
+async def test_the_lag_of_a_partition_that_moved_away_is_told_no_more(
+    faust: Faust, lanes: Lanes
+) -> None:
+    await faust.assign(lanes, 0, 1)
+    await until(lambda: lanes.ready, "both lanes are open")
+    for lane in lanes.open.values():
+        lane._high = 3  # as the first fetch would tell
+    lanes.refresh_metrics()
+    assert lags(faust) == {"0", "1"}
+    await faust.assign(lanes, 0)
+    lanes.refresh_metrics()
+    assert lags(faust) == {"0"}
