@@ -3,12 +3,15 @@
 It counts its bytes in each table with indexes, and in its records on the topics before
 compression.
 
-One message in five has a picture and a second version, all written as the sink writes them.
+One message in five has a picture and a second version, in which the picture is stored
+and described. All are written as the sink writes them.
 """
 
 import asyncio
+import hashlib
 
 import asyncpg
+import msgspec
 
 from bench.figures import Figure, Table
 from bench.rig import Rig
@@ -18,19 +21,28 @@ from connectors.postgres.rows import arrivals, message_rows
 from connectors.postgres.staging import add_arrivals, prepare_staging, store_messages
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
-from schemas.records import EnrichedMessage, Receipt
+from schemas.records import Attachment, EnrichedMessage, Receipt
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.objects.keys import object_key, public_path
 from storage.postgres.migrate import migrate
 from storage.postgres.pool import connect
+from storage.postgres.sql import queries
+from streams.stages.message import attributes_json, provider_attributes
 
 MESSAGES = 50_000
 BATCH = 1_000
+FILES = "media_objects"
+DESCRIPTION = (
+    "A photograph of a printed receipt on a wooden table. It lists three items with their prices, "
+    "a total of 48.90 and the date 24 November 2026; the name of the shop at the top is partly "
+    "covered by a thumb."
+)
 TABLES = (
     "chat_messages",
     "arrival_records",
     "conversation_aliases",
-    "media_objects",
+    FILES,
 )
 _SIZE = """
     SELECT sum({size}(relid))::bigint FROM (
@@ -52,10 +64,13 @@ async def _measure(settings: Settings) -> list[Table]:
         for begin in range(0, MESSAGES, BATCH):
             first = [first_version(number) for number in range(begin, begin + BATCH)]
             second = [
-                second_version(one) for number, one in enumerate(first, begin) if is_image(number)
+                _with_files(second_version(one), names.object_prefix)
+                for number, one in enumerate(first, begin)
+                if is_image(number)
             ]
             receipt = _receipt(first)
             await _store(connection, first, second, decode(Receipt, receipt))
+            await connection.fetchval(queries("retention")["merge_words"])  # as the sink does
             on_topics[0] += sum(len(raw_record(n).value) for n in range(begin, begin + BATCH))
             on_topics[1] += sum(len(encode(one)) for one in (*first, *second))
             on_topics[2] += len(receipt)
@@ -63,6 +78,36 @@ async def _measure(settings: Settings) -> list[Table]:
     finally:
         await connection.execute(f'DROP SCHEMA "{names.postgres_schema}" CASCADE')
         await connection.close()
+
+
+def _with_files(message: EnrichedMessage, prefix: str) -> EnrichedMessage:
+    """The message once each of its files is stored and described."""
+    attachments = tuple(_described(one, message, prefix) for one in message.attachments)
+    return msgspec.structs.replace(
+        message,
+        attachments=attachments,
+        content_attributes=attributes_json(attachments, provider_attributes(message)),
+    )
+
+
+def _described(one: Attachment, message: EnrichedMessage, prefix: str) -> Attachment:
+    digest = hashlib.sha256(f"{message.message_key} {one.index}".encode()).hexdigest()
+    key = object_key(
+        prefix, message.tenant_id, message.message_key, one.index, digest, extension="jpg"
+    )
+    return msgspec.structs.replace(
+        one,
+        status="described",
+        url=public_path(prefix, key),
+        object_key=key,
+        mime_type="image/jpeg",
+        bytes=184_000,
+        sha256=digest,
+        description=DESCRIPTION,
+        model="gpt-4o-mini",
+        recipe=digest,
+        prompt_version="vision-1",
+    )
 
 
 def _receipt(messages: list[EnrichedMessage]) -> bytes:
@@ -96,6 +141,9 @@ async def _tables(connection: "asyncpg.Connection[asyncpg.Record]") -> Table:
         ]
         figures.append(Figure(name=table, runs=[whole], note=f"{whole - heap:.0f} of it indexes"))
     figures.append(Figure(name="all tables", runs=[sum(one.median for one in figures)]))
+    files = await connection.fetchval(f"SELECT count(*) FROM {FILES}")
+    of_files = next(one.median for one in figures if one.name == FILES)
+    figures.append(Figure(name=f"{FILES}, for each file", runs=[of_files * MESSAGES / files]))
     return Table(bench="sizing", title="Postgres", unit="bytes/message", figures=figures)
 
 

@@ -16,8 +16,6 @@ ConnectorsError
 ├── CutShort                     connectors/media/codings.py
 ├── UnknownCoding                connectors/media/codings.py
 ├── BadExchange                  connectors/media/exchange.py
-├── NotFound                     connectors/media/refusals.py
-├── Refused                      connectors/media/refusals.py
 ├── NotFit                       connectors/media/unfit.py
 ├── WorkerLost                   connectors/media/workers.py
 ├── Declined                     connectors/models/errors.py

@@ -4,6 +4,8 @@ Drawn by `make docs`:
 
 SchemasError
 ├── Undecodable                  schemas/codec.py
+├── FileGone                     schemas/fetching.py
+├── FileNotThere                 schemas/fetching.py
 ├── Malformed                    schemas/numbers.py
 ├── Unavailable                  schemas/outcomes.py
 ├── WrongChange                  schemas/tenant_changes.py

@@ -17,9 +17,7 @@ StreamsError
 ├── NotYet                       streams/repair/take_over.py
 ├── WeightsMissing               streams/roles/local_models.py
 ├── PortTaken                    streams/roles/port_claims.py
-├── SettingsError                streams/settings.py
-├── FileGone                     streams/stages/media_ports.py
-└── FileNotThere                 streams/stages/media_ports.py
+└── SettingsError                streams/settings.py
 """
 
 

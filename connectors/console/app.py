@@ -23,8 +23,8 @@ from connectors.console.problems import ConsoleProblem, answer_problems
 from connectors.console.registry import RegistryRefused, not_the_registry, registry
 from connectors.console.response_models import FILE, describe_problems, problems
 from connectors.console.tenant_queue import TenantQueue
-from connectors.media.download import NotFound, Refused
 from connectors.media.sniff import sniff
+from schemas.fetching import FileGone, FileNotThere
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.tenants import ApiKey
 from schemas.versions import program_version
@@ -132,9 +132,9 @@ def _add_proxy(app: FastAPI, parts: Parts) -> None:
         try:
             async with fetches.turn(key.tenant_id), all_fetches.turn(EVERYBODY):
                 file = await parts.fetch(key.tenant_id, announced, url)
-        except NotFound:
+        except FileNotThere:
             raise ConsoleProblem(404, "the provider has no such file") from None
-        except Refused as refused:
+        except FileGone as refused:
             raise ConsoleProblem(
                 502, f"the file could not be fetched from the provider: {refused.reason}"
             ) from None

@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 
 from connectors.media.addresses import is_public
-from connectors.media.refusals import Refused
+from schemas.fetching import FileGone
 
 MOST_DIALLED = 4
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -57,7 +57,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"name not resolved: {type(error).__name__}") from error
         exempt = (host, port) in self._allowed
         if not addresses or (not exempt and not all(map(is_public, addresses))):
-            raise Refused("media_refused_address")
+            raise FileGone("media_refused_address")
         last: Exception = httpcore.ConnectError("no address")
         for address in addresses[:MOST_DIALLED]:
             try:
@@ -71,7 +71,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.AsyncNetworkStream:
-        raise Refused("media_refused_address")
+        raise FileGone("media_refused_address")
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)

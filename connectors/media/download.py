@@ -17,13 +17,13 @@ from connectors.media.addresses import allowed_hosts
 from connectors.media.codings import Coding, UnknownCoding, coding_of
 from connectors.media.dialling import GuardedBackend, Resolve, system_resolve
 from connectors.media.exchange import BadExchange, ServerResponse, get
-from connectors.media.refusals import NotFound, Refused
 from connectors.media.spool import Downloaded, Spool
 from schemas.connections import why_unreachable
+from schemas.fetching import FileGone, FileNotThere
 from schemas.outcomes import Unavailable
 from schemas.web_address import NotAnAddress, WebAddress, web_address
 
-__all__ = ["Downloaded", "Downloader", "NotFound", "Refused"]
+__all__ = ["Downloaded", "Downloader", "FileGone", "FileNotThere"]
 
 MAX_HOPS = 4
 MOST_AT_ONCE = 200
@@ -74,7 +74,7 @@ class Downloader:
 
         `headers` may contain credentials, which are sent to the first origin only. The
         number of simultaneous downloads per owner is limited; others wait, within the
-        deadline. Raises Refused, NotFound, or Unavailable for a temporary failure.
+        deadline. Raises FileGone, FileNotThere, or Unavailable for a temporary failure.
         """
         try:
             async with asyncio.timeout(deadline_seconds), self._turns.turn(owner):
@@ -124,16 +124,16 @@ class Downloader:
                     max_bytes=max_bytes,
                     coding=coding,
                 )
-        raise Refused("media_refused_address")
+        raise FileGone("media_refused_address")
 
     def _checked(self, url: str, base: WebAddress | None = None) -> WebAddress:
         try:
             target = web_address(url, base)
         except NotAnAddress:
-            raise Refused("media_refused_address") from None
+            raise FileGone("media_refused_address") from None
         allowed = (target.host, target.port) in self._allowed
         if target.has_userinfo or (target.scheme == "http" and not allowed):
-            raise Refused("media_refused_address")
+            raise FileGone("media_refused_address")
         return target
 
     def _next_hop(self, here: WebAddress, location: bytes) -> WebAddress:
@@ -173,23 +173,23 @@ def _checked_answer(answer: ServerResponse, max_bytes: int) -> Coding:
     """
     status = answer.status
     if status == 404:
-        raise NotFound
+        raise FileNotThere
     if status in (401, 403):
-        raise Refused("media_forbidden", status)
+        raise FileGone("media_forbidden", status)
     if status == 410:
-        raise Refused("media_gone", status)
+        raise FileGone("media_gone", status)
     if status in _RETRIED or status >= 500:
         raise Unavailable("media", _retry_after(answer.value("retry-after")), detail=str(status))
     if status != 200:
-        raise Refused("media_wrong_content", status)
+        raise FileGone("media_wrong_content", status)
     labels = [value.decode("latin-1") for value in answer.values("content-encoding")]
     try:
         coding = coding_of(labels, answer.value("content-type"))
     except UnknownCoding:
-        raise Refused("media_wrong_content", status) from None
+        raise FileGone("media_wrong_content", status) from None
     declared = answer.value("content-length")
     if _is_number(declared) and int(declared[:20]) > max_bytes:
-        raise Refused("media_too_large", status)
+        raise FileGone("media_too_large", status)
     return coding
 
 

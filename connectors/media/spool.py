@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from connectors.media.codings import Coding, CutShort, Identity, UnknownCoding
-from connectors.media.refusals import Refused
+from schemas.fetching import FileGone
 from schemas.outcomes import Unavailable
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Spool:
     ) -> Downloaded:
         """Writes `chunks` to a new file.
 
-        Raises Refused (too large, empty, wrong encoding), Unavailable, and what
+        Raises FileGone (too large, empty, wrong encoding), Unavailable, and what
         `chunks` raises. No file is left then.
         """
         file = await self._open()
@@ -156,17 +156,17 @@ class _Filling:
     def write(self, data: bytes) -> None:
         self._coded_bytes += len(data)
         if self._coded_bytes > self._max_bytes:
-            raise Refused("media_too_large")
+            raise FileGone("media_too_large")
         try:
             for piece in self._coding.feed(data):
                 self._keep(piece)
         except UnknownCoding:
-            raise Refused("media_wrong_content") from None
+            raise FileGone("media_wrong_content") from None
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._max_bytes:
-            raise Refused("media_too_large")
+            raise FileGone("media_too_large")
         if len(self._head) < HEAD_BYTES:
             self._head += piece[: HEAD_BYTES - len(self._head)]
         self._digest.update(piece)
@@ -179,7 +179,7 @@ class _Filling:
         except CutShort:
             raise Unavailable("media", detail="ended before the file did") from None
         if self._size == 0:
-            raise Refused("media_empty")
+            raise FileGone("media_empty")
         self._file.flush()
         return Downloaded(
             self._file, self._size, self._digest.hexdigest(), content_type, self._head

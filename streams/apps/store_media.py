@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 import structlog
 
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.media.download import Downloaded, Downloader
 from connectors.media.held_files import HeldFiles
 from connectors.media.sniff import Sniffed, sniff_file
 from connectors.providers.catalogue import DIRECT, PROVIDERS, download_candidates
 from connectors.providers.downloads import DownloadCandidate, ForeignHost, authority
 from schemas import metrics
+from schemas.fetching import FileGone
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import MediaJob
 from schemas.settings import Settings
@@ -28,7 +29,7 @@ from streams.apps.jobs import JobStage, StageAttempt, job_app
 from streams.apps.store_errors import waiting_for_a_person
 from streams.lanes.app import LaneApp
 from streams.stages import store_media as stage
-from streams.stages.store_media import FileGone, FileNotThere, store_media
+from streams.stages.store_media import store_media
 
 log = structlog.get_logger()
 
@@ -101,25 +102,18 @@ class MediaWorld:
             return await self._downloader.spool(
                 self._store.stream(stored.object_key), stored.mime_type, stored.bytes
             )
-        except (ObjectMissing, Refused):  # gone or altered: the provider may still have it
+        except (ObjectMissing, FileGone):  # gone or altered: the provider may still have it
             return None
         except ObjectStoreMisconfigured as wrong:
             raise waiting_for_a_person(wrong) from wrong
 
     async def fetch(self, candidate: stage.CandidateRequest, max_bytes: int) -> Downloaded:
-        try:
-            return await self._downloader.fetch(
-                candidate.url,
-                headers=candidate.headers,
-                max_bytes=max_bytes,
-                deadline_seconds=self._settings.media.download_seconds,
-            )
-        except NotFound:
-            raise FileNotThere from None
-        except Refused as refused:
-            raise FileGone(
-                refused.reason, try_next_candidate=refused.status in (401, 403)
-            ) from None
+        return await self._downloader.fetch(
+            candidate.url,
+            headers=candidate.headers,
+            max_bytes=max_bytes,
+            deadline_seconds=self._settings.media.download_seconds,
+        )
 
     async def sniff(self, fetched: stage.Fetched, announced: str | None) -> Sniffed:
         try:

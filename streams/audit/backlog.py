@@ -79,18 +79,21 @@ class StageBacklog:
 class Backlogs:
     """Reads at most `most_read` unread records per partition and only counts those after them.
 
-    Raises KafkaException and TimeoutError.
+    TopicReader explains `any_count`. Raises KafkaException, TimeoutError and WrongCounts.
     """
 
-    def __init__(self, settings: Settings, most_read: int = 100_000) -> None:
+    def __init__(
+        self, settings: Settings, most_read: int = 100_000, *, any_count: bool = False
+    ) -> None:
         self._kafka = settings.kafka
+        self._any_count = any_count
         self._names = Names(settings.namespace)
         self._most_read = most_read
 
     def of_stage(self, stage: Stage) -> StageBacklog:
         """Reads the unread records of the stage's source, and its jobs."""
         backlog = StageBacklog(stage)
-        reader = TopicReader(self._kafka, self._names.group(stage))
+        reader = TopicReader(self._kafka, self._names.group(stage), any_count=self._any_count)
         try:
             source = SOURCE_OF[stage]
             committed = reader.committed(self._names.topic(source))

@@ -161,7 +161,8 @@ class TakeOver:
             return
         for partition in range(self._settings_of_before.kafka.partitions):
             fence(self._kafka, lane_of(self._before, partition).transactional_id)
-        unread = Backlogs(self._settings_of_before, most_read=1).of_stage("dedupe").unread
+        before = Backlogs(self._settings_of_before, most_read=1, any_count=True)
+        unread = before.of_stage("dedupe").unread
         if unread:
             raise NotYet(
                 f"{unread} records of {self._source_before} are not read yet: end all receivers of "

@@ -14,7 +14,7 @@ from connectors.console.pages.parts import page_parts
 from connectors.console.parts import Parts
 from connectors.console.queries import Announced, ConsoleQueries, ContextBounds
 from connectors.media.addresses import allowed_hosts
-from connectors.media.download import Downloaded, Downloader, NotFound, Refused
+from connectors.media.download import Downloaded, Downloader
 from connectors.providers.catalogue import download_candidates
 from connectors.providers.downloads import (
     DownloadCandidate,
@@ -22,6 +22,7 @@ from connectors.providers.downloads import (
     ForeignHost,
     authority,
 )
+from schemas.fetching import FileGone, FileNotThere
 from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
@@ -169,7 +170,7 @@ def original_candidates(
     try:
         return download_candidates(url, None, endpoint_authority, settings.providers, exempt)
     except ForeignHost:
-        raise Refused("media_refused_address") from None
+        raise FileGone("media_refused_address") from None
 
 
 async def _first_file(
@@ -179,7 +180,7 @@ async def _first_file(
     tenant_id: TenantId,
 ) -> Downloaded:
     """Returns the file of the first request that gives it, or raises the error of the last one."""
-    last: Exception = Refused("media_refused_address")
+    last: Exception = FileGone("media_refused_address")
     for candidate in candidates:
         try:
             return await downloader.fetch(
@@ -189,6 +190,6 @@ async def _first_file(
                 deadline_seconds=settings.media.download_seconds,
                 owner=tenant_id,
             )
-        except (NotFound, Refused) as error:
+        except (FileNotThere, FileGone) as error:
             last = error
     raise last

@@ -4,9 +4,7 @@ import builtins
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
-from schemas.reasons import AttachmentReason
 from schemas.records import MediaJob
-from streams.errors import StreamsError
 
 
 class Fetched(Protocol):
@@ -52,27 +50,6 @@ class CandidateRequest(Protocol):
     def headers(self) -> dict[str, str]: ...
     @property
     def lifetime_seconds(self) -> float | None: ...
-
-
-class FileGone(StreamsError):
-    """The file will not become available.
-
-    `reason` says why, and `cause` is the server's last answer. With
-    `try_next_candidate` another candidate request may still return it (after 401 or
-    403).
-    """
-
-    def __init__(
-        self, reason: AttachmentReason, try_next_candidate: bool = False, cause: str = ""
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.try_next_candidate = try_next_candidate
-        self.cause = cause
-
-
-class FileNotThere(StreamsError):
-    """The server answered 404: the file may appear later."""
 
 
 class MediaPorts(Protocol):

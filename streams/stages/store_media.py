@@ -8,6 +8,7 @@ from typing import Literal
 
 import structlog
 
+from schemas.fetching import FileGone, FileNotThere
 from schemas.media import is_binary, is_office, plain_type
 from schemas.outcomes import Forward, Output, Unavailable
 from schemas.records import (
@@ -26,8 +27,6 @@ from schemas.tenants import TenantSettings
 from streams.stages.media_ports import CandidateRequest as CandidateRequest
 from streams.stages.media_ports import ContentType as ContentType
 from streams.stages.media_ports import Fetched as Fetched
-from streams.stages.media_ports import FileGone as FileGone
-from streams.stages.media_ports import FileNotThere as FileNotThere
 from streams.stages.media_ports import MediaPorts as MediaPorts
 
 log = structlog.get_logger()

@@ -6,7 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from connectors.console.queries import Announced
-from connectors.media.download import Downloaded, NotFound, Refused
+from connectors.media.download import Downloaded
+from schemas.fetching import FileGone, FileNotThere
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment, EnrichedMessage
@@ -319,14 +320,14 @@ async def test_the_proxy_shows_no_page_of_a_provider(console: Console) -> None:
 @pytest.mark.parametrize(
     ("trouble", "status", "says"),
     [
-        (NotFound(), 404, "the provider has no such file"),
+        (FileNotThere(), 404, "the provider has no such file"),
         (
-            Refused("media_forbidden", 403),
+            FileGone("media_forbidden", 403),
             502,
             "the file could not be fetched from the provider: media_forbidden",
         ),
         (
-            Refused("media_refused_address"),
+            FileGone("media_refused_address"),
             502,
             "the file could not be fetched from the provider: media_refused_address",
         ),

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpcore
 
-from connectors.media.download import Downloader, NotFound, Refused
+from connectors.media.download import Downloader
+from schemas.fetching import FileGone, FileNotThere
 from schemas.outcomes import Unavailable
 
 MAX_BYTES = 100_000
@@ -140,9 +141,9 @@ async def outcome(
             return await opened.fetch(
                 url, max_bytes=MAX_BYTES, deadline_seconds=deadline_seconds, **options
             )
-        except Refused as refused:
+        except FileGone as refused:
             return refused.reason, refused.status
-        except NotFound:
+        except FileNotThere:
             return "not there"
         except Unavailable as unavailable:
             return unavailable.what, unavailable.retry_after

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.media.download import LONGEST_RETRY_AFTER_SECONDS, Downloader, Refused
+from connectors.media.download import LONGEST_RETRY_AFTER_SECONDS, Downloader
+from schemas.fetching import FileGone
 from schemas.outcomes import Unavailable
 from tests.unit.file_servers import (
     MAX_BYTES,
@@ -106,7 +107,7 @@ async def test_a_name_that_answers_otherwise_the_second_time_is_dialled_as_it_wa
         with pytest.raises(Unavailable):
             await guarded.fetch("https://rebind.test/", max_bytes=MAX_BYTES, deadline_seconds=5)
         assert (dials.dialled, len(answers)) == ([PUBLIC], 1)
-        with pytest.raises(Refused):
+        with pytest.raises(FileGone):
             await guarded.fetch("https://rebind.test/", max_bytes=MAX_BYTES, deadline_seconds=5)
     assert dials.dialled == [PUBLIC]
 

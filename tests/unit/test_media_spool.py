@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from connectors.media.refusals import Refused
 from connectors.media.spool import HEAD_BYTES, WRITE_BYTES, Downloaded, Spool
+from schemas.fetching import FileGone
 from schemas.outcomes import Unavailable
 
 
@@ -124,7 +124,7 @@ async def broken_off(error: BaseException) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize(
-    "error", [Unavailable("object_store"), ConnectionError(), Refused("media_gone")]
+    "error", [Unavailable("object_store"), ConnectionError(), FileGone("media_gone")]
 )
 async def test_what_the_source_raises_passes_and_nothing_is_left(
     error: Exception, tmp_path: Path
@@ -139,7 +139,7 @@ async def test_what_the_source_raises_passes_and_nothing_is_left(
 
 
 async def test_a_file_over_the_limit_is_left_at_the_limit(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="media_too_large"):
+    with pytest.raises(FileGone, match="media_too_large"):
         await filled(Spool(tmp_path), b"x" * 10, b"y", max_bytes=10)
-    with pytest.raises(Refused, match="media_empty"):
+    with pytest.raises(FileGone, match="media_empty"):
         await filled(Spool(tmp_path), b"")

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from connectors.console.queries import Announced
-from connectors.media.download import Refused
 from connectors.providers import catalogue
 from connectors.providers.downloads import DownloadCandidate
 from schemas.codec import decode
+from schemas.fetching import FileGone
 from schemas.keys import TenantId
 from schemas.origins import DIRECT, UNRECORDED
 from schemas.outcomes import Duplicate, Forward
@@ -159,7 +159,7 @@ def test_honest_files_of_a_chat_that_names_a_provider_may_lie_anywhere(settings:
     assert original_candidates(Directory(), settings, ACME, Announced("ycloud", DIRECT), url) == (
         DownloadCandidate(url),
     )
-    with pytest.raises(Refused, match="media_refused_address"):
+    with pytest.raises(FileGone, match="media_refused_address"):
         original_candidates(Directory(), settings, ACME, Announced("ycloud", "ep_ycloud"), url)
 
 

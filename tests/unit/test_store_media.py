@@ -7,16 +7,17 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+from schemas.fetching import FileGone, FileNotThere
 from schemas.outcomes import Forward, Unavailable
 from schemas.records import AudioJob, Enrichment, MediaJob, VisionJob
 from schemas.settings import Media
 from schemas.tenants import TenantSettings
-from streams.stages.store_media import FileGone, FileNotThere, store_media
+from streams.stages.store_media import store_media
 from tests.unit.records import NOW, SOURCE, media_job
 
 DEFAULTS = TenantSettings()
 LIMITS = Media(max_bytes=25_000_000, not_found_seconds=60.0, retry_seconds=600.0)
-FORBIDDEN = FileGone("media_forbidden", try_next_candidate=True)
+FORBIDDEN = FileGone("media_forbidden", 403)
 AWAY = Unavailable("media", retry_after=3.0, detail="503")
 
 
