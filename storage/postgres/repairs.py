@@ -123,7 +123,7 @@ class Repairs:
         return row["answers"], row["unpriced"], row["microusd"]
 
     async def add(self, asked: RepairRequest, counted: Counted) -> str:
-        """Stores the plan for a quarter of an hour.
+        """Stores the plan for a quarter of an hour, and notes it in the audit log.
 
         Raises RepairError if there is nothing to do. A plan whose files are all gone is
         stored, because it says so.
@@ -132,19 +132,14 @@ class Repairs:
             raise RepairError("repair.nothing")
         repair_id = f"rep_{secrets.token_hex(8)}"
         document = msgspec.structs.replace(counted, choice=RepairChoice())
-        await self._fetch(
-            "add_repair",
-            asked.tenant_id,
-            repair_id,
-            asked.kind,
-            msgspec.json.encode(counted.choice).decode(),
-            counted.choice.reason,
-            asked.person,
-            counted.records,
-            msgspec.json.encode(document).decode(),
-            asked.rate,
-            PLAN_SECONDS,
-        )
+        choice = msgspec.json.encode(counted.choice).decode()
+        files = msgspec.json.encode(document).decode()
+        what = (asked.tenant_id, repair_id, asked.kind, choice, counted.choice.reason)
+        how = (asked.person, counted.records, files, asked.rate, PLAN_SECONDS)
+        with as_unavailable():
+            async with self._pool.acquire() as connection, connection.transaction():
+                planned = await connection.fetch(self._sql["add_repair"], *what, *how)
+                await self._record(connection, "repair_planned", planned[0], asked.person)
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:

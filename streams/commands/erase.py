@@ -13,19 +13,17 @@ from schemas.keys import MessageKey, TenantId, log_digest, split_message_key
 from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import HORIZON_MS
-from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.objects.store import ObjectStoreMisconfigured
 from storage.postgres.erased import key_digest
 from storage.postgres.sql import queries
-from storage.postgres.tenancy import Tenancy
-from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, counts_fit, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.tenants_remove import expiries
 from streams.commands.waiting import counted
+from streams.repair.erasing import erase_chosen
 from streams.repair.erasure import (
     Account,
-    Erasure,
     ErasureScope,
     choose_contact,
     choose_conversation,
@@ -184,21 +182,14 @@ async def _look(
 
 
 async def _run(settings: Settings, request: _ErasureRequest, choice: ErasureScope) -> Account:
-    store = ObjectStore(settings.objects, threads=1)
     try:
         async with database(settings) as connection:
-            done = await Erasure(settings, connection, store).run(request.tenant, choice)
-            counts = f"{counted(done.messages, 'message')}, {counted(done.files, 'file')}"
-            tenancy = Tenancy(connection, Vault(settings.secrets.key))
-            await tenancy.note(request.tenant, "messages_erased", f"{request.logged}: {counts}")
-            return done
+            return await erase_chosen(settings, connection, request.tenant, choice, request.logged)
     except (KafkaException, ObjectStoreMisconfigured, Unavailable) as error:
         raise click.ClickException(
             f"{request.what} is not completely erased yet ({error}): run sensorium "
             "doctor, then the same command again"
         ) from None
-    finally:
-        await store.close()
 
 
 def _document(

@@ -11,17 +11,16 @@ from schemas.settings import Settings
 from storage.postgres.people import (
     EVERY_TENANT,
     LINK_SECONDS,
-    PORTAL,
     People,
     PeopleError,
     PersonRole,
 )
+from storage.postgres.portals import portal_token
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit
 
 T = TypeVar("T")
-PORTAL_SECONDS = 24 * 3600.0
 DEMO_ADMIN = "admin"
 DEMO_SECONDS = 24 * 3600.0
 _role = click.argument("role", type=click.Choice(get_args(PersonRole)))
@@ -158,26 +157,6 @@ def portal(tenant: str, as_json: bool) -> None:
     require_tenant(settings, tenant)
     address = _address(settings, _run(settings, lambda people: portal_token(people, tenant)))
     emit({"tenant_id": tenant, "link": address}, as_json, [address])
-
-
-async def portal_token(people: People, tenant: str) -> str:
-    """Creates the token of a login link for the tenant's portal user, who has no password.
-
-    If the name was in use for another purpose, its sessions end.
-    """
-    name = f"{PORTAL}{tenant}"
-    person = await people.named(name)
-    person_id = person["person_id"] if person is not None else await people.add(name, None)
-    if await people.roles(person_id) != {tenant: "reader"}:
-        await people.end_sessions(person_id)
-    await people.set_role(tenant, person_id, "reader")
-    if await people.roles(person_id) != {tenant: "reader"}:
-        raise PeopleError(
-            f"{name} has roles beyond this tenant, and a portal is for it only: "
-            f"sensorium users remove {name}"
-        )
-    await people.note(tenant, "", "portal_link_made", name)
-    return await people.add_link(person_id, PORTAL_SECONDS)
 
 
 def demo_link(settings: Settings) -> str:

@@ -6,8 +6,8 @@ import pytest
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
 from schemas.topics import Names
+from storage.postgres.portals import portal_token
 from storage.postgres.tenancy import Tenancy
-from streams.commands.users import portal_token
 from tests.browser.scene import PASSWORD, Scene, staged
 from tests.integration.people import Visitor
 

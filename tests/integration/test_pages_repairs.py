@@ -92,9 +92,9 @@ async def test_a_repair_is_planned_confirmed_and_reported(
     assert redo.asked == [("acme", "media_not_found", keys, 7)]
     assert "Files being read again: 3" in (await visitor.get(where)).text
     rows = await scene.console.connection.fetch(
-        "SELECT actor, action FROM audit_log WHERE action LIKE 'repair%'"
+        "SELECT actor, action FROM audit_log WHERE action LIKE 'repair%' ORDER BY id"
     )
-    assert [tuple(row) for row in rows] == [("ana", "repair_applied")]
+    assert [tuple(row) for row in rows] == [("ana", "repair_planned"), ("ana", "repair_applied")]
     again = await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")
     assert again.status_code == 409
 

@@ -50,7 +50,12 @@ def noted() -> set[str]:
     """The actions that the program writes into the audit log as a literal."""
     files = [
         path
-        for folder in ("connectors/console", "storage/postgres", "streams/commands")
+        for folder in (
+            "connectors/console",
+            "storage/postgres",
+            "streams/commands",
+            "streams/repair",
+        )
         for path in (ROOT / folder).rglob("*.py")
     ]
     return {name for path in files for name in _NOTED.findall(path.read_text())}

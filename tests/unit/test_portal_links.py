@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from storage.postgres.people import PeopleError
-from streams.commands.users import portal_token
+from storage.postgres.portals import portal_token
 
 
 class Remembered:

@@ -12,7 +12,7 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
-from storage.postgres.people import People, PeopleError
+from storage.postgres.people import EVERY_TENANT, People, PeopleError
 from storage.postgres.pool import as_unavailable
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy, TenancyError
@@ -49,7 +49,7 @@ async def in_transaction(
 
     Raises PageProblem 422 if it is not possible.
     """
-    tenant_id = TenantId(visit.request.path_params["tenant"])
+    tenant_id = TenantId(visit.request.path_params.get("tenant", EVERY_TENANT))
     try:
         with as_unavailable():
             async with (

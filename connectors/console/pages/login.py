@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.background import BackgroundTask
 
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.passwords import LONGEST_PASSWORD, is_right
@@ -19,6 +20,8 @@ from connectors.console.pages.visits import (
     visit_of,
 )
 from connectors.console.tenant_queue import Busy
+from schemas.outcomes import Unavailable
+from storage.postgres.people import EVERY_TENANT
 
 log = structlog.get_logger()
 
@@ -40,6 +43,7 @@ def add_login(router: APIRouter, parts: PageParts) -> None:
     async def logout(request: Request) -> Response:
         visit = visit_of(request)
         await parts.people.end(visit.person.token)
+        await parts.people.note(EVERY_TENANT, visit.person.name, "logout", "")
         response = RedirectResponse("/login", 303)
         response.delete_cookie(session_cookie(visit.is_secure), path="/", secure=visit.is_secure)
         response.headers["clear-site-data"] = '"cache", "storage"'
@@ -72,12 +76,27 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
             raise
         if not fits:
             log.warning("login_failed")
-            return visit.page("login.html", 401, next=wanted, wrong=True, name=name)
+            answer = visit.page("login.html", 401, next=wanted, wrong=True, name=name)
+            if person is not None:
+                answer.background = BackgroundTask(_note_failure, parts, name, _address(request))
+            return answer
         assert person is not None  # a name without an account never gets here
         account_and_both, address = list(buckets)[:2], list(buckets)[2:]
         await parts.people.forget_failures(account_and_both)
         await parts.people.uncount_failure(address)
         return await _enter(parts, visit, person["person_id"], "login", wanted)
+
+
+async def _note_failure(parts: PageParts, name: str, address: str) -> None:
+    """Notes a failed login of an account.
+
+    It runs after the answer, so that an answer for a known name takes no longer. Names
+    without an account are not noted: they may be passwords in the wrong field.
+    """
+    try:
+        await parts.people.note(EVERY_TENANT, name, "login_failed", address)
+    except Unavailable:
+        log.warning("login_failure_not_noted")
 
 
 def _add_links(router: APIRouter, parts: PageParts) -> None:
@@ -110,7 +129,7 @@ async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wante
         await parts.people.end(visit.session.token)
     token = await parts.people.begin(person_id)
     session = await parts.people.session(token)
-    await parts.people.note("*", session.name if session else person_id, how, "")
+    await parts.people.note(EVERY_TENANT, session.name if session else person_id, how, "")
     response = RedirectResponse(wanted, 303)
     set_cookie(response, session_cookie(visit.is_secure), token, visit.is_secure)
     return response

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from schemas.keys import TenantId
 from schemas.tenants import Endpoint
 
 
@@ -53,6 +54,19 @@ class ShownStep(Protocol):
     def values(self) -> Mapping[str, object]: ...
 
 
+class ConversationEraser(Protocol):
+    """Erases every message of a conversation so far, as the command `erase` does."""
+
+    async def look(self, tenant: TenantId, conversation_id: str) -> dict[str, int]:
+        """Counts what would be erased, by kind. Raises Unavailable."""
+
+    async def erase(self, tenant: TenantId, conversation_id: str, person: str) -> dict[str, int]:
+        """Erases it, notes the person in the audit log, and returns the counts.
+
+        Raises Unavailable; a second call continues.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class OtherRoles:
     """The functions and facts that other roles provide.
@@ -65,6 +79,7 @@ class OtherRoles:
     - `readable`: returns the fields of a record of a topic from its bytes, as JSON types.
     - `read_versions`: looks for versions of a message around some moments. It raises
       Unavailable.
+    - `eraser`: erases conversations.
     - `send_test`: sends a sample message. It raises OSError if the receiver does not
       answer. If it is None, the page has no button for it.
     """
@@ -78,4 +93,5 @@ class OtherRoles:
     read_record: Callable[[str, int, int], Awaitable[ShownRecord | None]]
     readable: Callable[[str, bytes | None], dict[str, Any]]
     read_versions: Callable[[str, str, str, Sequence[datetime]], Awaitable[VersionsFound]]
+    eraser: ConversationEraser
     send_test: Callable[[Endpoint], Awaitable[SampleSent]] | None = None

@@ -9,11 +9,13 @@ from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.deliveries import add_deliveries
 from connectors.console.pages.endpoints import add_endpoints
+from connectors.console.pages.erasures import add_erasures
 from connectors.console.pages.login import add_login
 from connectors.console.pages.message_files import add_message_files
 from connectors.console.pages.messages import add_messages
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.pipeline import add_pipeline
+from connectors.console.pages.portals import add_portals
 from connectors.console.pages.preferences import add_preferences
 from connectors.console.pages.quarantined import add_quarantined
 from connectors.console.pages.raw_records import add_raw_records
@@ -22,6 +24,7 @@ from connectors.console.pages.rendering import STATIC_FOLDER, static_version
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
 from connectors.console.pages.team import add_team
+from connectors.console.pages.tenants import add_tenants
 from connectors.console.pages.trouble import add_trouble
 from connectors.console.pages.trouble_everywhere import add_trouble_everywhere
 from connectors.console.pages.versions import add_versions
@@ -56,6 +59,9 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_deliveries(router, pages)
     add_preferences(router, pages)
     add_team(router, pages)
+    add_portals(router, pages)
+    add_tenants(router, pages)
+    add_erasures(router, pages)
     add_audit(router, pages)
     _add_nowhere(router)
     return router

@@ -24,13 +24,17 @@ def add_team(router: APIRouter, pages: PageParts) -> None:
     @router.get("/t/{tenant}/people", name="people")
     async def people(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
-        return await _page(pages, visit, visit.at(tenant, "admin"))
+        return await team_page(pages, visit, visit.at(tenant, "admin"))
 
 
-async def _page(
-    pages: PageParts, visit: Visit, tenant_id: TenantId, link: str | None = None
+async def team_page(
+    pages: PageParts,
+    visit: Visit,
+    tenant_id: TenantId,
+    link: str | None = None,
+    about: str = "people.link",
 ) -> Response:
-    """`link` is a login link that is shown only this once."""
+    """`link` is a login link that is shown only this once, and `about` says what it is."""
     members = [
         dict(row)
         | {
@@ -47,6 +51,7 @@ async def _page(
         members=members,
         roles=get_args(PersonRole),
         link=link,
+        about=about,
         minutes=round(LINK_SECONDS / 60),
         me=visit.person.name,
     )
@@ -89,7 +94,7 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
         token = await with_people(pages, visit, work)
         if token is None:
             return _to(tenant_id)
-        return await _page(pages, visit, tenant_id, _address(pages, visit, token))
+        return await team_page(pages, visit, tenant_id, address_of(pages, visit, token))
 
 
 def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
@@ -110,7 +115,8 @@ def _refuse_oneself(visit: Visit, person_id: str) -> None:
         raise PageProblem(409, "people.yourself")
 
 
-def _address(pages: PageParts, visit: Visit, token: str) -> str:
+def address_of(pages: PageParts, visit: Visit, token: str) -> str:
+    """Returns the address of a login link."""
     base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
     return f"{base}/login/link?token={token}"
 
@@ -162,7 +168,7 @@ def _add_access(router: APIRouter, pages: PageParts) -> None:
             return await people.add_link(person_id)
 
         token = await with_people(pages, visit, work)
-        return await _page(pages, visit, tenant_id, _address(pages, visit, token))
+        return await team_page(pages, visit, tenant_id, address_of(pages, visit, token))
 
     @router.post("/t/{tenant}/people/{person_id}/log-out")
     async def log_out(request: Request, tenant: str, person_id: str) -> Response:

@@ -227,7 +227,8 @@ FROM ai_usage WHERE (tenant_id = $1 OR $1 = '*') AND day > current_date - 30 GRO
 -- name: add_repair
 -- Adds a plan that can be applied for $10 seconds.
 INSERT INTO repairs (tenant_id, repair_id, kind, choice, reason, state, person, messages, files, rate, ends_at)
-VALUES ($1, $2, $3, $4::jsonb, $5, 'planned', $6, $7, $8::jsonb, $9, now() + make_interval(secs => $10));
+VALUES ($1, $2, $3, $4::jsonb, $5, 'planned', $6, $7, $8::jsonb, $9, now() + make_interval(secs => $10))
+RETURNING tenant_id, repair_id, kind, choice, reason, messages;
 
 -- name: repair
 -- Returns one repair. `is_over` is true for a plan that can no longer be applied.

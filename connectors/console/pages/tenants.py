@@ -1,0 +1,33 @@
+"""The form that adds a tenant, for admins of every tenant."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from connectors.console.pages.changing import with_tenancy
+from connectors.console.pages.parts import PageParts
+from connectors.console.pages.visits import PageProblem, visit_of
+from schemas.keys import TENANT_PATTERN, TenantId
+from storage.postgres.tenancy import Tenancy, TenancyError
+
+
+def add_tenants(router: APIRouter, pages: PageParts) -> None:
+    """Adds the route."""
+
+    @router.post("/tenants")
+    async def add(request: Request) -> Response:
+        """Leads to the settings of the tenant; adding one that is there changes nothing."""
+        visit = visit_of(request)
+        if not visit.person.is_chief:
+            raise PageProblem(403, "problem.403")
+        name = visit.form.get("name", "").strip()
+        if not TENANT_PATTERN.fullmatch(name):
+            raise PageProblem(422, "tenants.wrong_name")
+
+        async def work(tenancy: Tenancy) -> TenantId:
+            try:
+                return await tenancy.add_tenant(name)
+            except TenancyError:  # it was removed, and records of it may be on their way
+                raise PageProblem(409, "tenants.removed") from None
+
+        tenant_id = await with_tenancy(pages, visit, work)
+        return RedirectResponse(f"/t/{tenant_id}/tenants", 303)
