@@ -22,8 +22,9 @@ class OnePerson:
 
 def client(token: str) -> httpx.AsyncClient:
     pages: Any = SimpleNamespace(
-        people=OnePerson(), public_url="", pool=None, reading=None, repairs=None, refs=None
-    )
+        people=OnePerson(), public_url="", pool=None, reading=None, repairs=None, refs=None,
+        other_roles=SimpleNamespace(eraser=None),
+    )  # fmt: skip
     parts: Any = SimpleNamespace(reading=None, bounds=ContextBounds(), pages=pages)
     app = FastAPI()
     app.include_router(pages_router(parts, pages))
