@@ -1,4 +1,4 @@
-"""The pages that must stay quick however much there is: p50 and p95 of trouble, lists, searches, a chat and a message.
+"""Measures the pages that must stay fast with many rows: p50 and p95 of trouble, lists, searches, a chat and a message.
 
 One tenant has all rows: messages of many conversations, and among them messages with a
 failed file. A few have a cause of their own, and a word of many old messages is in no new

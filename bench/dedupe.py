@@ -62,7 +62,7 @@ def _throughput(rig: Rig) -> Table:
 
 
 def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
-    """The role on this many records, without the share `warming` at the beginning."""
+    """Measures the role on this many records, without the share `warming` at the beginning."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(count)))
@@ -76,7 +76,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
 
 
 def stock_run(rig: Rig, count: int) -> Pace:
-    """Stock Faust on this many records."""
+    """Measures stock Faust on this many records."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     numbers = list(with_duplicates(count))
@@ -143,7 +143,7 @@ def milliseconds(
 
 
 def _send(kafka: Kafka, topic: str, numbers: range, sent: dict[bytes, float]) -> None:
-    """At an even pace; notes when each record was given to the producer."""
+    """Sends at an even pace, and records when each record was given to the producer."""
     producer = Producer(plain_producer_config(kafka))
     records = [raw_record(number) for number in numbers]
     began = time.monotonic()

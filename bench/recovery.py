@@ -41,7 +41,7 @@ WANTED_SECONDS = 6.0
 
 
 class _Kill(NamedTuple):
-    """Seconds."""
+    """The times of one kill, in seconds."""
 
     next_output: float
     every_partition: float
@@ -52,7 +52,7 @@ class _Kill(NamedTuple):
 class _Load:
     """Record and probe number n go out together, to partition n mod 4.
 
-    `at[n]`: when; `seen`: key → when a reader had it.
+    `at[n]` is the time of sending, `seen` the time at which a reader had the key.
     """
 
     keys: list[bytes] = field(default_factory=list)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 class Recipe:
     """The definition of a question to a model.
 
-    `id` is a hash of everything that decides the answer. So an answer under one recipe
+    `id` is a hash of everything that decides the answer, so an answer under one recipe
     is never used for another.
-
-    So an answer under one recipe is never used for another.
     """
 
     id: str

@@ -45,7 +45,7 @@ class SettingsError(StreamsError):
 
 
 def known_settings() -> dict[str, Any]:
-    """Returns environment name → default, for every setting."""
+    """Maps the environment name of every setting to its default."""
     return {
         f"{PREFIX}{'__'.join(path).upper()}": default for path, default in _leaves(Settings(), ())
     }

@@ -21,7 +21,10 @@ from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
 
 MAX_PICTURE_BODY = 12_000_000
-"""The product sends pictures of at most 4 MB, in base64."""
+"""The largest body of a request about a picture.
+
+The product sends pictures of at most 4 MB, in base64.
+"""
 MAX_SOUND_BODY = 26_000_000
 BODY_SECONDS = 30.0
 LOADING_SECONDS = 2

@@ -77,7 +77,10 @@ def iso_has_only_sound(file: BinaryIO) -> bool:
 
 
 class Matroska(NamedTuple):
-    """`has_only_sound` is also false if the tracks were not found."""
+    """What a Matroska file declares.
+
+    `has_only_sound` is also false if the tracks were not found.
+    """
 
     doctype: str
     has_only_sound: bool
@@ -96,7 +99,7 @@ def matroska(file: BinaryIO) -> Matroska:
 
 
 class _Element(NamedTuple):
-    """`size` is None for an element that ends where its parent does."""
+    """The head of one element. `size` is None if it ends where its parent does."""
 
     id: int
     at: int

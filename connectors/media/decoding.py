@@ -1,4 +1,4 @@
-"""The main program of a worker process, which has hostile bytes decoded.
+"""The main program of a worker process, whose children decode hostile bytes.
 
 It is started as a program and never imported. It decodes nothing itself: for each file
 it forks a child, which gives up everything but its memory and one descriptor, decodes,

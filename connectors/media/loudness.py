@@ -10,13 +10,16 @@ RATE = 16_000
 _WINDOW = RATE // 20
 _FLOOR: float = 32_768 * 10 ** (-60 / 20)
 _FLOOR_POWER: float = _FLOOR * _FLOOR
-"""-60 dBFS.
+"""The power below which a window is silent: -60 dBFS.
 
 Dither is about 30 dB below it; a voice recorded 30 dB too quietly is about 10 dB above
 it.
 """
 _LEAST_LOUD_WINDOWS = 3
-"""150 ms: shorter than a spoken "no", longer than the click of a button."""
+"""A sound has speech if at least this many windows (150 ms) are loud.
+
+That is shorter than a spoken "no" and longer than the click of a button.
+"""
 _MOST_SEARCH_SECONDS = 15.0
 _QUIET_WINDOWS = 4
 _SHORTEST_PART = RATE // 2

@@ -25,9 +25,9 @@ from connectors.media.unfit import NotFit
 
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 300_000_000
-"""A JPEG is decoded at one eighth of its sides.
+"""The most pixels of a JPEG, which is decoded at down to one eighth of its sides.
 
-This many pixels fit into the limit of CPU time.
+This many fit into the limit of CPU time.
 """
 MAX_PROGRESSIVE_PIXELS = 120_000_000
 """For a progressive JPEG, all coefficients are in memory at once."""
@@ -42,7 +42,7 @@ Ghostscript and WMF to the system. AVIF comes before HEIF, which would claim the
 that both have.
 """
 _TIFF_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32_773, 32_946})
-"""None, fax, LZW, JPEG, deflate and PackBits.
+"""The accepted compressions: none, fax, LZW, JPEG, deflate and PackBits.
 
 Each of the others needs another decoder, and no scanner uses them.
 """

@@ -3,7 +3,7 @@
 import struct
 
 _UNKNOWN_SIZES = (0, 0xFFFF_FFFF)
-"""For these sizes FFmpeg itself reads to the end of the file."""
+"""Declared sizes that mean "unknown". FFmpeg then reads to the end of the file by itself."""
 _MOST_LEFT_OUT = 4
 """Bytes after the samples count as junk if they are less than this fraction of them."""
 

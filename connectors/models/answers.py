@@ -21,7 +21,7 @@ AnswerFailure = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """`failure` is set if there is no text, and says why.
+    """The answer of one call of a model. `failure` is set if there is no text, and says why.
 
     `cost_microusd` is None if no price is known. `asked` is the name of the model in
     the request, `model` its name in the answer.

@@ -34,12 +34,12 @@ MOST_MODELS = 1_000
 MOST_ADAPTATIONS = 8
 CONNECT_SECONDS = 5.0
 UPLOAD_BYTES_PER_SECOND = 125_000
-"""A slow line of 1 Mbit/s.
+"""The assumed rate of uploads: 1 Mbit/s, a slow line.
 
 An upload must not use up the time that is meant for the answer.
 """
 SECONDS_PER_SECOND_OF_SOUND = 0.5
-"""The slowest server that is supported.
+"""The assumed time per second of sound: that of the slowest server that is supported.
 
 A model on a processor needs 0.15 to 0.3 (measured).
 """

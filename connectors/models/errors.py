@@ -162,7 +162,11 @@ def raise_meaning(
 
 
 def _raise_of_rate_or_policy(complaint: Complaint, headers: Mapping[str, str]) -> None:
-    """Checked before the status, because gateways use 400, 403 and 413 for these errors too."""
+    """Raises for a rate limit or a refusal by policy.
+
+    This is checked before the status, because gateways use 400, 403 and 413 for these
+    errors too.
+    """
     status, codes = complaint.status, complaint.codes
     is_quota = bool(codes & words.QUOTA_CODES) or words.QUOTA.search(complaint.message) is not None
     if is_quota and (status < 500 or codes & words.QUOTA_CODES):

@@ -1,4 +1,4 @@
-"""Which of the servers that the sink needs answer, checked whether or not there are records."""
+"""Checks which of the sink's servers can be reached, even while there are no records."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +9,10 @@ log = structlog.get_logger()
 
 
 class Reachable:
-    """Until its first check answers, a server counts as one that does not answer."""
+    """Tracks which servers can be reached.
+
+    A server counts as unreachable until its first check succeeds.
+    """
 
     def __init__(self, checks: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
         self._checks = checks
@@ -24,6 +27,8 @@ class Reachable:
                     self.missing.discard(name)
                 except Exception as error:  # any error: the server is of no use now
                     if name not in self.missing:
-                        log.warning("sink_part_away", part=name, what=type(error).__name__)
+                        log.warning(
+                            "sink_server_unreachable", server=name, what=type(error).__name__
+                        )
                     self.missing.add(name)
             await asyncio.sleep(seconds)

@@ -15,7 +15,7 @@ from schemas.tenants import Endpoint, secret_id
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ANY_TIME = 1_234_567_890
 SHOWN_DIGITS = 8
-"""The digits of a digest that are shown.
+"""The number of digits of a digest that are shown.
 
 They show a difference, but do not allow signing.
 """

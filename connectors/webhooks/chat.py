@@ -20,7 +20,7 @@ _NO_REFUSALS = frozenset({"accepted", "not_stored", "client_left", "program_erro
 
 
 class ChatPost(StoredRequest):
-    """Takes the steps of a delivery, with a tenant's key instead of a token and a signature."""
+    """Accepts a `POST /chat` in the steps of a delivery, authenticated by a tenant's key."""
 
     __slots__ = ("_key", "_message")
 

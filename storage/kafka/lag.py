@@ -62,7 +62,7 @@ class GroupBehind:
         return committed
 
     def _ends(self, admin: AdminClient) -> dict[int, int]:
-        """Partition → its end offset."""
+        """Maps each partition to its end offset."""
         latest = {place: OffsetSpec.latest() for place in self._places}  # type: ignore[no-untyped-call]
         found = admin.list_offsets(latest, request_timeout=_SECONDS)
         return {place.partition: end.result(_SECONDS).offset for place, end in found.items()}

@@ -43,15 +43,15 @@ class TopicReader:
         return topic in self._consumer.list_topics(timeout=_SECONDS).topics
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Partition → first offset and end, the last stable offset."""
+        """Maps each partition to its first offset and its end, the last stable offset."""
         return {p: self._bounds(TopicPartition(topic, p)) for p in self._partitions(topic)}
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Partition → the end of `bounds`."""
+        """Maps each partition to the end of `bounds`."""
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def since(self, topic: str, moment: datetime, ends: Mapping[int, int]) -> dict[int, int]:
-        """Partition → offset of the first record at or after `moment`.
+        """Maps each partition to the offset of the first record at or after `moment`.
 
         If there is none, the value is the partition's end from `ends`.
         """
@@ -66,7 +66,7 @@ class TopicReader:
         }
 
     def committed(self, topic: str) -> dict[int, int]:
-        """Partition → committed offset of the reader's group.
+        """Maps each partition to the committed offset of the reader's group.
 
         Partitions without one are missing.
         """

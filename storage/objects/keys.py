@@ -31,3 +31,11 @@ def public_path(prefix: str, key: str) -> str:
 def key_of_path(prefix: str, path: str) -> str:
     """The object key for a path under the console; the inverse of `public_path`."""
     return f"{prefix}{path.removeprefix('/')}"
+
+
+def tenant_of_object(key: str) -> str:
+    """The tenant in `[namespace/]media/<tenant>/<file>`.
+
+    A tenant or a namespace may itself be called `media`.
+    """
+    return key.rsplit("/", 2)[-2]

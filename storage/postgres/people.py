@@ -126,7 +126,7 @@ class People:
         await self._fetch("set_role", tenant, person_id, role)
 
     async def roles(self, person_id: str) -> dict[str, PersonRole]:
-        """Tenant → role; `*` stands for every tenant."""
+        """Maps each tenant to the role; `*` stands for every tenant."""
         rows = await self._fetch("roles_of_person", person_id)
         return {row["tenant_id"]: row["role"] for row in rows}
 
@@ -197,7 +197,7 @@ class People:
         return str(rows[0]["person_id"]) if rows else None
 
     async def failures(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:
-        """Bucket → number of failed logins, and seconds until they are forgotten."""
+        """Maps each bucket to its number of failed logins and the seconds until they end."""
         return _by_bucket(await self._fetch("failures", list(buckets), FAILURE_SECONDS))
 
     async def count_failure(self, buckets: Sequence[bytes]) -> dict[bytes, tuple[int, float]]:

@@ -15,7 +15,7 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 MESSAGES_PER_SECOND = 50.0
 """The default rate. It is low because live traffic comes first."""
 LOWEST_RATE = 0.1
-"""With a lower rate, the hold of a repair would end between two records."""
+"""The lowest rate. With a lower one, the hold of a repair would end between two records."""
 
 
 GONE_REASONS = frozenset({"media_gone"})
@@ -64,7 +64,7 @@ class RepairChoice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def leaves_gone(self) -> bool:
-        """Whether the repair leaves out what the provider says is gone."""
+        """True if the repair leaves out files that the provider no longer has."""
         return self.reason in GONE_REASONS and not self.with_gone
 
 
@@ -85,8 +85,9 @@ class RepairRequest:
 class PlanLine(msgspec.Struct, frozen=True):
     """A row of a plan.
 
-    `becomes` is again, set_aside, without (the file has no address), gone (the provider
-    says that it no longer has the file), refused or job.
+    `becomes` is again (written again), set_aside (tried three times), without (the file
+    has no address), gone (the provider no longer has the file), refused (its stage
+    cannot be replayed) or job (`replay attachments` opens its message again).
     `messages` counts the messages of failed files; `place` is that of one of the
     quarantined records.
     """

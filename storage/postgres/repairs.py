@@ -245,8 +245,9 @@ class Repairs:
 
     async def _by_cause(self, verb: str, tenant_id: TenantId, reason: str) -> str:
         """Names the statement that finds this reason quickly, by how frequent it is."""
-        (row,) = await self._fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
-        if row["found"] <= MOST_RARE:
+        # No row is returned for a reason that Postgres cannot take as text.
+        rows = await self._fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+        if not rows or rows[0]["found"] <= MOST_RARE:
             return f"{verb}_rare_failed"
         return self._of(f"{verb}_failed", tenant_id)
 

@@ -44,7 +44,7 @@ WALKED = {"arrival_records": "arrival_records_other"}
 
 
 def days_of(ages: Ages, quarantine_days: float) -> Mapping[str, float]:
-    """Table → days its rows are kept; 0 means for ever.
+    """Maps each table to the days its rows are kept; 0 means for ever.
 
     Quarantined records are kept as long as those of their topic.
     """

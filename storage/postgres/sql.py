@@ -14,7 +14,7 @@ _BLOCK = re.compile(
 
 @cache
 def queries(name: str) -> Mapping[str, str]:
-    """Statement name → text, for queries/<name>.sql."""
+    """Maps the names of the statements of queries/<name>.sql to their texts."""
     text = (QUERIES_DIR / f"{name}.sql").read_text()
     return MappingProxyType(
         {block[1]: block[3].strip().removesuffix(";") for block in _BLOCK.finditer(text)}

@@ -58,7 +58,7 @@ class StageMinutes:
         return await self._fetch("stages_now", FRESH_SECONDS)
 
     async def seen(self) -> dict[str, datetime]:
-        """Stage → the last time one of its processes wrote."""
+        """Maps each stage to the last time one of its processes wrote."""
         return {row["stage"]: row["seen_at"] for row in await self._fetch("stages_seen")}
 
     async def outcomes(self, minutes: int) -> list[Any]:

@@ -86,7 +86,7 @@ class Tenancy(EndpointChanges):
         }
 
     async def settings_of(self, name: str) -> dict[str, Any] | None:
-        """Only the settings, without counting; None if they cannot be decrypted."""
+        """Returns the settings without counting rows, or None if they cannot be decrypted."""
         return self._shown_settings((await self._row("tenant", name))["settings"])
 
     def _shown_settings(self, sealed: bytes) -> dict[str, Any] | None:

@@ -281,7 +281,7 @@ class TenantIndex:
     # state
 
     def unreadable(self) -> dict[str, int]:
-        """Table → number of rows that were used and could not be decrypted.
+        """Maps each table to its number of rows that were used and could not be decrypted.
 
         Walks through all rows.
         """

@@ -31,7 +31,7 @@ SAFER: dict[AudioFormat, tuple[AudioFormat, ...]] = {
     "mp3": ("wav",),
     "wav": (),
 }
-"""Format → the formats to try next, in order, if the server did not accept the sound."""
+"""Maps each format to those to try next, in order, if the server did not accept it."""
 
 
 class StoredAudioTranscriber:

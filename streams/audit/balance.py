@@ -7,8 +7,9 @@ from typing import Any
 from schemas.pipeline import SOURCE_OF
 from schemas.receipts import Line, lines_of
 from schemas.text import storable
+from storage.objects.keys import tenant_of_object
 from streams.audit.facts import AuditScope, Facts, QuarantinePlace
-from streams.audit.findings import Finding, FindingKind, Report, tenant_of, tenant_of_object
+from streams.audit.findings import Finding, FindingKind, Report, tenant_of
 from streams.audit.ledger import Book, Seen, StagePartition, balance
 from streams.audit.versions import Newest
 from streams.stages.message import OPENING_STEPS
@@ -305,11 +306,8 @@ class Audit:
                 )
         for key, stored in facts.objects.items():
             at_ms = int(stored.modified.timestamp() * 1000)
-            if (
-                key not in facts.object_rows
-                and stored.modified >= self._scope.since
-                and self._old(at_ms)
-            ):
+            is_recorded = key in facts.object_rows
+            if not is_recorded and stored.modified >= self._scope.since and self._old(at_ms):
                 yield Finding(
                     "unexplained",
                     "store_media",

@@ -24,10 +24,11 @@ from schemas.text import storable
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
+from storage.objects.keys import tenant_of_object
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.erased import Erased, all_erased
 from storage.postgres.sql import queries
-from streams.audit.findings import Finding, tenant_of, tenant_of_object
+from streams.audit.findings import Finding, tenant_of
 from streams.audit.ledger import Seen, StagePartition, narrowed
 from streams.audit.versions import Versions, versions
 

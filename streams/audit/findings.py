@@ -34,14 +34,6 @@ def tenant_of(key: bytes) -> str:
     return key.partition(b":")[0].decode(errors="replace")
 
 
-def tenant_of_object(key: str) -> str:
-    """The tenant in `[namespace/]media/<tenant>/<file>`.
-
-    A tenant or a namespace may itself be called `media`.
-    """
-    return key.rsplit("/", 2)[-2]
-
-
 @dataclass(slots=True)
 class Hour:
     """The records of one tenant in one hour, by outcome."""

@@ -48,7 +48,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""How long a fenced lane may stay assigned. Later, another process uses its id by mistake."""
+"""How long a fenced lane may stay assigned: after that, another process shares its id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
@@ -101,7 +101,7 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """True if all assigned partitions are open and the stage runs. Faust knows no lanes."""
+        """True if all assigned partitions are open and the stage runs, which Faust does not know."""
         return not troubles(self.app, self)
 
     @property

@@ -149,7 +149,7 @@ class Gate:
             async with asyncio.timeout(TENANTS_SECONDS):
                 return await self._stops.tenants() > 1
         except Exception as error:
-            self._not_told(error)
+            self._log_not_stored(error)
             return True
 
     def _hold(self, tenant: bytes | int, detail: str) -> None:
@@ -179,7 +179,7 @@ class Gate:
         try:
             return await self._stops.quiet(self._stage)
         except Exception as error:
-            self._not_told(error)
+            self._log_not_stored(error)
             return 0.0
 
     async def _answer(self, trouble: str) -> float:
@@ -199,10 +199,10 @@ class Gate:
                     return quiet_seconds
                 pauses.reset()
             except Exception as error:
-                self._not_told(error)
+                self._log_not_stored(error)
             await asyncio.sleep(pauses.pause())
 
-    def _not_told(self, error: Exception) -> None:
+    def _log_not_stored(self, error: Exception) -> None:
         log.warning(
-            "stage_stop_not_told", stage=self._stage, detail=f"{type(error).__name__}: {error}"
+            "stage_stop_not_stored", stage=self._stage, detail=f"{type(error).__name__}: {error}"
         )

@@ -265,7 +265,7 @@ The flag marks a record that has crashed its readers and must not be parsed.
 
 
 class JobIntake:
-    """Check room → fetch → make entries → add → await the commit → schedule.
+    """Admits records as jobs: checks for room, fetches, adds entries, and schedules them.
 
     No job runs before its admission is committed. `queue_bytes` bounds the memory of all
     entries of the process. At that bound intake pauses, but keeps admitted entries, even

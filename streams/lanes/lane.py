@@ -47,6 +47,8 @@ LOOK_SECONDS = 0.25
 QUIET_LOOK_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """A lane that received no record for this long is idle."""
+MARKERS_SECONDS = 600.0
+"""The quiet time after which a lane moves its position over markers: far less than any retention."""
 
 
 class Intake(Protocol):
@@ -87,6 +89,7 @@ class Lane:
         self.parked: Parked | None = None
         self.position = 0
         self._end_seen = 0
+        self._delivered = 0
         self._high = -1
         self.source: Consumer | None = None
         self._contact: ConsumerContact | None = None
@@ -115,7 +118,7 @@ class Lane:
             start = await self._in_thread(self._transactions.open, self.state)
             if self.stopping:
                 return
-            self.position = start or 0
+            self.position = self._delivered = start or 0
             self.source = await self._in_thread(self._transactions.source_consumer, start)
             self._contact = ConsumerContact(self._settings, self.source, self.identity.source)
             log.info(
@@ -202,7 +205,22 @@ class Lane:
                 messages += await self._in_thread(
                     self._take, self.pace.batch_records - len(messages), 0.0
                 )
+        elif not messages:
+            await self._pass_markers()
         return messages
+
+    async def _pass_markers(self) -> None:
+        """Moves the position of a quiet lane to the end, over transaction markers.
+
+        Markers are never delivered, so the position stays before the last one. When
+        retention has deleted that one too, no lane could begin there any more. Moves
+        nothing while a delivered record is not settled.
+        """
+        end = self._end_seen  # before `_delivered`, which the lane's thread sets first
+        if self.stopping or end <= self.position or self._delivered > self.position:
+            return
+        if time.monotonic() - self._quiet_since > MARKERS_SECONDS:
+            await self.add([], [], [], end)
 
     def _patience(self) -> float:
         """The seconds that the lane's thread waits for a record.
@@ -249,14 +267,15 @@ class Lane:
             error = message.error()
             if error is None:
                 good.append(message)
+                self._delivered = (message.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._end_seen = message.offset() or 0
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise OffsetLost(
                     f"{self.identity.source}[{self.partition}] does not hold offset "
-                    f"{self.position}, where group {self.identity.group} stands: "
-                    "records were deleted before they were read, or the topic is "
-                    "another one. Set the group's offset on purpose to go on"
+                    f"{self.position}, which group {self.identity.group} has committed: "
+                    "records were deleted before they were read, or the topic was "
+                    "created again. Reset the group's offset to continue"
                 )
             elif not is_passing(error):
                 raise KafkaException(error)

@@ -17,7 +17,7 @@ def troubles(app: "LaneApp", lanes: "Lanes") -> list[str]:
     ]
     found = (
         (not app.membership.is_current, f"not a member of the group {app.conf.id} now"),
-        (not app.is_alive, "its event loop stands still"),
+        (not app.is_alive, "its event loop is blocked"),
         (not app.healthy(), "what it needs besides Kafka does not work: see its log"),
         (app.gate.is_shut, f"it stopped itself: sensorium resume {app.stage}"),
         (bool(app.counts.trouble), app.counts.trouble),

@@ -18,10 +18,10 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from schemas.versions import UnknownVersion
 from storage.kafka.reading import TopicReader
+from storage.objects.keys import tenant_of_object
 from storage.objects.store import ObjectStore, Stored
 from storage.postgres.sql import queries
 from storage.waiting import Deadline
-from streams.audit.findings import tenant_of_object
 from streams.errors import StreamsError
 from streams.repair.topic_sets import TopicSet, sets_of_topics
 from streams.repair.unfinished import tenants_at_work

@@ -28,7 +28,7 @@ PARTS_OF_ROLE: Mapping[str, frozenset[str]] = {
     "stand-in": _ANY,
     "local-models": _ANY | {"local"},
 }
-"""Role → parts of `schemas.settings.Settings`.
+"""Maps each role to its parts of `schemas.settings.Settings`.
 
 `secrets` is the key that opens the tenants' secrets: those of endpoints, and model keys.
 """

@@ -38,7 +38,9 @@ log = structlog.get_logger()
 T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
-"""A version is written within this of the moment of its last step, unless assemble is behind."""
+"""The time before and after a message's last step in which its version is written, unless
+assemble is behind.
+"""
 MOST_LOOKED = 50_000
 """At most this many records of a partition are searched for the versions of a message."""
 
@@ -141,7 +143,7 @@ def _versions(
 
 
 def spans_of(moments: Sequence[datetime]) -> list[TimeRange]:
-    """The times around the moments, in order; those that overlap are one."""
+    """The spans of time around the moments, in order. Overlapping ones are merged."""
     spans: list[TimeRange] = []
     for moment in sorted(moments):
         begin, until = (int(one.timestamp() * 1000) for one in (moment - BEFORE, moment + AFTER))

@@ -237,7 +237,7 @@ class Parent:
         )
 
     def _killers(self, stage: Stage) -> dict[int, list[int]]:
-        """Partition → offsets that the stage's next child must not read."""
+        """Maps each partition to the offsets that the stage's next child must not read."""
         offsets: dict[int, list[int]] = {}
         for (of, partition, offset), strikes in self._strikes.items():
             if of == stage and strikes >= STRIKES:

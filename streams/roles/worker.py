@@ -46,8 +46,8 @@ class ToParent:
     def beat(self) -> None:
         """Sends heartbeats until the process ends.
 
-        Ends the process if the parent cannot be reached, as the system may have no
-        death signal.
+        Ends the process if the parent cannot be reached, because not every system
+        signals the death of a parent.
 
         A parent without heartbeats fences nothing, so a stopped heartbeat must not go unnoticed.
         """

@@ -24,7 +24,7 @@ ResultKind = Literal["described", "transcribed"]
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The file cannot be response to a model.
+    """The file cannot be given to a model.
 
     With `skipped` nothing is wrong with it (for instance a sound too short to contain
     words).

@@ -29,7 +29,7 @@ ACME = TenantId("acme")
 RARE, FREQUENT = "audio_silent", "media_gone"
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "cause_found": (2_001,),
-    "rare_failed_messages": (FAR, "", 51),
+    "rare_failed_messages": (FAR, "", 51, 3),
     "count_rare_failed": (1_000_000, 3, False),
     "next_rare_failed": (FAR, LONG_AGO, "", 200, False),
 }
@@ -67,9 +67,9 @@ async def test_a_rare_cause_is_found_without_a_walk_through_all_failures(
             found = await plan(filled, sql[name], tenant, RARE, *arguments)
             assert of_messages(found) == {"chat_messages_by_attachment"}, name
     without = sql["rare_failed_messages"].replace("content_attributes ? 'attachments'", "true")
-    walking = await plan(filled, without, "acme", RARE, FAR, "", 51)
+    walking = await plan(filled, without, "acme", RARE, FAR, "", 51, 3)
     assert of_messages(walking) == {""}, "a walk is seen"
-    page = ("acme", FREQUENT, FAR, "", 20_000, 51)
+    page = ("acme", FREQUENT, FAR, "", 20_000, 51, 3)
     frequent = await plan(filled, sql["failed_messages_by_reason"], *page)
     assert of_messages(frequent) == {"chat_messages_degraded"}
 

@@ -10,6 +10,7 @@ from PIL import Image
 from connectors.console.pages import reading
 from connectors.console.pages.shown_files import PICTURE_SIDE
 from schemas.outcomes import Unavailable
+from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.browser.scene import PASSWORD, Scene, kept, said, staged
@@ -74,6 +75,10 @@ async def test_a_file_is_not_shown_again_before_the_look_is_in_the_log(
     monkeypatch.setattr(type(pages.people), "note", away_once)
     answers = [(await visitor.get(f"{message}/file/0")).status_code for _ in range(3)]
     assert answers == [503, 200, 200]
+    shown = await visitor.get(f"{message}/file/0")
+    assert shown.headers["cache-control"] == "private, no-cache"
+    tag = {"if-none-match": shown.headers["etag"]}
+    assert (await visitor.get(f"{message}/file/0", **tag)).status_code == 304
     seen = "SELECT count(*) FROM audit_log WHERE action = 'media_seen'"
     assert await scene.console.connection.fetchval(seen) == 1
 
@@ -121,3 +126,37 @@ async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
     chat = (await visitor.get(links(listed, "/c/")[0])).text
     smalls = re.findall(r'<img src="([^"]+)" loading', chat)
     assert sorted([(await visitor.get(small)).status_code for small in smalls]) == [200, 404]
+
+
+async def test_a_conversation_is_named_by_the_newest_name_in_the_list_and_in_the_chat(
+    scene: Scene, visitor: Visitor
+) -> None:
+    await scene.console.write(said("m1", 9, "hi", sender_name="Zoe"))
+    await scene.console.write(said("m2", 5, "hi", sender_name="Ana"))
+    await scene.console.write(said("m3", 1, "hi", sender_name=None))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    assert "<strong>Ana</strong>" in listed
+    assert "<h1>Ana</h1>" in (await visitor.get(links(listed, "/c/")[0])).text
+
+
+async def test_a_failed_file_that_is_set_aside_is_marked_in_the_list_of_its_cause(
+    scene: Scene, visitor: Visitor
+) -> None:
+    lost = Attachment(index=0, type="image", status="failed", reason="media_timeout")
+    for number in (1, 2):
+        await scene.console.write(said(f"m{number}", number, None, lost))
+    await scene.console.connection.execute(
+        "INSERT INTO repair_tries (tenant_id, message_key, reason, tries)"
+        " VALUES ('acme', 'acme:ycloud:m1', 'media_timeout', 3), ('acme', 'acme:ycloud:m2', 'media_timeout', 2)"
+    )
+    page = (await visitor.get("/t/acme/trouble/files?reason=media_timeout")).text
+    assert page.count("Set aside") + page.count("set aside") == 1
+
+
+async def test_a_form_after_the_session_is_over_asks_to_log_in_again(
+    scene: Scene, visitor: Visitor
+) -> None:
+    await scene.console.write(said("m1", 1, "hi"))
+    await scene.console.connection.execute("DELETE FROM people_sessions")
+    answer = await visitor.client.post("/t/acme/endpoints", data={"csrf": "old", "provider": "x"})
+    assert answer.status_code == 401 and "Log in again" in answer.text

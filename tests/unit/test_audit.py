@@ -11,10 +11,11 @@ import pytest
 from schemas.codec import decode
 from schemas.receipts import Ledger, Line, Span
 from schemas.records import EnrichedMessage, Receipt
+from storage.objects.keys import tenant_of_object
 from storage.objects.store import Stored
 from streams.audit.balance import Audit
 from streams.audit.facts import AuditScope, Facts
-from streams.audit.findings import Report, tenant_of_object
+from streams.audit.findings import Report
 from streams.audit.ledger import Seen, StagePartition, balance, narrowed
 from streams.audit.versions import versions
 from tests.unit.records import NOW, attachment, message

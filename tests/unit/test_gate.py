@@ -141,7 +141,7 @@ async def test_whatever_postgres_says_it_stays_shut_and_tells_later(
     assert gate.is_shut
     warned = [line for line in said if line["log_level"] == "warning"]
     assert [(line["event"], line["detail"]) for line in warned] == [
-        ("stage_stop_not_told", f"{type(trouble).__name__}: {trouble}")
+        ("stage_stop_not_stored", f"{type(trouble).__name__}: {trouble}")
     ] * 3
     desk.quiet_seconds = 0.0
     await asyncio.wait_for(waiting, 30)

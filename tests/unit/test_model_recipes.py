@@ -1,10 +1,12 @@
 """What a recipe is: everything that decides the answer, and nothing else."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from connectors.models import recipes
 from connectors.models.recipes import DEFAULT_VERSION, speech_recipes, vision_recipes
 from connectors.models.servers import servers_of
 from schemas.models import Recipe
@@ -63,6 +65,25 @@ def test_every_ingredient_of_a_vision_recipe_changes_its_id() -> None:
         seen(vision_extra_body='{"reasoning_effort": "low"}').id,
     ]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"answer_tokens": 401},
+        {"limit": "max_completion_tokens"},
+        {"reasoning_effort": "low"},
+        {"image_detail": "low"},
+        {"system_role": False},
+    ],
+)
+def test_what_a_family_sends_along_with_a_picture_changes_the_id(
+    changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = seen(vision_model="gpt-4o").id
+    traits = replace(recipes.traits_of("gpt-4o"), **changed)
+    monkeypatch.setattr(recipes, "traits_of", lambda model: traits)
+    assert seen(vision_model="gpt-4o").id != before
 
 
 def test_every_ingredient_of_a_speech_recipe_changes_its_id() -> None:

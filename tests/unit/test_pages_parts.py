@@ -1,8 +1,12 @@
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from connectors.console.pages.bubbles import bubble, chat
+from connectors.console.pages.conversations import _days
 from connectors.console.pages.passwords import hashed, is_right
 from connectors.console.pages.reading import NOW, cursor, place_of
 from connectors.console.pages.refs import Refs
@@ -26,7 +30,8 @@ PLANTED = [
 def row(key: str = "acme:ycloud:1", **fields: object) -> dict[str, object]:
     return {
         "message_key": key, "role": "user", "kind": "text", "status": "complete", "content": None,
-        "occurred_at": datetime(2026, 7, 14, tzinfo=UTC), "sender_name": None, "attributes": {},
+        "occurred_at": datetime(2026, 7, 14, tzinfo=UTC), "received_at": datetime(2026, 7, 14, tzinfo=UTC),
+        "sender_id": None, "sender_name": None, "attributes": {},
     } | fields  # fmt: skip
 
 
@@ -137,6 +142,39 @@ def test_a_reaction_is_shown_at_its_message_until_it_is_taken_back() -> None:
     rows.insert(0, reaction("acme:ycloud:3", "", removed=True))
     (one,) = chat(rows, lambda key: key, is_masked=False)
     assert one.reactions == ()
+
+
+def test_each_person_of_a_group_has_a_reaction_of_their_own() -> None:
+    def reaction(key: str, person: str, emoji: str) -> dict[str, object]:
+        told: dict[str, object] = {"message_id": "1", "emoji": emoji}
+        if not emoji:
+            told["removed"] = True
+        return row(
+            key, kind="reaction", sender_id=person, attributes={"provider": {"reaction": told}}
+        )
+
+    rows = [
+        reaction("acme:ycloud:5", "ana", ""),
+        reaction("acme:ycloud:4", "zoe", "❤️"),
+        reaction("acme:ycloud:3", "ana", "👍"),
+        row(content="hi"),
+    ]
+    (one,) = chat(rows[1:], lambda key: key, is_masked=False)
+    assert one.reactions == ("👍", "❤️")
+    (one,) = chat(rows, lambda key: key, is_masked=False)
+    assert one.reactions == ("❤️",)
+
+
+def test_the_longest_id_has_a_reference_that_opens() -> None:
+    longest = "acme:" + "x" * 40 + ":" + "😀" * 512
+    assert REFS.open(ACME, "m", REFS.of(ACME, "m", longest)) == longest
+
+
+def test_days_are_those_of_the_order_of_the_messages() -> None:
+    imported = row(occurred_at=datetime(2020, 1, 5, tzinfo=UTC))
+    visit: Any = SimpleNamespace(zone=ZoneInfo("UTC"))
+    bubbles = [bubble(one, lambda key: key, is_masked=False) for one in (row(), imported, row())]
+    assert [len(found) for _, found in _days(bubbles, visit)] == [3]
 
 
 def test_a_voice_note_shows_its_words_once() -> None:

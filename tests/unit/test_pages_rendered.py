@@ -1,13 +1,13 @@
 """Pages of made-up values, in every language, without servers."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.console.pages.rendering import render
+from connectors.console.pages.rendering import _plain, _short, render
 from connectors.console.pages.searching import Filters
 from connectors.console.pages.visits import Visit
 from connectors.console.pages.words import LANGUAGES, Words
@@ -95,3 +95,61 @@ def test_a_repair_is_told_in_every_state(language: str, state: str, count: int, 
         rates=(0.1, 1000.0),
     )
     assert "<script>alert" not in text and not re.search(r"\b1 (?:files|archivos|messages)\b", text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_person_without_a_role_is_not_told_to_add_a_tenant(language: str) -> None:
+    nothing: Any = None
+    for is_chief in (True, False):
+        person = Session("token", "per_1", "ana", {}, is_chief)
+        visit = Visit(nothing, Words(language), ZoneInfo("UTC"), person, "", False)
+        text = render("empty.html", visit=visit, t=visit.words)
+        assert ("sensorium tenants add" in text) == is_chief
+        assert (visit.words("empty.ask") in text) != is_chief
+
+
+def record(offset: int, *, is_sendable: bool) -> dict[str, Any]:
+    return {
+        "at": NOW, "place": f"vision[0]@{offset}", "href": "/t/acme/x", "detail": "", "reason": "stage_error", "ref": "",
+        "tries": 0, "is_set_aside": False, "is_sendable": is_sendable,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sending_again_is_offered_where_a_record_can_be_sent(language: str) -> None:
+    values = {
+        "section": "trouble",
+        "stage": "",
+        "reason": "",
+        "older": "1.a b+c",
+        "may_repair": True,
+    }
+    for sendable in (False, True):
+        rows = [record(0, is_sendable=False), record(1, is_sendable=sendable)]
+        text = page("records.html", language, rows=rows, **values)
+        assert text.count('name="kind" value="quarantine"') == (2 if sendable else 0)
+        hint = Words(language)("records.repair_files")
+        assert (hint in text) != sendable
+        assert "before=1.a%20b%2Bc" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("as it is", "as it is"),
+        (["a", "b"], "a, b"),
+        ({"a": ["b", 2], "c": None}, "a: b, 2; c: –"),
+        (True, "✓"),
+        (1, "1"),
+    ],
+)
+def test_what_was_filled_in_is_shown_without_the_marks_of_a_language(value: Any, text: str) -> None:
+    assert _plain(value) == text
+
+
+def test_a_day_is_written_as_readers_of_the_language_write_it() -> None:
+    month_ago = datetime.now(UTC) - timedelta(days=31)
+    context: Any = {"t": Words("en")}
+    assert _short(context, month_ago, ZoneInfo("UTC")) == month_ago.strftime("%-d %b")
+    context = {"t": Words("es")}
+    assert _short(context, month_ago, ZoneInfo("UTC")) == month_ago.strftime("%d/%m")

@@ -49,7 +49,10 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """One message of a chat; if it is masked, all fields with content are empty."""
+    """One message of a chat; if it is masked, all fields with content are empty.
+
+    `at` is the provider's time, `received_at` the one by which messages are ordered.
+    """
 
     ref: str
     side: Side
@@ -57,6 +60,7 @@ class Bubble:
     kind: str
     status: str
     at: datetime
+    received_at: datetime
     is_masked: bool
     is_note: bool
     is_deleted: bool
@@ -85,6 +89,7 @@ def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
         kind=row["kind"],
         status=row["status"],
         at=row["occurred_at"],
+        received_at=row["received_at"],
         is_masked=is_masked,
         is_note=is_note,
         is_deleted=bool(provider.get("deleted")),
@@ -108,11 +113,12 @@ def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> lis
         target = _string(reaction.get("message_key"))
         if target in there:
             who = reactions.setdefault(target, {})
+            person = row["sender_id"] or row["role"]
             emoji = _string(reaction.get("emoji"))
             if emoji and not reaction.get("removed"):
-                who[row["role"]] = emoji
+                who[person] = emoji
             else:
-                who.pop(row["role"], None)
+                who.pop(person, None)
         elif not (is_masked and row["kind"] == "reaction"):
             shown.append((row["message_key"], one))
     return [replace(one, reactions=tuple(reactions.get(key, {}).values())) for key, one in shown]

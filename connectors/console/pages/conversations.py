@@ -18,6 +18,7 @@ from connectors.console.pages.rendering import render
 from connectors.console.pages.searching import Filters, PageCursor
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from connectors.console.pages.words import Words
+from connectors.console.parameters import DEFAULT_WINDOW_SECONDS
 from connectors.console.parts import Parts
 from connectors.console.queries import Window
 from connectors.console.tenant_queue import Busy, TenantQueue
@@ -228,10 +229,10 @@ async def chat_values(
 
 
 def _days(bubbles: list[Bubble], visit: Visit) -> list[tuple[str, list[Bubble]]]:
-    """Groups the messages by the day on which they were sent, in the visitor's time zone."""
+    """Groups the messages by the day on which they were received, in the visitor's time zone."""
     days: list[tuple[str, list[Bubble]]] = []
     for one in bubbles:
-        day = one.at.astimezone(visit.zone).strftime("%Y-%m-%d")
+        day = one.received_at.astimezone(visit.zone).strftime("%Y-%m-%d")
         if not days or days[-1][0] != day:
             days.append((day, []))
         days[-1][1].append(one)
@@ -271,7 +272,13 @@ def _add_context(router: APIRouter, desk: Desk) -> None:
         document = json.loads(await contexts.answer(tenant_id, conversation_id, look, form))
         await desk.pages.people.note(tenant_id, visit.person.name, "context_seen", ref)
         return visit.page(
-            "context.html", tenant=tenant_id, section="conversations", ref=ref, context=document
+            "context.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            context=document,
+            days=round(WINDOW_SECONDS / 86_400),
+            default_minutes=round(DEFAULT_WINDOW_SECONDS / 60),
         )
 
 

@@ -82,6 +82,7 @@ def _of_this_site(answer: Callable[[], Response]) -> Response:
     except ConsoleProblem as problem:
         raise PageProblem(problem.status, "problem.404") from None
     answered.headers["cross-origin-resource-policy"] = "same-origin"
+    answered.headers["cache-control"] = "private, no-cache"  # rights may end while a page is open
     return answered
 
 

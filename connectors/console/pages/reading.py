@@ -25,7 +25,7 @@ from connectors.console.pages.searching import (
 )
 from connectors.console.tenant_queue import TenantQueue
 from schemas.keys import TenantId
-from storage.postgres.repairs import MOST_RARE
+from storage.postgres.repairs import MOST_RARE, MOST_TRIES
 from storage.postgres.sql import queries
 
 PAGE_CONVERSATIONS = 40
@@ -148,7 +148,7 @@ class PageReading:
         """
         at = (before.received_at, before.message_key)
         rows = await self.fetch(
-            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1
+            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1, MOST_TRIES
         )
         if len(rows) <= most:
             place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
@@ -158,7 +158,9 @@ class PageReading:
             if row["found"] > MOST_RARE:
                 (last,) = place
                 return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
-            rows = await self.fetch("rare_failed_messages", tenant_id, reason, *at, most + 1)
+            rows = await self.fetch(
+                "rare_failed_messages", tenant_id, reason, *at, most + 1, MOST_TRIES
+            )
         last = rows[most - 1] if len(rows) > most else None
         older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
         return ListPage(rows[:most], older)

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from schemas.keys import TenantId
 from storage.postgres.vault import Vault
 
-LONGEST_REF = 1_600
+LONGEST_REF = 3_200
+"""Longer than that of the longest id: 512 characters of four bytes each."""
 
 
 class Refs:

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from schemas.keys import TenantId
 from storage.postgres.people import PersonRole, Session
@@ -61,12 +62,14 @@ def _stamp(moment: datetime, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _short(moment: datetime, zone: ZoneInfo) -> str:
+@pass_context
+def _short(context: Context, moment: datetime, zone: ZoneInfo) -> str:
     """Returns the time for today, day and month for this year, otherwise the date."""
     here, now = moment.astimezone(zone), datetime.now(zone)
     if here.date() == now.date():
         return here.strftime("%H:%M")
-    return here.strftime("%d/%m" if now - here < timedelta(days=300) else "%Y-%m-%d")
+    day = "%d/%m" if context["t"].language == "es" else "%-d %b"
+    return here.strftime(day if now - here < timedelta(days=300) else "%Y-%m-%d")
 
 
 def _size(count: int | None) -> str:
@@ -107,6 +110,19 @@ def _age(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
+def _plain(value: object) -> str:
+    """Returns a value that somebody filled in, without the marks of a programming language."""
+    match value:
+        case dict():
+            return "; ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
+        case list() | tuple():
+            return ", ".join(map(_plain, value))
+        case bool() | None:
+            return {True: "✓", False: "✗", None: "–"}[value]
+        case _:
+            return str(value)
+
+
 def _headline(sentence: str) -> str:
     """Removes the full stop from a sentence of the catalogue, for titles and links."""
     return sentence.removesuffix(".")
@@ -114,7 +130,7 @@ def _headline(sentence: str) -> str:
 
 _TEMPLATES.filters.update(
     headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
-    pace=_pace, age=_age,
+    pace=_pace, age=_age, plain=_plain,
 )  # fmt: skip
 
 

@@ -189,4 +189,5 @@ def _shown(row: Any, pages: PageParts, tenant_id: TenantId, *, sees: bool) -> di
         "kind": row["kind"],
         "at": row["received_at"],
         "is_redoing": row["is_redoing"],
+        "is_set_aside": row["is_set_aside"],
     }

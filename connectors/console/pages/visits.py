@@ -307,6 +307,9 @@ async def _check_form(visit: Visit, public_url: str) -> None:
     sent = visit.form.get("csrf", "")
     has_seed = visit.session is not None or visit.form_seed
     if not has_seed or not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
+        was_logged_in = session_cookie(visit.is_secure) in visit.request.cookies
+        if visit.session is None and was_logged_in:
+            raise PageProblem(401, "problem.401")
         raise PageProblem(403, "problem.form")
 
 

@@ -15,8 +15,10 @@ SELECT count(*) AS found FROM (SELECT FROM hits WHERE $1 <> '' LIMIT $3) AS boun
 
 -- name: failed_messages_by_reason
 -- Returns messages with a file that failed for a reason ($2), before a position, newest first. Looks
--- at $5 degraded messages and returns at most $6.
-SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing, sender_name
+-- at $5 degraded messages and returns at most $6. `is_set_aside` is true for those that were tried
+-- $7 times.
+SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing, sender_name,
+       EXISTS (SELECT FROM repair_tries t WHERE t.tenant_id = $1 AND t.message_key = newest.message_key AND t.reason = $2 AND t.tries >= $7) AS is_set_aside
 FROM (
     SELECT message_key, conversation_id, received_at, kind, redoing_version, sender_name, content_attributes FROM chat_messages
     WHERE tenant_id = $1 AND status = 'degraded' AND (received_at, message_key) < ($3, $4)
@@ -39,7 +41,9 @@ WITH hits AS MATERIALIZED (
     WHERE tenant_id || '' = $1 AND status || '' = 'degraded' AND content_attributes ? 'attachments'
       AND content_attributes -> 'attachments' @> jsonb_build_array(jsonb_build_object('status', 'failed', 'reason', $2::text))
 )
-SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing, sender_name FROM hits
+SELECT message_key, conversation_id, received_at, kind, redoing_version IS NOT NULL AS is_redoing, sender_name,
+       EXISTS (SELECT FROM repair_tries t WHERE t.tenant_id = $1 AND t.message_key = hits.message_key AND t.reason = $2 AND t.tries >= $6) AS is_set_aside
+FROM hits
 WHERE (received_at, message_key) < ($3, $4) ORDER BY received_at DESC, message_key DESC LIMIT $5;
 
 -- name: count_rare_failed

@@ -94,8 +94,9 @@ SELECT m.message_key, m.conversation_id, m.provider, m.role, m.kind, left(m.cont
 FROM unnest($2::text[]) AS wanted (message_key)
 JOIN chat_messages m ON m.tenant_id = $1 AND m.message_key = wanted.message_key
 CROSS JOIN LATERAL (
-    SELECT max(sender_name) FILTER (WHERE role = 'user') AS sender_name FROM (
-        SELECT role, sender_name FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
+    SELECT (array_agg(sender_name ORDER BY received_at DESC, message_key DESC) FILTER (WHERE role = 'user' AND sender_name <> ''))[1]
+        AS sender_name FROM (
+        SELECT role, sender_name, received_at, message_key FROM chat_messages WHERE tenant_id = $1 AND conversation_id = m.conversation_id
         ORDER BY received_at DESC LIMIT 30
     ) AS thirty
 ) AS customer

@@ -14,6 +14,7 @@ from schemas.settings import Kafka
 from schemas.topics import Names
 from storage.kafka.client import reader_config, transactional_producer_config
 from storage.kafka.reconnection import ConsumerContact
+from streams.lanes import lane as lane_module
 from streams.lanes.kafka_errors import is_fenced
 from streams.lanes.lane import Lane
 from streams.lanes.state import KeptValues
@@ -378,6 +379,41 @@ async def test_transaction_markers_are_not_counted_as_lag(world: World) -> None:
     async with at_work(lane):
         await until(lambda: lane.position == 5, "three records and two markers are behind it")
         await until(lambda: lane.lag() == 0, "nothing is left")
+
+
+@pytest.mark.parametrize(
+    ("settles", "position"), [(True, 2), (False, 0)], ids=["settled", "in hand"]
+)
+async def test_a_quiet_lane_can_begin_again_after_retention_took_everything(
+    world: World, monkeypatch: pytest.MonkeyPatch, settles: bool, position: int
+) -> None:
+    monkeypatch.setattr(lane_module, "MARKERS_SECONDS", 0.0)
+    looks: list[int] = []
+
+    class Settling(Still):
+        async def run(self, lane: Lane) -> None:
+            while not lane.stopping:
+                messages = await lane.fetch()
+                looks.append(len(messages))
+                if messages and settles:
+                    await lane.add([], [], lines(messages), (messages[-1].offset() or 0) + 1)
+
+    producer = Producer(transactional_producer_config(world.kafka, f"{world.name}-upstream"))
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    producer.produce(world.topic("in"), b"1", partition=0)
+    producer.commit_transaction(SECONDS)
+    lane = world.lane(Settling())
+    async with at_work(lane):
+        await until(lambda: 1 in looks and looks[-3:] == [0] * 3, "it is quiet")
+        await until(lambda: lane.position == position, "what was not settled is not passed over")
+    if settles:
+        world.delete_records_before("in", 2)
+        again = world.lane(Reading())
+        async with at_work(again) as task:
+            world.produce("in", b"2")
+            await until(lambda: again._delivered == 3 or task.done(), "it reads on")
+            assert not task.done()
 
 
 @pytest.mark.parametrize(
