@@ -1,6 +1,6 @@
 """The record that a stage or the sink receives."""
 
-from schemas.headers import Headers, Routing, generation_of, header
+from schemas.headers import Headers, Routed, Routing, generation_of, header
 from schemas.keys import TENANT_PATTERN, TenantId
 from schemas.records import Source, Value
 
@@ -8,7 +8,8 @@ from schemas.records import Source, Value
 class Arrival(Value, frozen=True):
     """Key, value, headers and position of one Kafka record.
 
-    `topic` is without the namespace.
+    `topic` is without the namespace. `routed` is what `headers` say, if that was read
+    already: the stages ask several times.
     """
 
     topic: str
@@ -17,6 +18,7 @@ class Arrival(Value, frozen=True):
     key: bytes
     value: bytes | None
     headers: Headers
+    routed: Routed | None = None
 
     @property
     def source(self) -> Source:
@@ -24,7 +26,7 @@ class Arrival(Value, frozen=True):
 
     @property
     def generation(self) -> int:
-        return generation_of(self.headers)
+        return self.routed.generation if self.routed else generation_of(self.headers)
 
     @property
     def tenant_id(self) -> TenantId:
@@ -41,10 +43,14 @@ class Arrival(Value, frozen=True):
 
     @property
     def provider(self) -> str:
+        if self.routed:
+            return self.routed.provider
         return (header(self.headers, "provider") or b"unknown").decode(errors="replace")
 
     @property
     def traceparent(self) -> str:
+        if self.routed:
+            return self.routed.traceparent
         return (header(self.headers, "traceparent") or b"").decode(errors="replace")
 
     @property

@@ -31,6 +31,34 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+class Routed(msgspec.Struct, frozen=True, gc=False):
+    """What the headers of a record say, if they are those of `Routing` in its order.
+
+    `is_plain`: a record with the same values and generation 0 has the same headers.
+    """
+
+    provider: str
+    traceparent: str
+    generation: int
+    is_plain: bool
+
+
+def routed(headers: Headers) -> Routed | None:
+    """Reads all headers at once, or returns None if they are not exactly those four."""
+    if len(headers) != 4:
+        return None
+    (first, _), (second, provider), (third, traceparent), (fourth, generation) = headers
+    if (first, second, third, fourth) != _NAMES:
+        return None
+    return Routed(
+        (provider or b"unknown").decode(errors="replace"),
+        traceparent.decode(errors="replace"),
+        generation_of(headers[3:]),
+        generation == b"0" and traceparent.isascii(),
+    )
+
+
+_NAMES = ("tenant", "provider", "traceparent", "generation")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _random = random.Random()
 """The operating system seeds it once per process.

@@ -1,6 +1,7 @@
 """The topics: record type, key, partitioning and retention of each, in one place."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from schemas.pipeline import TABLE_OF, Stage, TopicName
@@ -166,6 +167,11 @@ UNNAMED = "sensorium"
 """The name of the pipeline with the empty namespace, where it needs one."""
 
 
+@cache
+def _topic_name(namespace: str, name: TopicName) -> str:
+    return f"{Names(namespace).prefix}{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names of topics, groups, schemas and prefixes in a namespace.
@@ -193,7 +199,7 @@ class Names:
         return f"{self.namespace}-" if self.namespace else ""
 
     def topic(self, name: TopicName) -> str:
-        return f"{self.prefix}{name}"
+        return _topic_name(self.namespace, name)
 
     @property
     def topics(self) -> list[str]:

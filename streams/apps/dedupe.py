@@ -95,9 +95,10 @@ def _written(outcome: Outcome, arrival: Arrival, encoding: Encoding) -> tuple[Ou
     A message that cannot be encoded is quarantined, like one that cannot be read.
     """
     if isinstance(outcome, Forward):
+        like = arrival.headers if arrival.routed and arrival.routed.is_plain else None
         try:
             return outcome, [
-                encoding.write(output, arrival.traceparent) for output in outcome.outputs
+                encoding.write(output, arrival.traceparent, like) for output in outcome.outputs
             ]
         except TooLarge as error:
             outcome = Quarantine("record_too_large", str(error))

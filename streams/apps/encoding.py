@@ -7,7 +7,7 @@ from confluent_kafka import Message
 
 from schemas.arrival import Arrival
 from schemas.codec import encode
-from schemas.headers import Routing
+from schemas.headers import Headers, Routing, routed
 from schemas.keys import conversation_partition, key_partition
 from schemas.outcomes import Output, Quarantine
 from schemas.pipeline import Stage
@@ -49,18 +49,31 @@ class Encoding:
             message.key() or b"",
             message.value(),
             headers,
+            routed(headers),
         )
 
-    def write(self, output: Output, traceparent: str) -> Write:
-        """The encoded record. Raises TooLarge."""
+    def write(self, output: Output, traceparent: str, like: Headers | None = None) -> Write:
+        """The encoded record. Raises TooLarge.
+
+        `like` are the headers of a record of generation 0 with this traceparent. They are
+        used again if tenant and provider are the same too.
+        """
         record = output.record
         provider: str = getattr(record, "provider", "")
-        headers = Routing(
-            tenant_id=record.tenant_id,
-            provider=provider,
-            traceparent=traceparent,
-            generation=output.generation,
-        ).to_headers()
+        if (
+            like is not None
+            and not output.generation
+            and like[0][1] == record.tenant_id.encode()
+            and like[1][1] == provider.encode()
+        ):
+            headers = like
+        else:
+            headers = Routing(
+                tenant_id=record.tenant_id,
+                provider=provider,
+                traceparent=traceparent,
+                generation=output.generation,
+            ).to_headers()
         key = output.key.encode()
         partition = (
             key_partition(key, self.partitions)
