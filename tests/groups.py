@@ -186,6 +186,9 @@ def main() -> int:
     """Runs every step, also after one that failed, so that one run shows all failures."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs = Path(tempfile.mkdtemp(prefix="sensorium-tests-"))
+    if sys.argv[1:] not in ([], [UNIT.name]):
+        print("usage: python -m tests.groups [unit]", file=sys.stderr)
+        return PYTEST_INTERRUPTED
     if sys.argv[1:] == [UNIT.name]:
         return 0 if run_step((UNIT,), logs) else 1
     os.environ["TESTS_THOROUGH"] = "1"
