@@ -21,7 +21,7 @@ BOT = Path(__file__).parents[2] / "examples" / "bot.py"
 
 class Bot:
     def __init__(self, pipeline: Pipeline, tenant: Tenant, folder: Path) -> None:
-        self.chat_key = pipeline.command("keys", "add", tenant.name, "--scope", "chat")["key"]
+        self.chat_key = pipeline.chat_key(tenant.name)
         self.cursor = folder / "bot.cursor"
         self._log = folder / "bot.log"
         self._environment = {

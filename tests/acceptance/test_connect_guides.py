@@ -111,7 +111,7 @@ def test_the_guide_for_ycloud_connects_it(pipeline: Pipeline) -> None:
 
 def answered_in(pipeline: Pipeline, tenant: str, conversation: str) -> None:
     """What a bot answers by `POST /chat` is in the conversation of the provider."""
-    chat = pipeline.command("keys", "add", tenant, "--scope", "chat")["key"]
+    chat = pipeline.chat_key(tenant)
     read = pipeline.command("keys", "add", tenant, "--scope", "read")["key"]
     answer = {
         "provider": "bot",

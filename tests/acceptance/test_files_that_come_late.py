@@ -140,8 +140,7 @@ async def test_a_photo_with_a_zero_time_is_looked_at(
     pipeline: Pipeline, media: str, connection: Any
 ) -> None:
     tenant = Tenant(pipeline, "zero-times")
-    words = ["keys", "add", tenant.name, "--scope", "chat"]
-    key = (await asyncio.to_thread(pipeline.command, *words))["key"]
+    key = await asyncio.to_thread(pipeline.chat_key, tenant.name)
     times = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", 0, None, "20261127", 20261127120000]
     answers = []
     for number, occurred_at in enumerate(times):

@@ -60,7 +60,7 @@ async def test_ids_made_of_a_number_leave_no_trace_in_any_log(
     pipeline: Pipeline, media: str, media_files: dict[str, Path], connection: Any
 ) -> None:
     tenant = Tenant(pipeline, "planted")
-    chat = pipeline.command("keys", "add", "planted", "--scope", "chat")["key"]
+    chat = pipeline.chat_key("planted")
     files = {"image": "rocket.webp", "audio": "voice-note-es.ogg", "gone": "nothing-is-here.jpg"}
     keys = []
     for number, (_, identifier) in enumerate(planted()):
