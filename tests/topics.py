@@ -57,6 +57,15 @@ def wait_until_seen(kafka: Kafka, topics: Collection[str]) -> None:
         time.sleep(0.05)
 
 
+def wait_until_gone(kafka: Kafka, topic: str) -> None:
+    """Waits until the broker no longer shows a topic that was deleted."""
+    admin = AdminClient(client_config(kafka))
+    deadline = time.monotonic() + SECONDS
+    while topic in admin.list_topics(timeout=SECONDS).topics:
+        assert time.monotonic() < deadline, f"still there: {topic}"
+        time.sleep(0.05)
+
+
 def make_topics(kafka: Kafka, names: Names) -> list[Applied]:
     """Applies the product's topics as `sensorium topics apply` does, and waits until they are seen."""
     applied = unless_stalled(lambda: apply_topics(kafka, names))

@@ -43,10 +43,10 @@ async def test_a_receipt_that_waited_for_the_partition_of_its_week_is_stored_and
         await until(waits)
     with pytest.raises(Unavailable):
         await writing
-    assert (sink.set_aside, await position(database)) == ([], -1)
+    assert (sink.quarantined, await position(database)) == ([], -1)
     await sink.write_after(-1, work)
     name = await database.fetchval("SELECT tableoid::regclass::text FROM arrival_records")
-    assert (sink.set_aside, name) == ([], "arrival_records_20410304")
+    assert (sink.quarantined, name) == ([], "arrival_records_20410304")
     await maker.close()
 
 

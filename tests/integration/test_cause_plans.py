@@ -30,7 +30,7 @@ RARE, FREQUENT = "audio_silent", "media_gone"
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "cause_found": (2_001,),
     "rare_failed_messages": (FAR, "", 51, 3),
-    "count_rare_failed": (1_000_000, 3, False),
+    "count_rare_failed": (1_000_000, 3, False, 1_000),
     "next_rare_failed": (FAR, LONG_AGO, "", 200, False),
 }
 

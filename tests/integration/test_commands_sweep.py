@@ -22,7 +22,7 @@ from tests.integration.commands import Commands
 from tests.integration.console import row
 from tests.integration.databases import Connection
 from tests.integration.test_commands_and_servers import store
-from tests.topics import make_topic, make_topics
+from tests.topics import make_topic, make_topics, wait_until_gone
 
 NOW = timedelta(0)
 
@@ -201,6 +201,7 @@ def test_nothing_goes_while_another_set_of_topics_of_the_pipeline_is_behind(
     admin = AdminClient(client_config(kafka))
     for deleted in admin.delete_topics([topic]).values():
         deleted.result(30)
+    wait_until_gone(kafka, topic)
     assert sweep(commands) == Swept(1, 5)
 
 
