@@ -45,7 +45,7 @@ async def test_a_search_for_frequent_words_looks_at_a_bounded_number_of_messages
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "MOST_BY_INDEX", -1)
-    monkeypatch.setattr(searching, "MOST_WALKED", 1)
+    monkeypatch.setattr(searching, "WALKED", (1, 1, 1))
     visitor = Visitor(scene.url)
     await visitor.log_in("ana", PASSWORD)
     for query, heads in (("factura", [1, 2]), ("cosa", [2, 1]), ("nosuch", [0, 0])):
@@ -67,6 +67,7 @@ async def test_a_search_that_takes_too_long_is_ended_and_says_so(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "SEARCH_SECONDS", 0.1)
+    monkeypatch.setattr(searching, "WALKED", (1, 1, 1))  # so that the words are counted
     assert scene.console.parts.pages is not None
     search = scene.console.parts.pages.reading._search
     slow = "SELECT count(*) AS found FROM pg_sleep(300) WHERE $1 <> '' AND $2 <> '' AND $3 > 0"

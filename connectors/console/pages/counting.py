@@ -16,7 +16,7 @@ from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 
-MOST_COUNTED = 20_000
+MOST_COUNTED = 5_000
 """How many of the newest records are counted if a complete count is slow and none is cached."""
 FEWEST_COUNTED = 20
 """At least this many are counted per tenant if MOST_COUNTED is shared by several tenants."""

@@ -94,11 +94,15 @@ class PageReading:
         chosen: dict[str, Any] = {}
         at: PageCursor | None = before
         query = tsquery(wanted.text)
-        is_rare = await self._search.is_rare(tenant_id, query) if query else False
-        for _ in range(MOST_WINDOWS):
+        is_rare = False
+        for number in range(MOST_WINDOWS):
             assert at is not None
             if query:
-                rows, at = await self._search.window(tenant_id, wanted, at, is_rare=is_rare)
+                if number == 1:  # the index needs seconds to count words that are frequent
+                    is_rare = await self._search.is_rare(tenant_id, query)
+                rows, at = await self._search.window(
+                    tenant_id, wanted, at, is_rare=is_rare, number=number
+                )
             else:
                 rows, at = await self._window(tenant_id, wanted, at)
             for row in rows:

@@ -25,8 +25,11 @@ MOST_SEARCHED = 300
 """How many messages with the words one statement returns."""
 MOST_BY_INDEX = 20_000
 """Words in more messages than this are frequent, and are searched for in windows."""
-MOST_WALKED = 7_000
-"""How many messages a statement looks at for frequent words."""
+WALKED = (1_000, 3_000, 7_000)
+"""How many messages the statements of one page look at for frequent words, one after the other.
+
+Words that are frequent now are among the first, at a tenth of a millisecond per message.
+"""
 MOST_WORDS = 8
 SHORTEST_PREFIX = 3
 """A shorter last word must be there as it is: too many words begin with its letters."""
@@ -101,9 +104,13 @@ class Search:
         return bool(row["found"] <= MOST_BY_INDEX)
 
     async def window(
-        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, *, is_rare: bool
+        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, *, is_rare: bool, number: int
     ) -> Window:
-        """Returns messages with the words, by their index or among the next ones before `at`."""
+        """Returns messages with the words, by their index or among the next ones before `at`.
+
+        `number` counts the windows of a page from 0.
+        """
+        walked = WALKED[number]
         place = (at.received_at, at.message_key)
         chosen = (
             wanted.provider or None,
@@ -114,12 +121,12 @@ class Search:
         if is_rare:
             rows = await self._fetch("newest_with_rare_words", tenant_id, *place, *chosen)
         else:
-            rows = await self._fetch("newest_with_words", tenant_id, *place, *chosen, MOST_WALKED)
+            rows = await self._fetch("newest_with_words", tenant_id, *place, *chosen, walked)
         if len(rows) == MOST_SEARCHED:
             return rows, PageCursor(rows[-1]["received_at"], rows[-1]["message_key"])
         if is_rare:
             return rows, None
-        last = await self._fetch("place_of_message", tenant_id, *place, MOST_WALKED)
+        last = await self._fetch("place_of_message", tenant_id, *place, walked)
         return rows, PageCursor(last[0]["received_at"], last[0]["message_key"]) if last else None
 
     async def _fetch(self, name: str, tenant_id: TenantId, *arguments: Any) -> list[Any]:
