@@ -25,7 +25,7 @@ from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
 from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
-from streams.local.mended_picture import mended_picture
+from streams.local.repairable_picture import repairable_picture
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
 from streams.local.samples import (
@@ -205,7 +205,7 @@ def _picture_to_repair(home: Home, settings: Settings) -> Iterator[str | None]:
     if settings.objects.endpoint != f"http://127.0.0.1:{known_port(home, 'objects')}":
         yield None
         return
-    with mended_picture(settings.objects, MEDIA_DIR / "cat.jpg", BAD) as address:
+    with repairable_picture(settings.objects, MEDIA_DIR / "cat.jpg", BAD) as address:
         yield address
 
 
@@ -282,11 +282,11 @@ def demo_key(home: Home, settings: Settings, tenant: str) -> str:
 
 
 def _to_repair(result: dict[str, Any]) -> list[str]:
-    """Returns what to say of the picture that failed, if its server is mended."""
+    """Returns what to say of the picture that failed, if a repair can succeed."""
     if not result["can_be_repaired"]:
         return []
     return [
-        "one picture failed, because its server answered with a page. The server is mended now: "
+        "one picture failed, because its server answered with a page. The server is fixed now: "
         "repair the picture in the console, under Trouble",
     ]
 

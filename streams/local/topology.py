@@ -101,7 +101,7 @@ def local_settings(
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
     hosts = [host for host in given.get(allowed, "").split(",") if host]
-    # The demo serves its sample media there, and the store its picture that is mended later.
+    # The demo serves its sample media there, and the store its picture that can be repaired later.
     ours = (media, f"127.0.0.1:{ports['objects']}")
     chosen[allowed] = ",".join([*hosts, *(host for host in ours if host not in hosts)])
     return read_settings(chosen)

@@ -23,7 +23,7 @@ _SECONDS = 10.0
 
 
 @contextmanager
-def mended_picture(objects: Objects, photo: Path, name: str) -> Iterator[str]:
+def repairable_picture(objects: Objects, photo: Path, name: str) -> Iterator[str]:
     """Yields a link to a page. After the block the same link leads to the photo.
 
     The bucket is one of the demo's own. Raises what the store's client raises.

@@ -6,7 +6,7 @@ from urllib.request import urlopen
 import msgspec.structs
 
 from schemas.settings import Settings
-from streams.local.mended_picture import mended_picture
+from streams.local.repairable_picture import repairable_picture
 from streams.local.samples import MEDIA_DIR
 
 
@@ -20,8 +20,8 @@ def test_a_link_that_leads_to_a_page_leads_to_the_photo_afterwards(
 ) -> None:
     photo: Path = MEDIA_DIR / "cat.jpg"
     objects = msgspec.structs.replace(stack.objects, bucket=namespace)
-    for _ in range(2):  # a second demo fails and is mended like the first one
-        with mended_picture(objects, photo, "page.jpg") as link:
+    for _ in range(2):  # a second demo fails and is fixed like the first one
+        with repairable_picture(objects, photo, "page.jpg") as link:
             mime, body = fetched(link)
             assert (mime, b"<form" in body) == ("text/html", True)
         assert fetched(link) == ("image/jpeg", photo.read_bytes())
