@@ -25,9 +25,9 @@ from streams.commands.output import as_json_option, emit, note
 from streams.commands.users import demo_link
 from streams.local.home import Home, environment_in, home_at, read, write
 from streams.local.lifecycle import demo_tenant, receiver_address, sensorium
-from streams.local.repairable_picture import repairable_picture
 from streams.local.ports import known_port
 from streams.local.processes import LocalError
+from streams.local.repairable_picture import repairable_picture
 from streams.local.samples import (
     MEDIA_DIR,
     Sample,
