@@ -1,9 +1,13 @@
 """The order in which every writer locks rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+import asyncpg
+
 Row = TypeVar("Row")
+T = TypeVar("T")
+MOST_DEADLOCKS = 20
 
 
 def _first_columns(row: Any) -> Any:
@@ -24,3 +28,17 @@ def in_lock_order(rows: Iterable[Row], key: Callable[[Row], Any] = _first_column
 def columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     """The rows as columns, for `unnest`. There is at least one row."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def despite_deadlocks(work: Callable[[], Awaitable[T]]) -> T:
+    """Runs a transaction again if Postgres ended it so that another one could go on.
+
+    For a command that deletes beside sinks. One order of messages is not enough there,
+    because a sink may delete rows of other tables whose message is gone.
+    """
+    for _ in range(MOST_DEADLOCKS):
+        try:
+            return await work()
+        except asyncpg.DeadlockDetectedError:
+            continue
+    return await work()

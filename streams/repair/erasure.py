@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 
 import asyncpg
 
@@ -16,7 +17,8 @@ from schemas.providers import PROVIDERS
 from schemas.settings import Settings
 from storage import failpoints
 from storage.objects.store import ObjectMissing, ObjectStore
-from storage.postgres.erased import forget, remember_erased
+from storage.postgres.erased import Forgotten, forget, remember_erased
+from storage.postgres.lock_order import despite_deadlocks
 from storage.postgres.sql import queries
 from storage.postgres.vault import Vault
 from streams.repair.tombstones import Tombstones
@@ -169,14 +171,20 @@ class Erasure:
             self._tombstones.write, tenant, messages.items()
         )
         failpoints.reached("erase_buried")
-        async with self._connection.transaction():  # 4
-            ids = await self._ids_of(tenant, set(messages.values()))
-            gone = await forget(self._connection, named)
-            await self._forget_pages_seen(tenant, keys, ids)
+        gone = await despite_deadlocks(partial(self._delete_rows, tenant, keys, messages))  # 4
         for one in fields(gone):
             if one.name != "files":
                 rows = max(getattr(gone, one.name), getattr(held, one.name))
                 setattr(done, one.name, getattr(done, one.name) + rows)
+
+    async def _delete_rows(
+        self, tenant: TenantId, keys: set[str], messages: dict[str, str]
+    ) -> Forgotten:
+        async with self._connection.transaction():
+            ids = await self._ids_of(tenant, set(messages.values()))
+            gone = await forget(self._connection, [(str(tenant), key) for key in sorted(keys)])
+            await self._forget_pages_seen(tenant, keys, ids)
+        return gone
 
     async def _ids_of(self, tenant: TenantId, conversations: set[str]) -> dict[str, list[str]]:
         """Returns every id under which a page may have named each of these conversations."""

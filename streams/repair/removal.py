@@ -3,6 +3,7 @@ messages on the topic.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import asyncpg
 
@@ -10,7 +11,7 @@ from schemas.keys import TenantId
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.objects.store import ObjectStore
-from storage.postgres.lock_order import in_lock_order
+from storage.postgres.lock_order import despite_deadlocks, in_lock_order
 from storage.postgres.sql import queries
 from streams.repair.tombstones import Tombstones
 
@@ -92,11 +93,12 @@ class Removal:
                 tenant, ((row["message_key"], row["conversation_id"]) for row in rows)
             )
             keys = in_lock_order((row["message_key"] for row in rows), str)
-            await self._connection.execute(self._sql["delete_messages"], tenant, keys)
+            await despite_deadlocks(partial(self._delete_messages, tenant, keys))
             deleted.messages += len(rows)
         for table in TABLES:  # 2
             statement = self._sql[f"delete_some_{table}"]
-            while count := _count(await self._connection.execute(statement, tenant, CHUNK)):
+            delete = partial(self._connection.execute, statement, tenant, CHUNK)
+            while count := _count(await despite_deadlocks(delete)):
                 deleted.rows += count
         await self._connection.execute(self._sql["forget_all_looks"], tenant)
         async for one in self._store.list(f"{self._names.object_prefix}media/{tenant}/"):  # 3
@@ -104,6 +106,13 @@ class Removal:
             deleted.files += 1
             deleted.file_bytes += one.bytes
         return deleted
+
+    async def _delete_messages(self, tenant: TenantId, keys: list[str]) -> None:
+        """Locks the messages first, as a sink does: the statement begins with other tables."""
+        async with self._connection.transaction():
+            lock = queries("erased")["lock_messages"]
+            await self._connection.execute(lock, [tenant] * len(keys), keys)
+            await self._connection.execute(self._sql["delete_messages"], tenant, keys)
 
 
 def _count(status: str) -> int:
