@@ -223,15 +223,21 @@ class World:
         assert _produced(producer, self.topic(name), values[1:], *where) == []
 
     def read(
-        self, name: str, partition: int | None = 0, *, committed: bool = True
+        self,
+        name: str,
+        partition: int | None = 0,
+        *,
+        committed: bool = True,
+        waits: bool = True,
     ) -> list[Message]:
         """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all.
 
         A commit is answered before its markers are written, so they are waited for. An open transaction has none, so not for long.
+        Pass `waits=False` while one is held open on purpose: the brokers end it soon.
         """
         consumer = _reader(self.kafka, "read_committed" if committed else "read_uncommitted")
         of = range(self.partitions) if partition is None else [partition]
-        if committed:
+        if committed and waits:
             self._wait_for_markers(name, of)
         consumer.assign([TopicPartition(self.topic(name), p, 0) for p in of])
         found, ended = [], set()
