@@ -123,7 +123,7 @@ async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wante
     """Starts a session and redirects.
 
     The session always gets a new token, whatever cookie the browser sent, so that
-    nobody can plant a token before the login.
+    a token cannot be planted before the login.
     """
     if visit.session is not None:
         await parts.people.end(visit.session.token)
