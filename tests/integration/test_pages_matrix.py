@@ -30,13 +30,15 @@ ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {
     "/",
     "/tenants",
+    "/tenants/removed",
     "/login",
     "/login/link",
     "/logout",
     "/t/{rest:path}",
     "/trouble",
 }
-"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
+"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it. `/tenants/removed` is of those that nobody
+belongs to any more: test_pages_removals."""
 OFFSETS = {"acme": 501, "other": 502}
 """Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
@@ -47,6 +49,7 @@ NEEDS: dict[str, str] = {
     "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
     "/t/{tenant}/tenants": "admin",
+    "/t/{tenant}/removal": "nobody of one tenant",
     "/t/{tenant}/endpoints/{endpoint_id}": "admin",
     "/t/{tenant}/preferences": "admin",
     "/t/{tenant}/people": "admin",
