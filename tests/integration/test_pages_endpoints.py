@@ -126,6 +126,21 @@ async def test_a_new_url_leaves_the_old_one_for_an_hour(scene: Scene, visitor: V
     assert 3_500 < left <= 3_600
 
 
+async def test_a_new_url_in_place_of_one_that_leaked_ends_the_old_one_at_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert 'name="leaked"' in (await visitor.get(path)).text
+    shown = await visitor.post(f"{path}/url", {"leaked": "yes"}, at=path)
+    assert "https://hooks.example.com/webhooks/ycloud/" in shown.text
+    row = await scene.console.connection.fetchrow(
+        "SELECT former_token_until FROM webhook_endpoints WHERE endpoint_id = $1",
+        endpoint.endpoint_id,
+    )
+    assert row is not None and row["former_token_until"] is None
+
+
 async def test_a_removed_endpoint_is_gone(scene: Scene, visitor: Visitor) -> None:
     endpoint = await endpoint_in(scene)
     path = f"/t/acme/endpoints/{endpoint.endpoint_id}"

@@ -17,7 +17,7 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 
 OLD_URL_SECONDS = 3_600.0
-"""How long a replaced URL keeps working."""
+"""How long a replaced URL keeps working, unless it leaked."""
 DELIVERY_DAYS = 30
 LONGEST_SECRET = 500
 WAIT_SECONDS = 60
@@ -141,9 +141,11 @@ def _add_urls(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
 
+        grace_seconds = 0.0 if "leaked" in visit.form else OLD_URL_SECONDS
+
         async def work(tenancy: Tenancy) -> Endpoint:
             await own_endpoint(tenancy, tenant_id, endpoint_id)
-            endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=OLD_URL_SECONDS)
+            endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=grace_seconds)
             return endpoint
 
         endpoint = await with_tenancy(pages, visit, work)
