@@ -198,7 +198,8 @@ async def deliveries_of(
 def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliveryShown]:
     """Returns each delivery with its result.
 
-    A delivery counts if it opened the message; every other one is a duplicate.
+    A delivery counts if it opened the message. Every other one is a duplicate, or an
+    update of the provider, which changes nothing.
     """
     opened_by = {
         (step.topic, step.partition, step.offset) for step in steps if step.stage == "dedupe"
@@ -206,9 +207,16 @@ def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliverySh
     shown = []
     for row in rows:
         place = (row["topic"], row["partition"], row["offset"])
-        state = "repair" if not row["deliveries"] else "counts" if place in opened_by else "again"
-        shown.append(DeliveryShown(*place, row["received_at"], state))
+        shown.append(DeliveryShown(*place, row["received_at"], _delivery_state(row, opened_by)))
     return shown
+
+
+def _delivery_state(row: Any, opened_by: set[tuple[str, int, int]]) -> str:
+    if not row["deliveries"]:
+        return "repair"
+    if (row["topic"], row["partition"], row["offset"]) in opened_by:
+        return "counts"
+    return "update" if row["reason"] == "update" else "again"
 
 
 def why_key(file: AttachedFile, steps: list[StepShown]) -> str:

@@ -208,5 +208,10 @@ class PageReading:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    attributes = msgspec.json.decode(row["attributes"])
-    return dict(row) | {"attributes": attributes if isinstance(attributes, dict) else {}}
+    """Returns the row with its attributes, of which there are none if they are too large."""
+    is_too_large = row["attributes"] is None
+    attributes = {} if is_too_large else msgspec.json.decode(row["attributes"])
+    return dict(row) | {
+        "attributes": attributes if isinstance(attributes, dict) else {},
+        "is_too_large": is_too_large,
+    }
