@@ -45,6 +45,7 @@ RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/c/{ref}/erase": "admin",
+    "/t/{tenant}/m/{ref}/erase": "admin",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
