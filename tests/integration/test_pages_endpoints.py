@@ -86,6 +86,19 @@ async def test_an_endpoint_is_created_with_its_url_shown_once_and_connected(
     assert not [one for one in ("whsec_new", "whsec_theirs", "of-ycloud") if one in page]
 
 
+async def test_a_sender_of_ones_own_gets_a_secret_that_is_made_here_and_shown_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene, secret=None, secret_later=True)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert "Make a secret here" in (await visitor.get(path)).text
+    shown = await visitor.post(f"{path}/rotate", {}, at=path)
+    tenancy = Tenancy(scene.console.connection, scene.console.vault)
+    (secret,) = (await tenancy.endpoint(endpoint.endpoint_id)).secrets
+    page = (await visitor.get(path)).text
+    assert secret in shown.text and secret not in page and "Make a secret here" not in page
+
+
 async def test_what_the_commands_refuse_the_page_refuses_too(visitor: Visitor) -> None:
     for form in (
         {"provider": "telegram"},
