@@ -96,7 +96,8 @@ async def test_a_sender_of_ones_own_gets_a_secret_that_is_made_here_and_shown_on
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     (secret,) = (await tenancy.endpoint(endpoint.endpoint_id)).secrets
     page = (await visitor.get(path)).text
-    assert secret in shown.text and secret not in page and "Make a secret here" not in page
+    assert "The secret. It is shown this once" in shown.text and secret in shown.text
+    assert secret not in page and "Make a secret here" not in page
 
 
 async def test_what_the_commands_refuse_the_page_refuses_too(visitor: Visitor) -> None:

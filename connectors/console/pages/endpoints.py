@@ -90,8 +90,9 @@ def _add_secrets(router: APIRouter, pages: PageParts, reading: PageReading) -> N
             return await tenancy.rotate(endpoint_id, drop=None)
 
         endpoint, secret = await with_tenancy(pages, visit, work)
-        shown = ("settings.new_secret", secret or "")
-        return await _page(pages, reading, visit, endpoint, shown=shown)
+        is_first = len(endpoint.secrets) == 1
+        word = "endpoint.first_secret" if is_first else "settings.new_secret"
+        return await _page(pages, reading, visit, endpoint, shown=(word, secret or ""))
 
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/drop")
     async def drop(request: Request, tenant: str, endpoint_id: str) -> Response:
