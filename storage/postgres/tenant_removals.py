@@ -26,7 +26,7 @@ If it works on nevertheless, two processes delete the same rows, which harms not
 
 @dataclass(frozen=True, slots=True)
 class HeldRemoval:
-    """A removal that this process works on. `deleted` are the counts so far, by kind."""
+    """A removal that this process works on, with the counts so far by kind."""
 
     tenant_id: TenantId
     person: str
@@ -55,7 +55,7 @@ class TenantRemovals:
         return [dict(row) | {"deleted": json.loads(row["deleted"] or "{}")} for row in rows]
 
     async def hold(self, holder: str) -> HeldRemoval | None:
-        """Takes hold of a removal that has not ended and that nobody holds, or returns None."""
+        """Takes hold of a removal that has not ended and nobody holds, or returns None."""
         rows = await self._fetch("hold_removal", holder, REMOVAL_HOLD_SECONDS)
         if not rows:
             return None

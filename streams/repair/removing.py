@@ -1,4 +1,4 @@
-"""Deletes what is stored for removed tenants and notes it, for the command and for the console."""
+"""Deletes what removed tenants have stored, for the command and for the console."""
 
 import asyncio
 import secrets

@@ -19,7 +19,7 @@ _ROLES = frozenset({"user", "assistant", "agent", "system"})
 _MEDIA = frozenset({"image", "audio", "video", "document", "sticker", "other"})
 Side = Literal["them", "us", "middle"]
 Reported = Literal["", "edit", "revoke"]
-"""What a message reports about an earlier one, without being one itself: an edit, or a deletion.
+"""What a message reports about an earlier one: an edit or a deletion.
 
 WhatsApp sends such a report as a message of its own.
 """
@@ -111,7 +111,7 @@ def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
 
 
 def reported(provider: Mapping[str, Any]) -> Reported:
-    """Returns what a message of an unsupported type reports about an earlier one, if anything.
+    """Returns what an unsupported message reports about an earlier one, if anything.
 
     The report has a type of its own, or Meta delivers it as `unsupported` and names the
     type in the detail.

@@ -1,4 +1,4 @@
-"""The pages on which an admin erases what customers said, for a person who asks for it."""
+"""The pages on which an admin erases messages, for a person who asks for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -106,7 +106,7 @@ def contact_of(row: Mapping[str, Any]) -> str:
 
 
 def _chosen(visit: Visit, row: Mapping[str, Any]) -> tuple[EraseKind, str]:
-    """Returns what the form wants to be erased. Raises PageProblem 422 unless it is confirmed."""
+    """Returns what is to be erased. Raises PageProblem 422 unless it is confirmed."""
     contact = contact_of(row)
     match visit.form.get("what"):
         case "message":
@@ -130,7 +130,7 @@ def _page_of_message(
     *,
     is_done: bool = False,
 ) -> Response:
-    """`found` are the counts of the message, or of what was erased, and those of its customer."""
+    """`found` are the counts of the message, or of what was erased, and of its customer."""
     one, every = found
     return visit.page(
         "erase_message.html",

@@ -208,7 +208,7 @@ class PageReading:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    """Returns the row with its attributes, of which there are none if they are too large."""
+    """Returns the row with its attributes: none if they are too large."""
     is_too_large = row["attributes"] is None
     attributes = {} if is_too_large else msgspec.json.decode(row["attributes"])
     return dict(row) | {

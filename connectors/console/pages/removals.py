@@ -1,4 +1,4 @@
-"""The pages on which an admin of every tenant removes a tenant and sees what became of it.
+"""The pages on which an admin of every tenant removes one and sees what becomes of it.
 
 The console's role deletes the data in the background, because that may take hours.
 """
@@ -67,9 +67,8 @@ def _add_removed(router: APIRouter, pages: PageParts) -> None:
     async def removed(request: Request) -> Response:
         visit = visit_of(request)
         _chiefs(visit, TenantId(EVERY_TENANT))
-        rows = [
-            row | {"state": state_of(row)} for row in await removals.removed(MOST_REMOVED)
-        ]
+        found = await removals.removed(MOST_REMOVED)
+        rows = [row | {"state": state_of(row)} for row in found]
         states = {row["state"] for row in rows}
         return visit.page(
             "removed.html",
@@ -93,7 +92,7 @@ def _add_removed(router: APIRouter, pages: PageParts) -> None:
 
 
 def _chiefs(visit: Visit, tenant_id: TenantId) -> TenantId:
-    """Returns the tenant. Raises PageProblem 403 for whoever is not an admin of every tenant."""
+    """Returns the tenant. Raises PageProblem 403 unless the person is admin of all."""
     if not visit.person.is_chief:
         raise PageProblem(403, "problem.403")
     return tenant_id
@@ -107,10 +106,10 @@ def _require_typed(visit: Visit, tenant_id: TenantId) -> None:
 async def _remove(
     pages: PageParts, visit: Visit, tenant_id: TenantId, *, keeps_data: bool, again: bool = False
 ) -> None:
-    """Ends the tenant's credentials and roles, and begins to delete its data unless it is kept.
+    """Ends the tenant's credentials and roles, and begins to delete its data.
 
-    With `again` the tenant must be removed already, else it must not be. Raises
-    PageProblem 404 otherwise. The log of every tenant gets an entry too, because pages
+    `keeps_data`: nothing is deleted. `again`: the tenant must be removed already, else it
+    must not be, and PageProblem 404 is raised otherwise. The log of every tenant gets an entry too, because pages
     no longer show that of the tenant.
     """
 
@@ -129,7 +128,7 @@ async def _remove(
 
 
 def state_of(row: dict[str, Any]) -> str:
-    """Returns what became of a tenant's data: a key of the catalogue after `removed.state_`.
+    """Returns what became of its data: a key of the catalogue after `removed.state_`.
 
     - `kept`: nothing was deleted.
     - `works`, `waits`: it is being deleted, or waits because something is unavailable.
