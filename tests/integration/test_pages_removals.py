@@ -276,9 +276,16 @@ async def test_what_a_command_left_is_deleted_by_the_console(scene: Scene, ana: 
     assert "data is being deleted" in (await ana.get(LIST)).text
 
 
-async def test_a_tenant_that_was_added_again_loses_nothing(scene: Scene, ana: Visitor) -> None:
+async def test_a_tenant_that_was_added_again_loses_nothing_until_it_is_removed_again(
+    scene: Scene, ana: Visitor
+) -> None:
     await remove(ana)
     await scene.console.connection.execute(
         "UPDATE tenants SET removed_at = NULL WHERE tenant_id = 'acme'"
     )
     assert await removals_of(scene).hold("x") is None
+    earlier = (await removal(scene))["began_at"]
+    await remove(ana)
+    assert (await removal(scene))["began_at"] > earlier
+    assert "data is being deleted" in (await ana.get(LIST)).text
+    assert await removals_of(scene).hold("x") is not None

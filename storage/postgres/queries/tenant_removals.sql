@@ -1,11 +1,12 @@
 -- Removals of tenants that people began in the console. Used by storage/postgres/tenant_removals.py.
 
 -- name: begin_removal
--- Records that a tenant's data is to be deleted. A removal that has not ended stays as it is.
+-- Records that the data of a removed tenant is to be deleted. A removal that has not ended stays as
+-- it is, unless it is of an earlier tenant of this name.
 INSERT INTO tenant_removals AS earlier (tenant_id, person) VALUES ($1, $2)
 ON CONFLICT (tenant_id) DO UPDATE SET
     person = EXCLUDED.person, began_at = now(), ended_at = NULL, deleted = '{}', holder = '', held_until = NULL, trouble = ''
-    WHERE earlier.ended_at IS NOT NULL;
+    WHERE earlier.ended_at IS NOT NULL OR earlier.began_at < (SELECT removed_at FROM tenants t WHERE t.tenant_id = $1);
 
 -- name: hold_removal
 -- Takes the removal that has waited longest of those that have not ended and that no other process
