@@ -127,6 +127,26 @@ async def test_a_tenant_is_removed_by_typing_its_name_and_its_data_goes(
     assert await scene.console.connection.fetchval(keys) == "other"
 
 
+async def test_people_who_had_a_role_there_only_are_logged_out(scene: Scene, ana: Visitor) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    both = await scene.person("both", "reader")
+    await pages.people.set_role("other", both, "reader")
+    await scene.person("tom", "reader")
+    visitors = {name: Visitor(scene.url) for name in ("tom", "both")}
+    for name, visitor in visitors.items():
+        await visitor.log_in(name, PASSWORD)
+        await pages.people.add_link(scene.people[name])
+    await remove(ana)
+    answers = {name: await one.get("/t/other/conversations") for name, one in visitors.items()}
+    assert answers["tom"].headers["location"].startswith("/login")
+    assert answers["both"].status_code == 200
+    links = "SELECT person_id FROM login_links"
+    assert await scene.console.connection.fetchval(links) == both
+    for visitor in visitors.values():
+        await visitor.client.aclose()
+
+
 async def test_the_log_says_who_removed_it_also_to_those_who_see_no_page_of_it_any_more(
     scene: Scene, ana: Visitor, stack: Settings
 ) -> None:
