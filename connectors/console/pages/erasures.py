@@ -102,7 +102,8 @@ def _add_message(router: APIRouter, pages: PageParts) -> None:
 
 def contact_of(row: Mapping[str, Any]) -> str:
     """Returns the id of the customer who sent the message, or "" if no customer did."""
-    return row["sender_id"] or "" if row["direction"] == "inbound" else ""
+    sender: str = row["sender_id"] or ""
+    return sender if row["direction"] == "inbound" else ""
 
 
 def _chosen(visit: Visit, row: Mapping[str, Any]) -> tuple[EraseKind, str]:

@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
 
-
 EraseKind = Literal["message", "conversation", "contact"]
 
 
