@@ -518,6 +518,16 @@ def test_a_delivery_after_the_horizon_changes_no_row_and_nothing_is_lost() -> No
     assert found(facts) == []
 
 
+def test_a_message_that_dedupe_had_forgotten_is_counted_and_unbalances_nothing() -> None:
+    facts = installation()
+    again = enriched(IMAGE, 1, 9, received_at=NOW + timedelta(days=9))
+    facts.versions = versions([*topic(), (0, 3, IMAGE.encode(), again)])
+    facts.positions["enriched-messages", 0] = 4
+    report = audited(facts)
+    assert (report.findings, report.reopened, report.document()["reopened"]) == ([], 1, 1)
+    assert audited(installation()).document()["reopened"] == 0
+
+
 @pytest.mark.parametrize("key", ["media/acme-media/1.jpg", "my-media/media/acme-media/1.jpg"])
 def test_a_files_tenant_is_known_whatever_its_name_ends_in(key: str) -> None:
     assert tenant_of_object(key) == "acme-media"

@@ -1,7 +1,9 @@
 """enriched-messages keeps the last record of each key: whatever overlaps, that must be the newest version."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from streams.apps.encoding import Encoding
 from streams.audit.versions import versions
 from streams.lanes.state import KeptValues
 from streams.stages.assemble import ClosedMessage, closed_message
-from tests.unit.records import attachment, message, opened, stored
+from tests.unit.records import NOW, attachment, message, opened, stored
 from tests.unit.test_versions import Settling
 
 ENCODING = Encoding(Names(), 4)
@@ -114,13 +116,84 @@ def test_what_is_remembered_of_repaired_messages_is_forgotten_after_the_horizon(
     assert len(closing.forgotten(kept, today + 1)) == 100
 
 
-def test_audit_names_a_version_that_compaction_would_keep_in_a_newer_ones_place() -> None:
-    def record(offset: int, version: int) -> tuple[int, int, bytes, EnrichedMessage]:
-        return 0, offset, KEY, message(version=version)
+def record(
+    offset: int, version: int, received_at: datetime = NOW
+) -> tuple[int, int, bytes, EnrichedMessage]:
+    return 0, offset, KEY, message(version=version, received_at=received_at)
 
+
+def test_audit_names_a_version_that_compaction_would_keep_in_a_newer_ones_place() -> None:
     rising = [record(0, 1), record(1, 2), record(2, 1001), record(3, 2001)]
     assert versions(rising).findings == []
     (finding,) = versions([*rising, record(4, 1002)]).findings
     assert (finding.kind, finding.message_key) == ("unexplained", KEY.decode())
     assert "version 1002 comes after 2001" in finding.what
     assert versions([*rising, record(4, 1)]).findings[0].kind == "twice"
+
+
+WITHIN, AFTER = NOW + timedelta(days=7), NOW + timedelta(days=HORIZON_DAYS + 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "later"),
+    [
+        ([1, 2], [1]),  # its description is not in the topic once it is compacted
+        ([1, 2], [1, 2, 201]),
+        ([1, 201], [1, 201]),  # a late file of each delivery
+        ([1, 1001, 2001], [1]),
+    ],
+)
+def test_audit_counts_a_message_that_was_opened_once_more_after_the_horizon_and_balances(
+    before: list[int], later: list[int]
+) -> None:
+    earlier = [record(at, version) for at, version in enumerate(before)]
+    again = [record(len(before) + at, version, AFTER) for at, version in enumerate(later)]
+    collected = versions([*earlier, *again])
+    assert (collected.findings, list(collected.reopened)) == ([], [KEY.decode()])
+    assert versions(earlier).reopened == {}
+
+
+def test_a_live_delivery_after_a_repair_alone_is_counted_however_early_it_comes() -> None:
+    collected = versions([record(0, 2001), record(1, 1, WITHIN)])
+    assert (collected.findings, list(collected.reopened)) == ([], [KEY.decode()])
+    assert collected.newest[KEY.decode()].version == 2001
+
+
+def test_a_message_that_was_opened_once_more_within_the_horizon_is_there_twice() -> None:
+    for records in (
+        [record(0, 1), record(1, 2), record(2, 1, WITHIN)],
+        [record(0, 1), record(1, 1001), record(2, 1, WITHIN)],
+    ):
+        collected = versions(records)
+        assert [one.kind for one in collected.findings] == ["twice"]
+        assert collected.reopened == {}
+
+
+def test_a_message_that_was_opened_once_more_is_watched_as_before() -> None:
+    again = [record(0, 1), record(1, 1, AFTER), record(2, 1, AFTER + timedelta(days=1))]
+    assert [one.kind for one in versions(again).findings] == ["twice"]
+    third = AFTER + timedelta(days=HORIZON_DAYS + 1)
+    assert versions([*again[:2], record(2, 1, third)]).findings == []
+
+
+def test_an_erased_message_is_not_counted_as_opened_once_more() -> None:
+    collected = versions([record(0, 1), record(1, 1, AFTER), (0, 2, KEY, None)])
+    assert (collected.reopened, collected.newest) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("version", "received_at", "is_counted"),
+    [
+        (2, AFTER, False),  # the row has this delivery
+        (2, NOW, True),
+        (2, AFTER - timedelta(days=1), False),
+        (2001, AFTER - timedelta(days=1), True),  # no live delivery was forwarded before
+    ],
+)
+def test_a_message_is_counted_too_if_only_its_row_shows_the_first_delivery(
+    version: int, received_at: datetime, is_counted: bool
+) -> None:
+    key = KEY.decode()
+    rows = {key: {"version": version, "received_at": received_at}}
+    counted = versions([record(0, 1, AFTER)]).reopened_beside(rows)
+    assert counted == ({key} if is_counted else set())
