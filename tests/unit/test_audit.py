@@ -528,6 +528,19 @@ def test_a_message_that_dedupe_had_forgotten_is_counted_and_unbalances_nothing()
     assert audited(installation()).document()["reopened"] == 0
 
 
+def test_a_log_that_was_cut_and_has_grown_past_the_sinks_position_is_named_on_both_sides() -> None:
+    facts = installation()
+    keys = [f"acme:ycloud:new{number}" for number in range(4)]
+    facts.versions = versions(
+        [(0, at, key.encode(), enriched(key, 1, 10 + at)) for at, key in enumerate(keys)]
+    )
+    facts.rows[keys[3]] = row(keys[3], 1)
+    facts.positions["enriched-messages", 0] = 4  # the sink went on at 3, the end before the cut
+    passed_over = {("lost", "sink", key) for key in keys[:3]}
+    cut = {("lost", "dedupe"), ("unexplained", "sink")}
+    assert set(found(facts)) == passed_over | {(*by, key) for by in cut for key in (TEXT, IMAGE)}
+
+
 @pytest.mark.parametrize("key", ["media/acme-media/1.jpg", "my-media/media/acme-media/1.jpg"])
 def test_a_files_tenant_is_known_whatever_its_name_ends_in(key: str) -> None:
     assert tenant_of_object(key) == "acme-media"
