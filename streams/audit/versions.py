@@ -15,11 +15,13 @@ from streams.stages.message import OPENING_STEPS, opening_version
 
 Opening = tuple[int, int, int]
 """Partition and offset of a raw record, and the generation in which it opened its message."""
+VersionOf = tuple[str, int]
+"""A message key and a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The highest version of a message in the topic, with its position.
+    """The highest version of a message in the topic, with the position of its last record.
 
     `first_ms` is when the first delivery of any of its versions was received.
     """
@@ -47,14 +49,29 @@ class Reopened:
 class Versions:
     """The versions of messages by message key.
 
-    `last` is the highest version per message and generation.
+    `last` is the highest version per message and generation. `repeated` has what was
+    found of versions that are there twice.
     """
 
     newest: dict[str, Newest] = field(default_factory=dict)
     last: dict[tuple[str, int], int] = field(default_factory=dict)
+    repeated: dict[VersionOf, list[tuple[Finding, Opening]]] = field(default_factory=dict)
     reopened: dict[str, Reopened] = field(default_factory=dict)
     openings: Counter[Opening] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
+
+    def forgive(self, refused: Iterable[VersionOf]) -> None:
+        """Drops the findings of versions that are there twice for a good reason.
+
+        The sink refused the record, and `quarantine replay` wrote it once more for each
+        record that was `refused`.
+        """
+        for version in refused:
+            if repeats := self.repeated.get(version):
+                finding, opening = repeats.pop(0)
+                self.findings.remove(finding)
+                if version[1] % OPENING_STEPS == 1:
+                    self.openings[opening] -= 1
 
     def reopened_beside(self, rows: Mapping[str, Any]) -> set[str]:
         """The messages that dedupe opened once more, also those whose first versions are older.
@@ -102,37 +119,33 @@ def _collect(
     received_ms = int(message.received_at.timestamp() * 1000)
     where = f"enriched-messages[{partition}]@{offset}"
 
-    def report(kind: FindingKind, what: str) -> None:
-        collected.findings.append(
-            Finding(
-                kind,
-                "enriched-messages",
-                f"{where}: {what}",
-                message.tenant_id,
-                name,
-                received_ms,
-            )
-        )
+    def report(kind: FindingKind, what: str) -> Finding:
+        topic, tenant = "enriched-messages", message.tenant_id
+        finding = Finding(kind, topic, f"{where}: {what}", tenant, name, received_ms)
+        collected.findings.append(finding)
+        return finding
 
     if key != name.encode() or tenant_of(key) != message.tenant_id:
         report("unexplained", "key, message key and tenant do not belong together")
     reopened = _reopened(collected, message, received_ms)
     last = collected.last.get((name, generation), 0)
     before = last if reopened is None else reopened.last
+    opening = message.source.partition, message.source.offset, generation
     if message.version <= before:
-        report("twice", f"version {message.version} follows {before}")
+        twice = report("twice", f"version {message.version} follows {before}")
+        collected.repeated.setdefault((name, message.version), []).append((twice, opening))
     collected.last[name, generation] = max(last, message.version)
     if reopened is not None:
         reopened.last = max(before, message.version)
     if message.version % OPENING_STEPS == 1:
-        collected.openings[message.source.partition, message.source.offset, generation] += 1
+        collected.openings[opening] += 1
     newest = collected.newest.get(name)
     if newest is not None and _is_overtaken(message, newest):
         report(
             "unexplained",
             f"version {message.version} comes after {newest.version}, and is what compaction keeps",
         )
-    if newest is None or newest.version < message.version:
+    if newest is None or newest.version <= message.version:
         enriched_ms = int(message.enriched_at.timestamp() * 1000)
         first_ms = received_ms if newest is None else min(newest.first_ms, received_ms)
         collected.newest[name] = Newest(

@@ -197,3 +197,16 @@ def test_a_message_is_counted_too_if_only_its_row_shows_the_first_delivery(
     rows = {key: {"version": version, "received_at": received_at}}
     counted = versions([record(0, 1, AFTER)]).reopened_beside(rows)
     assert counted == ({key} if is_counted else set())
+
+
+def test_a_version_that_the_sink_refused_is_there_once_more_for_each_replay() -> None:
+    key = KEY.decode()
+    records = [record(0, 1), record(1, 2), record(2, 1), record(3, 2), record(4, 2)]
+    collected = versions(records)
+    assert [one.kind for one in collected.findings] == ["twice"] * 3
+    assert collected.newest[key].offset == 4
+    collected.forgive([(key, 1), (key, 2), ("acme:ycloud:other", 1)])
+    assert [one.what for one in collected.findings] == [
+        "enriched-messages[0]@4: version 2 follows 2"
+    ]
+    assert list(collected.openings.values()) == [1]
