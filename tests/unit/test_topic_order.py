@@ -87,6 +87,27 @@ def test_versions_rise_in_the_topic_and_the_last_is_of_the_newest_generation(
     assert closed is not None and closed.last_version == written[-1]
 
 
+@given(interleavings(), st.data())
+def test_a_quarantine_replay_at_any_time_leaves_the_newest_version_last(
+    case: tuple[list[list[Enrichment]], list[int]], data: st.DataObject
+) -> None:
+    topic: list[int] = []
+    refused: list[int] = []
+    row = 0
+    for version in run(case[0])[0]:
+        topic.append(version)
+        if data.draw(st.booleans(), "the sink refuses it"):
+            refused.append(version)
+        else:
+            row = version
+        if data.draw(st.booleans(), "somebody replays what was refused"):
+            again = [old for old in refused if old >= row]  # `superseded` in repair.sql
+            topic += again
+            row = max([row, *again])
+            refused = []
+    assert topic[-1] == max(topic)
+
+
 def test_two_replays_that_overlap_in_the_wrong_order_leave_the_newer_one() -> None:
     later, earlier = of_generation(2, 1), of_generation(1, 1)
     assert run([later, earlier])[0] == [2001]
