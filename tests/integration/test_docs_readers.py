@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,11 @@ def registry() -> Iterator[str]:
 
 
 def fill(commands: Commands) -> None:
-    """Two messages, one of them in two versions, and one that was erased."""
+    """Two messages, one in two versions and one that came in again, and one that was erased."""
     producer = Producer(plain_producer_config(commands.settings.kafka))
     topic = commands.names.topic("enriched-messages")
-    for message in (row("1", version=2), row("1", version=1), row("2"), row("3")):
+    again = row("2", version=2, received_at=datetime.now(UTC) + timedelta(days=9))
+    for message in (row("1", version=2), row("1", version=1), row("2"), again, row("3")):
         producer.produce(topic, encode(message), message.message_key.encode(), 0)
     producer.produce(topic, None, key_of("3").encode(), 0)
     assert producer.flush(30) == 0
