@@ -19,7 +19,7 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import MOST_TRIES
 from streams.repair import applying
-from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
+from tests.browser.scene import Redone, Scene, said, staged
 from tests.integration.console import problem
 from tests.integration.people import Visitor
 from tests.integration.waiting import until
@@ -53,14 +53,6 @@ async def scene(stack: Settings, namespace: str, redo: Redone) -> AsyncIterator[
             said("o", 5, None, LOST, tenant_id="other", message_key="other:ycloud:o")
         )
         yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 async def state_of(scene: Scene, repair_id: str) -> str:
