@@ -29,6 +29,8 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 IDLE_SECONDS = 2 * 3600.0
 ABSOLUTE_SECONDS = 24 * 3600.0
 SESSIONS_PER_PERSON = 20
+SESSIONS_PER_PORTAL = 200
+"""All people of a portal share its account, so more of its sessions are live at once."""
 LINK_SECONDS = 15 * 60.0
 UNMASK_SECONDS = 15 * 60.0
 FAILURE_SECONDS = 15 * 60.0
@@ -44,8 +46,9 @@ class PeopleError(StorageError):
 class Session:
     """A person who is logged in.
 
-    `roles`: tenant → role, for each tenant that the person may see. `is_chief`: the
-    person is admin of every tenant.
+    `name` is how the audit log names the person. The people of a portal share its
+    account, so theirs ends with the name of the login link. `roles`: tenant → role, for
+    each tenant that the person may see. `is_chief`: the person is admin of every tenant.
     """
 
     token: str = field(repr=False)
@@ -57,6 +60,11 @@ class Session:
     def may(self, tenant_id: TenantId, role: PersonRole) -> bool:
         """True if the person has this role or a higher one at the tenant."""
         return RANKS.get(self.roles.get(tenant_id, ""), 0) >= RANKS[role]
+
+
+def link_name(token: str) -> str:
+    """The name of a login link in the audit log, with which nobody can log in."""
+    return token[:6]
 
 
 def sha256(token: str) -> bytes:
@@ -139,16 +147,17 @@ class People:
         if not await self.roles(person_id):
             await self.end_sessions(person_id)
 
-    async def begin(self, person_id: str) -> str:
-        """Starts a session and returns its token.
+    async def begin(self, person_id: str, link: str = "") -> str:
+        """Starts a session and returns its token, which begins with the name of the link, if any.
 
         The person's oldest sessions beyond the limit end.
         """
         token = secrets.token_urlsafe(32)
+        if link:
+            token = f"{link}.{token}"
         await self._fetch("begin_session", sha256(token), person_id)
-        await self._fetch(
-            "sweep_sessions", person_id, IDLE_SECONDS, ABSOLUTE_SECONDS, SESSIONS_PER_PERSON
-        )
+        most = (SESSIONS_PER_PERSON, SESSIONS_PER_PORTAL, PORTAL)
+        await self._fetch("sweep_sessions", person_id, IDLE_SECONDS, ABSOLUTE_SECONDS, *most)
         return token
 
     async def session(self, token: str, *, is_use: bool = True) -> Session | None:
@@ -165,7 +174,8 @@ class People:
             tenant, _, role = entry.partition(":")
             if RANKS[role] > RANKS.get(roles.get(TenantId(tenant), ""), 0):
                 roles[TenantId(tenant)] = role
-        return Session(token, row["person_id"], row["name"], roles, row["is_chief"])
+        name = _audit_name(row["name"], token)
+        return Session(token, row["person_id"], name, roles, row["is_chief"])
 
     async def members(self, tenant: str) -> Sequence[Any]:
         """Everyone who may see the tenant.
@@ -234,6 +244,12 @@ class People:
     async def _fetch(self, name: str, *arguments: Any) -> Any:
         with as_unavailable():
             return await self._database.fetch(self._sql[name], *arguments)
+
+
+def _audit_name(name: str, token: str) -> str:
+    """How the audit log names the person of a session; `begin` made its token."""
+    link, dot, _ = token.partition(".")
+    return f"{name}#{link}" if dot and name.startswith(PORTAL) else name
 
 
 def _by_bucket(rows: Sequence[Any]) -> dict[bytes, tuple[int, float]]:

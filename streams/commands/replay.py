@@ -150,8 +150,9 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
+    least = "" if counted.is_cost_whole else "at least "
     cost = (
-        f"recorded for them: {waiting.counted(counted.answers, 'answer')} of models"
+        f"recorded for them: {least}{waiting.counted(counted.answers, 'answer')} of models"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
         " they are paid again only if prompt, model or language changed"
     )
@@ -164,6 +165,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
             "answers": counted.answers,
             "unpriced_answers": counted.unpriced,
             "cost_microusd": counted.paid_microusd,
+            "is_cost_whole": counted.is_cost_whole,
         },
         as_json,
         [f"{waiting.counted(counted.records, 'raw record')} would be replayed", *lines, cost],

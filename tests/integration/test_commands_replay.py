@@ -231,6 +231,7 @@ def test_a_dry_run_counts_by_tenant_and_writes_nothing(commands: Commands) -> No
         "answers": 0,
         "unpriced_answers": 0,
         "cost_microusd": 0,
+        "is_cost_whole": True,
     }
     commands.json("tenants", "add", "other")
     assert commands.json(*since, "--tenant", "other")["tenants"] == {"other": 2}

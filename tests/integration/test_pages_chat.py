@@ -1,7 +1,6 @@
 """The page of one conversation, and its files."""
 
 import re
-from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
@@ -11,24 +10,8 @@ from connectors.console.pages import reading
 from connectors.console.pages.shown_files import PICTURE_SIDE
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment
-from schemas.settings import Settings
-from schemas.topics import Names
-from tests.browser.scene import PASSWORD, Scene, kept, said, staged
+from tests.browser.scene import Scene, kept, said
 from tests.integration.people import Visitor
-
-
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 def links(page: str, words: str) -> list[str]:

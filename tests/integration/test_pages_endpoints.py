@@ -14,7 +14,7 @@ from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from streams.roles.other_roles import other_roles_of
-from tests.browser.scene import PASSWORD, Scene, said, staged
+from tests.browser.scene import Scene, said, staged
 from tests.integration.people import Visitor
 
 PAGE = "/t/acme/tenants"
@@ -49,12 +49,8 @@ async def scene(stack: Settings, namespace: str, receiver: Receiver) -> AsyncIte
 
 
 @pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def endpoint_in(scene: Scene, tenant: str = "acme", **more: object) -> Endpoint:

@@ -8,7 +8,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import PeopleError, sha256
 from tests.browser.scene import PASSWORD, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visiting
 
 HOME = "/t/acme/conversations"
 
@@ -22,9 +22,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    yield made
-    await made.client.aclose()
+    async with visiting(scene) as made:
+        yield made
 
 
 async def test_a_person_logs_in_reads_and_logs_out(scene: Scene, visitor: Visitor) -> None:

@@ -1,31 +1,18 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 PAGE, PEOPLE = "/t/acme/preferences", "/t/acme/people"
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def settings_of(scene: Scene) -> dict[str, Any]:

@@ -10,10 +10,16 @@ from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.repair_plans import RepairError, RepairLost
+from storage.postgres.repair_plans import (
+    Counted,
+    RepairChoice,
+    RepairError,
+    RepairLost,
+    RepairRequest,
+)
 from storage.postgres.repairs import MOST_TRIES
 from streams.repair import applying
-from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
+from tests.browser.scene import Redone, Scene, said, staged
 from tests.integration.console import problem
 from tests.integration.people import Visitor
 from tests.integration.waiting import until
@@ -29,6 +35,7 @@ LATE = Attachment(
     index=0, type="audio", status="failed", reason="model_timeout", original_url="https://x/2"
 )
 BARE = Attachment(index=0, type="image", status="failed", reason="media_unavailable")
+RAW = Counted(9, (), RepairChoice(spans=("0:0-8",)), answers=2, paid_microusd=3_000)
 
 
 @pytest.fixture
@@ -46,14 +53,6 @@ async def scene(stack: Settings, namespace: str, redo: Redone) -> AsyncIterator[
             said("o", 5, None, LOST, tenant_id="other", message_key="other:ycloud:o")
         )
         yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 async def state_of(scene: Scene, repair_id: str) -> str:
@@ -453,6 +452,32 @@ async def test_raw_records_that_nobody_would_read_are_planned_by_no_page_and_no_
     assert failed.status_code == 200  # what is written for files is read by the stages of files
     redo.unread = False
     problem(await scene.console.get(plan, scope="admin", method="POST"), 404)  # nothing is there
+
+
+@pytest.mark.parametrize(
+    ("counted", "says"),
+    [
+        (msgspec.structs.replace(RAW, microusd=3_000), "the answers for them have cost $0.0030"),
+        (
+            msgspec.structs.replace(RAW, is_cost_whole=False),
+            "not known: the answers for them have cost at least $0.0030",
+        ),
+        (
+            msgspec.structs.replace(RAW, unpriced=2, paid_microusd=0),
+            "not known: there are too many records",
+        ),
+    ],
+    ids=["known", "more than was added up", "no price"],
+)
+async def test_a_plan_of_raw_records_says_what_is_known_of_the_cost(
+    scene: Scene, visitor: Visitor, counted: Counted, says: str
+) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    asked = RepairRequest(ACME, "raw", counted.choice, "ana")
+    repair_id = await pages.repairs.add(asked, counted)
+    page = (await visitor.get(f"/t/acme/repairs/{repair_id}")).text
+    assert f"<dd>{says}" in page and "no recent calls" not in page
 
 
 async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> None:

@@ -21,7 +21,7 @@ from connectors.console.pages.visits import (
 )
 from connectors.console.tenant_queue import Busy
 from schemas.outcomes import Unavailable
-from storage.postgres.people import EVERY_TENANT
+from storage.postgres.people import EVERY_TENANT, link_name
 
 log = structlog.get_logger()
 
@@ -112,22 +112,25 @@ def _add_links(router: APIRouter, parts: PageParts) -> None:
         visit = visit_of(request)
         address = {_bucket("address", _address(request)): PER_ADDRESS}
         await _throttle(parts, address)
-        person_id = await parts.people.use_link(visit.form.get("token", "")[:200])
+        token = visit.form.get("token", "")[:200]
+        person_id = await parts.people.use_link(token)
         if person_id is None:
             await parts.people.count_failure(list(address))
             raise PageProblem(403, "problem.link")
-        return await _enter(parts, visit, person_id, "login_by_link", "/")
+        return await _enter(parts, visit, person_id, "login_by_link", "/", link_name(token))
 
 
-async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
-    """Starts a session and redirects.
+async def _enter(
+    parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str, link: str = ""
+) -> Response:
+    """Starts a session and redirects. `link` is the name of the login link, if one was used.
 
     The session always gets a new token, whatever cookie the browser sent, so that
     a token cannot be planted before the login.
     """
     if visit.session is not None:
         await parts.people.end(visit.session.token)
-    token = await parts.people.begin(person_id)
+    token = await parts.people.begin(person_id, link)
     session = await parts.people.session(token)
     await parts.people.note(EVERY_TENANT, session.name if session else person_id, how, "")
     response = RedirectResponse(wanted, 303)

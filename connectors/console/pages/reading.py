@@ -33,8 +33,13 @@ PAGE_MESSAGES = 50
 WINDOW = 1_000
 MOST_WINDOWS = 3
 """A page of conversations scans at most this many windows of messages."""
+FIRST_WALKED = 3_000
 MOST_WALKED = 20_000
-"""How many messages one statement walks through for a page of failed ones."""
+"""How many messages a page of failed ones walks through, in two statements.
+
+A frequent reason fills the page within the first statement. Otherwise the index tells
+first whether the reason is rare: then a walk through the others would find nothing.
+"""
 POOL_SHARE = 2
 COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
@@ -150,24 +155,29 @@ class PageReading:
         A page of a frequent reason that is rare among the next messages may have fewer
         rows than `most`, or none, although older ones follow.
         """
-        at = (before.received_at, before.message_key)
-        rows = await self.fetch(
-            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1, MOST_TRIES
-        )
-        if len(rows) <= most:
-            place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
-            if not place:
-                return ListPage(rows, None)
-            (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
-            if row["found"] > MOST_RARE:
-                (last,) = place
-                return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
-            rows = await self.fetch(
-                "rare_failed_messages", tenant_id, reason, *at, most + 1, MOST_TRIES
+        rows: list[Any] = []
+        begin = at = (before.received_at, before.message_key)
+        for walked in (FIRST_WALKED, MOST_WALKED - FIRST_WALKED):
+            wanted = most + 1 - len(rows)
+            rows += await self.fetch(
+                "failed_messages_by_reason", tenant_id, reason, *at, walked, wanted, MOST_TRIES
             )
-        last = rows[most - 1] if len(rows) > most else None
-        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
-        return ListPage(rows[:most], older)
+            if len(rows) > most:
+                return _failed_page(rows, most)
+            last = await self.fetch("place_of_failed", tenant_id, *at, walked)
+            if not last:
+                return ListPage(rows, None)
+            if at == begin and await self._is_rare(tenant_id, reason):
+                name = "rare_failed_messages"
+                rows = await self.fetch(name, tenant_id, reason, *begin, most + 1, MOST_TRIES)
+                return _failed_page(rows, most)
+            at = (last[0]["received_at"], last[0]["message_key"])
+        return ListPage(rows, PageCursor(*at))
+
+    async def _is_rare(self, tenant_id: TenantId, reason: str) -> bool:
+        """Tells whether the index finds all files with this reason quickly."""
+        (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+        return bool(row["found"] <= MOST_RARE)
 
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
         rows = await self.fetch("one_message", tenant_id, message_key)
@@ -205,6 +215,14 @@ class PageReading:
         would deadlock.
         """
         return self._turns.turn(tenant_id)
+
+
+def _failed_page(rows: list[Any], most: int) -> ListPage:
+    """Returns the first `most` rows; if there are more, older ones follow the last of these."""
+    if len(rows) <= most:
+        return ListPage(rows, None)
+    last = rows[most - 1]
+    return ListPage(rows[:most], PageCursor(last["received_at"], last["message_key"]))
 
 
 def _decoded(row: Any) -> dict[str, Any]:

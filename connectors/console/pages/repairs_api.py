@@ -43,9 +43,9 @@ class Repair(BaseModel):
     `messages` is how many messages or records it writes again. `seconds` is how long
     that takes at its rate; the processing that follows may take longer. `cost_microusd`
     is, for raw records, what the recorded answers have cost. They are paid for again
-    only if prompt, model or language have changed. `gone_files` is how many files are
-    left out because the provider no longer has them; ask the sender to send them again.
-    A plan with no other files cannot begin.
+    only if prompt, model or language have changed. It is null if the cost is not known.
+    `gone_files` is how many files are left out because the provider no longer has them;
+    ask the sender to send them again. A plan with no other files cannot begin.
     """
 
     repair_id: str

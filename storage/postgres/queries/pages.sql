@@ -154,19 +154,34 @@ LEFT JOIN LATERAL (
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
 -- name: deliveries_of_message
--- Returns the deliveries of a message whose time is known, newest first, by provider ($2) and the
--- provider's message id ($3), at most $4. A row with `deliveries` 0 is a repair.
-SELECT topic, partition, "offset", received_at, deliveries FROM (
-    SELECT topic, partition, "offset", received_at, deliveries FROM inbound_messages
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
-    UNION ALL
-    SELECT topic, partition, "offset", received_at, deliveries FROM arrival_records
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
-    UNION ALL
-    SELECT a.topic, a.partition, later."offset", later.at, 1 FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
-    WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
-) AS every
-ORDER BY received_at DESC, "offset" DESC LIMIT $4;
+-- Returns the deliveries of a message whose time is known, before a position ($4 to $6), newest
+-- first, by provider ($2) and the provider's message id ($3), at most $7. A row with `deliveries` 0
+-- is a repair; `known` counts the other ones, on all pages.
+SELECT topic, partition, "offset", received_at, deliveries, known FROM (
+    SELECT topic, partition, "offset", received_at, deliveries, count(*) FILTER (WHERE deliveries > 0) OVER () AS known FROM (
+        SELECT topic, partition, "offset", received_at, deliveries FROM inbound_messages
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
+        UNION ALL
+        SELECT topic, partition, "offset", received_at, deliveries FROM arrival_records
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
+        UNION ALL
+        SELECT a.topic, a.partition, later."offset", later.at, 1
+        FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
+        WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
+    ) AS every
+) AS counted
+WHERE (received_at, "offset", partition) < ($4, $5, $6)
+ORDER BY received_at DESC, "offset" DESC, partition DESC LIMIT $7;
+
+-- name: delivery_of_message
+-- Returns one delivery of a message by its partition ($4) and offset ($5), or no row.
+SELECT topic, partition, "offset" FROM inbound_messages
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3 AND partition = $4 AND "offset" = $5
+UNION ALL
+SELECT topic, partition, $5::bigint FROM arrival_records
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3 AND partition = $4
+  AND ("offset" = $5 OR $5 = ANY(again_offsets))
+LIMIT 1;
 
 -- name: steps_of
 -- Returns the steps of a message through the stages, oldest first.
