@@ -325,7 +325,8 @@ CREATE TABLE people (
     person_id  text        PRIMARY KEY,
     name       text        NOT NULL UNIQUE,
     password   text,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    is_own_password boolean NOT NULL DEFAULT false
 );
 
 -- tenant_id '*' stands for every tenant.

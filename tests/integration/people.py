@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from connectors.console.pages.visits import session_cookie
 from tests.browser.scene import PASSWORD, Scene
 
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
@@ -21,6 +22,11 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self.client = httpx.AsyncClient(base_url=self.url, timeout=30)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie of its session."""
+        return session_cookie(False, str(self.client.base_url.port))
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.client.get(path, headers=headers)
@@ -37,6 +43,12 @@ class Visitor:
         """Posts a form with the token of the page `at`."""
         data = {"csrf": await self.token(at)} | form
         return await self.client.post(path, data=data, headers=headers)
+
+    async def send(self, path: str, form: dict[str, str], *, at: str) -> httpx.Response:
+        """Posts a form, and opens the page to which the answer leads."""
+        answer = await self.post(path, form, at=at)
+        assert answer.status_code == 303, (path, answer.status_code)
+        return await self.get(answer.headers["location"])
 
     async def log_in(self, name: str, password: str, **more: str) -> httpx.Response:
         return await self.post("/login", {"name": name, "password": password} | more)

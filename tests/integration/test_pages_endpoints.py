@@ -63,9 +63,9 @@ async def test_an_endpoint_is_created_with_its_url_shown_once_and_connected(
     scene: Scene, visitor: Visitor
 ) -> None:
     form = {"provider": "ycloud", "signature": "later", "instance": ""}
-    made = await visitor.post("/t/acme/endpoints", form, at=PAGE)
+    made = await visitor.send("/t/acme/endpoints", form, at=PAGE)
     url = re.search(r"https://hooks\.example\.com/webhooks/ycloud/([\w-]{40,})", made.text)
-    assert made.status_code == 200 and url is not None and "paste the URL" in made.text
+    assert url is not None and "paste the URL" in made.text
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     endpoint = await tenancy.endpoint(url[1])
     path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
@@ -112,7 +112,7 @@ async def test_an_endpoint_that_cannot_be_opened_says_so_and_is_removed(
 async def test_a_new_url_leaves_the_old_one_for_an_hour(scene: Scene, visitor: Visitor) -> None:
     endpoint = await endpoint_in(scene)
     path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
-    shown = await visitor.post(f"{path}/url", {}, at=path)
+    shown = await visitor.send(f"{path}/url", {}, at=path)
     assert "https://hooks.example.com/webhooks/ycloud/" in shown.text
     assert endpoint.token not in shown.text
     left = await scene.console.connection.fetchval(
@@ -182,7 +182,7 @@ async def test_a_test_is_sent_and_leads_to_its_message(
     came = await visitor.get(went.headers["location"])
     assert came.status_code == 303 and "/m/" in came.headers["location"]
     receiver.status = 401
-    assert "answered 401" in (await visitor.post(f"{path}/test", {}, at=path)).text
+    assert "answered 401" in (await visitor.send(f"{path}/test", {}, at=path)).text
     receiver.status = 0
     assert (await visitor.post(f"{path}/test", {}, at=path)).status_code == 502
 

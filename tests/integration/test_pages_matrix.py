@@ -29,6 +29,9 @@ PLANTED = (
 ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {
     "/",
+    "/account",
+    "/account/log-out",
+    "/account/password",
     "/tenants",
     "/login",
     "/login/link",
@@ -36,7 +39,7 @@ ABOUT_NO_TENANT = {
     "/t/{rest:path}",
     "/trouble",
 }
-"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
+"""`/trouble` and `/tenants` are of all tenants of a person: test_pages_everywhere and _tenants look at them."""
 OFFSETS = {"acme": 501, "other": 502}
 """Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")

@@ -52,7 +52,7 @@ async def test_a_failed_login_of_an_account_and_a_logout_are_noted(
     assert len(await noted(scene, "login_failed")) == 1
     await visitor.log_in("ana", PASSWORD)
     page = (await visitor.get("/t/acme/audit")).text
-    assert "failed to log in" in page and "logged out" in page
+    assert "failed to log in</span>" in page and "logged out</span>" in page
 
 
 async def test_a_plan_is_noted_when_it_is_made_and_a_refused_one_is_not(

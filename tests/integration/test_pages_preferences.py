@@ -91,7 +91,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 async def test_a_person_is_invited_given_roles_logged_out_and_removed(
     scene: Scene, visitor: Visitor
 ) -> None:
-    shown = await visitor.post(PEOPLE, {"name": "Luz@acme", "role": "viewer"}, at=PEOPLE)
+    shown = await visitor.send(PEOPLE, {"name": "Luz@acme", "role": "viewer"}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     assert shown.status_code == 200 and link
     luz = Visitor(scene.url)
@@ -162,7 +162,7 @@ async def test_an_account_whose_last_role_is_taken_away_is_logged_out(
 async def test_an_account_without_password_is_logged_out_when_another_tenant_adds_it(
     scene: Scene, visitor: Visitor
 ) -> None:
-    shown = await visitor.post(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
+    shown = await visitor.send(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     held = Visitor(scene.url)
     await held.use(f"/login/link?token={link}")
@@ -193,7 +193,7 @@ async def test_who_has_no_password_gets_a_new_link_as_often_as_needed(
 ) -> None:
     await visitor.post(PEOPLE, {"name": "luz", "role": "viewer"}, at=PEOPLE)
     luz = await scene.console.connection.fetchval("SELECT person_id FROM people WHERE name = 'luz'")
-    shown = await visitor.post(f"{PEOPLE}/{luz}/link", {}, at=PEOPLE)
+    shown = await visitor.send(f"{PEOPLE}/{luz}/link", {}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     guest = Visitor(scene.url)
     assert (await guest.use(f"/login/link?token={link}")).status_code == 303

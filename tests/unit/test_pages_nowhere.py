@@ -15,7 +15,7 @@ from storage.postgres.people import Session
 
 
 class OnePerson:
-    async def session(self, token: str, *, is_use: bool = True) -> Session | None:
+    async def session(self, token: str, **_: object) -> Session | None:
         roles = {TenantId("acme"): "viewer"}
         return Session(token, "per_1", "ana", roles, False) if token == "hers" else None
 

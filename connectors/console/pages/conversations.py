@@ -340,7 +340,9 @@ async def _still(desk: Desk, visit: Visit, tenant_id: TenantId) -> Session:
 
     Raises PageProblem if it may no longer look.
     """
-    session = await desk.pages.people.session(visit.person.token, is_use=False)
+    session = await desk.pages.people.session(
+        visit.person.token, is_use=False, about=tenant_id, most=0
+    )
     if session is None or not session.may(tenant_id, "viewer"):
         raise PageProblem(401, "problem.401")
     return session

@@ -1,9 +1,11 @@
 """The page on which an admin erases a conversation for a person who asks for it."""
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import opened
+from connectors.console.pages.once import IS_OVER, show_once, shown_once
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
@@ -20,13 +22,17 @@ def add_erasures(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         conversation_id = opened(pages, tenant_id, "c", ref)
+        done = shown_once(pages, visit)
+        if done is not None and done != IS_OVER:
+            counts = msgspec.json.decode(done[1], type=dict[str, int])
+            return _page(visit, tenant_id, ref, "", counts, is_done=True)
         async with pages.reading.turn(tenant_id):
             counts = await eraser.look(tenant_id, conversation_id)
         return _page(visit, tenant_id, ref, conversation_id, counts)
 
     @router.post("/t/{tenant}/c/{ref}/erase")
     async def erase(request: Request, tenant: str, ref: str) -> Response:
-        """Erases it if the form has the id of the conversation."""
+        """Erases it if the form has its id, and leads to a page that says once what was erased."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         conversation_id = opened(pages, tenant_id, "c", ref)
@@ -34,7 +40,8 @@ def add_erasures(router: APIRouter, pages: PageParts) -> None:
             raise PageProblem(422, "erase.not_typed")
         async with pages.kafka.turn(tenant_id):
             counts = await eraser.erase(tenant_id, conversation_id, visit.person.name)
-        return _page(visit, tenant_id, ref, "", counts, is_done=True)
+        text = msgspec.json.encode(counts).decode()
+        return show_once(pages, visit, f"/t/{tenant_id}/c/{ref}/erase", "erase.done", text)
 
 
 def _page(

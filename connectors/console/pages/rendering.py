@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from schemas.keys import TenantId
-from storage.postgres.people import PersonRole, Session
+from storage.postgres.people import MOST_LISTED, PersonRole, Session
 
 SECTIONS: tuple[tuple[str, PersonRole], ...] = (
     ("conversations", "viewer"),
@@ -140,6 +140,11 @@ def _nav(session: Session, tenant: TenantId) -> list[tuple[str, str]]:
     return [(key, f"/t/{tenant}/{key}") for key in seen if REPLACED.get(key) not in seen]
 
 
+def _listed(session: Session) -> tuple[list[TenantId], bool]:
+    """Returns the tenants of the menu, and whether there are others."""
+    return [*session.roles][:MOST_LISTED], session.has_more or len(session.roles) > MOST_LISTED
+
+
 def _list_query(filters: Any, chosen: str) -> str:
     """Returns the filters of the list as a query string, without empty ones."""
     wanted = {
@@ -166,6 +171,7 @@ _TEMPLATES.globals.update(
     bars=_bars,
     static_version=static_version,
     nav=_nav,
+    listed=_listed,
     live_query=_list_query,
     kind_icon=_kind_icon,
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Query
 from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
-from connectors.console.authentication import caller_of
+from connectors.console.authentication import caller_of, key_id_of_request
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.repairing import HIGHEST_RATE, asked_for, begin, end
 from connectors.console.pages.visits import PageProblem
@@ -125,6 +125,8 @@ Rate = Annotated[
 _STATUS = {"repair.nothing": 404, "repair.read_by_nobody": 409}
 """Why a plan cannot be made → the status. All else is a wrong parameter."""
 _ERRORS = (401, 403, 404, 413, 429, 503)
+Who = Annotated[str, Depends(key_id_of_request)]
+"""The public id of the caller's key, which the audit log and the repair name."""
 _ROUTE: dict[str, Any] = {"tags": ["repairs"], "response_model": Repair}
 
 
@@ -145,6 +147,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
     )
     async def plan(
         key: Caller,
+        who: Who,
         kind: KindOf = "attachments",
         reason: Reason = "",
         with_gone: WithGone = False,
@@ -165,7 +168,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             "until": until,
         }
         try:
-            asked = asked_for(tenant_id, _who(key), kind, wanted)
+            asked = asked_for(tenant_id, who, kind, wanted)
             async with pages.kafka.turn(tenant_id):
                 repair_id = await pages.work.plan(asked)
         except RepairError as error:
@@ -183,10 +186,10 @@ def _add_applied(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(*_ERRORS, 409),
         **_ROUTE,
     )
-    async def apply(key: Caller, plan: PlanId, rate: Rate = None) -> Repair:
+    async def apply(key: Caller, who: Who, plan: PlanId, rate: Rate = None) -> Repair:
         tenant_id = _admin(key)
         try:
-            await begin(pages.repairs, pages.work, (tenant_id, _who(key)), plan, rate)
+            await begin(pages.repairs, pages.work, (tenant_id, who), plan, rate)
         except PageProblem as problem:
             raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
@@ -206,17 +209,13 @@ def _add_applied(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         responses=problems(*_ERRORS, 409),
         **_ROUTE,
     )
-    async def cancel(key: Caller, plan: PlanId) -> Repair:
+    async def cancel(key: Caller, who: Who, plan: PlanId) -> Repair:
         tenant_id = _admin(key)
         try:
-            await end(pages.repairs, (tenant_id, _who(key)), plan)
+            await end(pages.repairs, (tenant_id, who), plan)
         except PageProblem as problem:
             raise ConsoleProblem(problem.status, catalogue("en")[problem.word]) from None
         return await _shown(pages, tenant_id, plan)
-
-
-def _who(key: ApiKey) -> str:
-    return f"key of {key.tenant_id}"
 
 
 def _admin(key: ApiKey) -> TenantId:

@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from connectors.console.pages.account import add_account
 from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.deliveries import add_deliveries
@@ -42,6 +43,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     _add_entrance(router)
     router.include_router(_static_files())
     add_login(router, pages)
+    add_account(router, pages)
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, desk)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -41,7 +41,9 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
     @router.get("/trouble", name="trouble-everywhere")
     async def everywhere(request: Request) -> Response:
         visit = visit_of(request)
-        tenants = tuple(one for one in visit.person.roles if visit.person.may(one, "viewer"))
+        roles = await pages.people.tenants(visit.person.person_id)
+        visit.session = replace(visit.person, roles=roles, has_more=False)
+        tenants = tuple(roles)
         today = datetime.now(UTC).date()
         wanted = {
             name: request.query_params.get(name, "")[:60] for name in ("tenant", "reason", "stage")

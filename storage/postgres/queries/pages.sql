@@ -261,19 +261,21 @@ LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.rec
 ORDER BY q.created_at DESC, q.place DESC;
 
 -- name: audit_page
--- Returns audit log entries of these tenants ($6) before an entry ($2), newest first. Actor and
--- action may be NULL for any. $1 is only there because every statement names the tenant first.
+-- Returns audit log entries of these tenants ($6) before an entry ($2), newest first. Actor, action,
+-- and the first and last time ($7, $8) may be NULL for any. $1 is only there because every statement
+-- names the tenant first.
 SELECT one.id, one.at, one.actor, one.action, one.detail, one.tenant_id
 FROM unnest($6::text[]) AS named (tenant_id), LATERAL (
     SELECT id, at, actor, action, detail, audit_log.tenant_id FROM audit_log
     WHERE audit_log.tenant_id = named.tenant_id AND id < $2 AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4)
+      AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
     ORDER BY id DESC LIMIT $5
 ) AS one
 WHERE $1 <> '' ORDER BY one.id DESC LIMIT $5;
 
 -- name: audit_choices
 -- Returns the distinct actions and actors among the latest 2000 entries of each of these tenants.
--- They fill the filters of the page.
+-- They are proposed in the filters of the page, which take others too.
 SELECT DISTINCT latest.action, latest.actor
 FROM unnest($2::text[]) AS wanted (tenant_id)
 CROSS JOIN LATERAL (
