@@ -33,7 +33,7 @@ from storage.kafka.one_record import TimeRange, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
-from streams.repair.erasing import ConversationErasing
+from streams.repair.erasing import Erasing
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -85,7 +85,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         read_record=partial(_read, _record, settings),
         readable=_readable,
         read_versions=partial(_read, _versions, settings),
-        eraser=ConversationErasing(settings),
+        eraser=Erasing(settings),
         send_test=send_test,
     )
 

@@ -145,3 +145,21 @@ async def test_deliveries_that_were_only_counted_are_said_to_be_so(scene: Scene)
     await connection.execute('UPDATE arrival_records SET deliveries = 4 WHERE "offset" = 0')
     text = await page_of(scene)
     assert len(listed(text)) == 2 and "the others were only counted" in text
+
+
+async def test_an_update_of_the_provider_is_told_from_a_duplicate(scene: Scene) -> None:
+    connection = scene.console.connection
+    await add_arrivals(connection, arrivals([a_receipt(at(0, 0, "forwarded"))]))
+    await add_arrivals(connection, arrivals([a_receipt(at(3, 70))]))
+    await add_arrivals(connection, arrivals([a_receipt(at(5, 700, "skipped", reason="update"))]))
+    mixed = a_receipt(at(6, 800), at(7, 900, "skipped", reason="update"))
+    await add_arrivals(connection, arrivals([mixed]))
+    text = await page_of(scene)
+    assert [state for _, _, state in listed(text)] == [
+        "duplicate",
+        "duplicate",
+        "update, not applied",
+        "duplicate",
+        "counts",
+    ]
+    assert "An update reports a new state" in text

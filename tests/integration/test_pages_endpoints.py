@@ -82,6 +82,20 @@ async def test_an_endpoint_is_created_with_its_url_shown_once_and_connected(
     assert not [one for one in ("whsec_new", "whsec_theirs", "of-ycloud") if one in page]
 
 
+async def test_a_sender_of_ones_own_gets_a_secret_that_is_made_here_and_shown_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene, secret=None, secret_later=True)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert "Make a secret here" in (await visitor.get(path)).text
+    shown = await visitor.send(f"{path}/rotate", {}, at=path)
+    tenancy = Tenancy(scene.console.connection, scene.console.vault)
+    (secret,) = (await tenancy.endpoint(endpoint.endpoint_id)).secrets
+    page = (await visitor.get(path)).text
+    assert "The secret. It is shown this once" in shown.text and secret in shown.text
+    assert secret not in page and "Make a secret here" not in page
+
+
 async def test_what_the_commands_refuse_the_page_refuses_too(visitor: Visitor) -> None:
     for form in (
         {"provider": "telegram"},
@@ -120,6 +134,21 @@ async def test_a_new_url_leaves_the_old_one_for_an_hour(scene: Scene, visitor: V
         endpoint.endpoint_id,
     )
     assert 3_500 < left <= 3_600
+
+
+async def test_a_new_url_in_place_of_one_that_leaked_ends_the_old_one_at_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert 'name="leaked"' in (await visitor.get(path)).text
+    shown = await visitor.send(f"{path}/url", {"leaked": "yes"}, at=path)
+    assert "https://hooks.example.com/webhooks/ycloud/" in shown.text
+    row = await scene.console.connection.fetchrow(
+        "SELECT former_token_until FROM webhook_endpoints WHERE endpoint_id = $1",
+        endpoint.endpoint_id,
+    )
+    assert row is not None and row["former_token_until"] is None
 
 
 async def test_a_removed_endpoint_is_gone(scene: Scene, visitor: Visitor) -> None:

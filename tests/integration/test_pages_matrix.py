@@ -33,23 +33,27 @@ ABOUT_NO_TENANT = {
     "/account/log-out",
     "/account/password",
     "/tenants",
+    "/tenants/removed",
     "/login",
     "/login/link",
     "/logout",
     "/t/{rest:path}",
     "/trouble",
 }
-"""`/trouble` and `/tenants` are of all tenants of a person: test_pages_everywhere and _tenants look at them."""
+"""`/trouble` and `/tenants` are of all tenants of a person: test_pages_everywhere and _tenants look at them.
+`/tenants/removed` is of those that nobody belongs to any more: test_pages_removals."""
 OFFSETS = {"acme": 501, "other": 502}
 """Of the record in quarantine of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/c/{ref}/erase": "admin",
+    "/t/{tenant}/m/{ref}/erase": "admin",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
     "/t/{tenant}/tenants": "admin",
+    "/t/{tenant}/removal": "nobody of one tenant",
     "/t/{tenant}/endpoints/{endpoint_id}": "admin",
     "/t/{tenant}/preferences": "admin",
     "/t/{tenant}/people": "admin",

@@ -29,6 +29,7 @@ OF_FILES: dict[str, tuple[str, ...]] = {
     "streams/apps/models.py": MODEL_STAGES,
     "streams/apps/store_media.py": ("store_media",),
     "streams/repair/erasing.py": ("console",),
+    "streams/repair/removing.py": ("console",),
     "streams/roles/console.py": ("console",),
     "streams/roles/minute_writer.py": ("receive", *STAGES, "sink"),
     "streams/roles/receive.py": ("receive",),

@@ -54,8 +54,8 @@ async def deliveries_of(
 ) -> DeliveryPage:
     """Returns a page of the deliveries of a message whose times are known.
 
-    A delivery counts if it opened the message (`opened_by`); every other one is a
-    duplicate. A text in `before` that is not a position means the newest.
+    A delivery counts if it opened the message (`opened_by`). Every other one is a duplicate,
+    or an update of the provider, which changes nothing. A text in `before` that is not a position means the newest.
     """
     about = (row["provider"], _identifier(row))
     found = await reading.fetch(
@@ -64,10 +64,17 @@ async def deliveries_of(
     shown = []
     for one in found[:MOST_DELIVERIES]:
         place = (one["topic"], one["partition"], one["offset"])
-        state = "repair" if not one["deliveries"] else "counts" if place in opened_by else "again"
-        shown.append(DeliveryShown(*place, one["received_at"], state))
+        shown.append(DeliveryShown(*place, one["received_at"], _state(one, place in opened_by)))
     older = _text(shown[-1]) if len(found) > MOST_DELIVERIES else ""
     return DeliveryPage(shown, found[0]["known"] if found else 0, older)
+
+
+def _state(row: Mapping[str, Any], has_opened: bool) -> str:
+    if not row["deliveries"]:
+        return "repair"
+    if has_opened:
+        return "counts"
+    return "update" if row["reason"] == "update" else "again"
 
 
 async def delivery_at(

@@ -226,5 +226,10 @@ def _failed_page(rows: list[Any], most: int) -> ListPage:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    attributes = msgspec.json.decode(row["attributes"])
-    return dict(row) | {"attributes": attributes if isinstance(attributes, dict) else {}}
+    """Returns the row with its attributes: none if they are too large."""
+    is_too_large = row["attributes"] is None
+    attributes = {} if is_too_large else msgspec.json.decode(row["attributes"])
+    return dict(row) | {
+        "attributes": attributes if isinstance(attributes, dict) else {},
+        "is_too_large": is_too_large,
+    }
