@@ -18,10 +18,10 @@ from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.databases import Connection
 from tests.integration.people import Visitor
-from tests.integration.test_sink_writer import Sink, a_receipt, database, line, sink
+from tests.integration.test_sink_writer import Sink, a_receipt, line, sink
 from tests.unit.records import NOW
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 
 
 def at(offset: int, seconds: int, outcome: str = "duplicate", **fields: Any) -> Line:
