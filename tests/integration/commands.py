@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from click.testing import CliRunner, Result
 
+from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import connect
 from streams.commands.main import main
 from streams.settings import to_environment
-from tests.integration.databases import Connection, drop_schema, make_schema
+from tests.integration.databases import Connection, drop_schema, make_schema, merge
 from tests.topics import make_topics
 
 T = TypeVar("T")
@@ -74,3 +75,10 @@ class Commands:
                 await connection.close()
 
         return asyncio.run(connected())
+
+
+def store(commands: Commands, *messages: EnrichedMessage) -> None:
+    async def written(connection: Connection) -> None:
+        await merge(connection, *messages)
+
+    commands.database(written)

@@ -60,7 +60,7 @@ async def migrated_schema(settings: Postgres, names: Names) -> AsyncIterator[Con
 
 
 async def make_schema(connection: Connection, names: Names) -> None:
-    """What `migrate` makes of a new database, in one transaction; test_postgres.py compares the two.
+    """What `migrate` makes of a new database, in one transaction; test_schema_sql.py compares the two.
 
     The migrations build their indexes CONCURRENTLY, which waits for every transaction of the tests beside this one.
     """

@@ -21,10 +21,9 @@ from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
 from streams.repair.erasure import choose_contact
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import CONVERSATION, key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_sweep import left, put
 from tests.topics import make_topics
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from schemas.records import Attachment
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.unit.records import NOW
 
 

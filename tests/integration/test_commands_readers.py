@@ -13,10 +13,9 @@ from schemas.settings import Settings
 from storage.postgres import migrate as migrating
 from storage.postgres.migrate import migrate
 from storage.postgres.readers import READABLE
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 
 
 @pytest.fixture

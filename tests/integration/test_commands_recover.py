@@ -13,11 +13,10 @@ from schemas.codec import decode
 from schemas.headers import generation_of
 from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, VisionJob
 from storage.kafka.client import client_config
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection, pooled
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import written
+from tests.integration.replays import written
 from tests.integration.waiting import until
 from tests.unit.records import attachment
 

@@ -11,11 +11,10 @@ from storage.postgres.repair_plans import RepairChoice
 from streams.commands.main import main
 from streams.repair import applying
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import again, failed, outputs, produce, set_aside
+from tests.integration.replays import again, failed, outputs, produce, set_aside
 from tests.integration.test_redo import begun, killed
 
 

@@ -18,10 +18,9 @@ from storage.objects.store import ObjectStore
 from streams.lanes.entries import Entry, encode_entry
 from streams.repair import orphans
 from streams.repair.orphans import Behind, Sweep, Swept
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.topics import make_topic, make_topics, wait_until_gone
 
 NOW = timedelta(0)

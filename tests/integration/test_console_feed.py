@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,24 +15,15 @@ from connectors.console.queries import ContextBounds
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.directory import key_id
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
-from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
+from tests.integration.console import CONVERSATION, Console, key_of, problem, row
+from tests.integration.contexts import PENDING, ago
 from tests.integration.databases import Connection, connected, merge
 from tests.integration.waiting import until
 
 ACME = TenantId("acme")
-PENDING = Attachment(
-    index=0, type="image", status="pending", original_url="https://files.example.com/1"
-)
-
-
-@pytest.fixture
-async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
-    async with running(stack, Names(namespace)) as running_:
-        yield running_
 
 
 async def page(console: Console, query: str = "", tenant: str = "acme") -> dict[str, Any]:
@@ -45,11 +36,6 @@ async def page(console: Console, query: str = "", tenant: str = "acme") -> dict[
 
 def names(document: dict[str, Any]) -> list[tuple[str, int]]:
     return [(one["message_key"].rpartition(":")[2], one["version"]) for one in document["messages"]]
-
-
-def ago(seconds: float) -> dict[str, datetime]:
-    then = datetime.now(UTC) - timedelta(seconds=seconds)
-    return {"received_at": then, "occurred_at": then}
 
 
 @asynccontextmanager

@@ -1,5 +1,4 @@
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -17,12 +16,6 @@ from tests.integration.console import ORIGIN, Console, key_of, problem, row, run
 
 DATA = bytes(range(256)) * 3_000  # more than one piece
 MISSING = "/media/acme/00000000-0000-4000-8000-000000000000.jpg"
-
-
-@pytest.fixture
-async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
-    async with running(stack, Names(namespace)) as running_:
-        yield running_
 
 
 @pytest.fixture

@@ -21,11 +21,10 @@ from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.roles.other_roles import other_roles_of
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import pooled, schema
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import again, failed, produce, set_aside
+from tests.integration.replays import again, failed, produce, set_aside
 from tests.integration.test_redo import begun
 from tests.topics import make_topic, make_topics
 

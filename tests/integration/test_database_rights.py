@@ -12,9 +12,8 @@ import pytest
 from schemas.settings import RetentionSettings as Ages
 from schemas.settings import Secret, Settings
 from storage.postgres.retention import Retention
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_readers import as_reader
 
 RIGHTS = {

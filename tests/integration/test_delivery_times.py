@@ -19,10 +19,10 @@ from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.databases import Connection
 from tests.integration.people import Visitor
-from tests.integration.test_sink_writer import Sink, a_receipt, database, line, sink
+from tests.integration.test_sink_writer import Sink, a_receipt, line, sink
 from tests.unit.records import NOW
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 

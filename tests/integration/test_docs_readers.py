@@ -19,9 +19,8 @@ from confluent_kafka import Producer
 
 from schemas.codec import AVRO_DIR, encode
 from storage.kafka.client import plain_producer_config
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_readers import as_reader
 from tests.unit.records import attachment
 

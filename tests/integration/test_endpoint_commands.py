@@ -1,27 +1,14 @@
 """`sensorium endpoints`: the way that providers work, from a URL without a secret to a secret that is replaced."""
 
-from collections.abc import Iterator
-
-import msgspec
 import pytest
 from click.testing import CliRunner
 
-from schemas.settings import Settings
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.main import main
 from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.databases import Connection
-
-
-@pytest.fixture
-def acme(stack: Settings, namespace: str) -> Iterator[Commands]:
-    made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.make_tables()
-    made.json("tenants", "add", "acme")
-    yield made
-    made.drop_tables()
 
 
 def live(acme: Commands) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from storage.postgres.lock_order import in_lock_order
 from storage.postgres.repair_plans import Counted, Intent, RepairChoice, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
-from tests.integration.databases import PATIENT, Connection, Pool, merge, pooled, schema
+from tests.integration.databases import PATIENT, Connection, Pool, merge, pooled
 from tests.integration.waiting import until
 from tests.unit.records import NOW, message
 
@@ -210,12 +210,6 @@ CASES: dict[str, tuple[Writer, str, Writer, Writer]] = {
     ),
 }
 """What there is before, who holds the row in the middle, and the two writers."""
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture

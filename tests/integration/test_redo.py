@@ -30,17 +30,9 @@ from streams.repair import applying
 from streams.repair.applying import Prepared, RepairWork
 from streams.repair.redo import KafkaOpened, KafkaRedo
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import (
-    again,
-    failed,
-    outputs,
-    produce,
-    set_aside,
-    written,
-)
+from tests.integration.replays import again, failed, outputs, produce, set_aside, written
 
 ACME = TenantId("acme")
 RETRIED_SECONDS = 60.0

@@ -22,16 +22,10 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 from storage.postgres.retention import Retention
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, pooled
 
 ACME, SINCE = TenantId("acme"), datetime(2026, 11, 20, tzinfo=UTC)
 KEY = "acme:ycloud:+14155550123"
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ import pytest
 
 from schemas.records import Attachment
 from storage.postgres import repairs
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import failed, opened_messages
+from tests.integration.replays import failed, opened_messages
 from tests.unit.records import NOW
 
 KEPT = {"url": "/media/acme/a.jpg", "sha256": "a" * 64, "mime_type": "image/jpeg", "bytes": 3}

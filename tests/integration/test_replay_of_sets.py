@@ -13,7 +13,7 @@ from storage.postgres.repair_plans import ReadByNobody, RepairChoice, RepairRequ
 from storage.postgres.repairs import Repairs
 from streams.repair.applying import RepairWork
 from tests.integration.commands import Commands
-from tests.integration.test_commands_replay import produce
+from tests.integration.replays import produce
 from tests.integration.test_redo import ACME, with_work
 from tests.topics import make_topics
 

@@ -16,12 +16,12 @@ from storage.kafka.client import plain_producer_config
 from storage.postgres.erased import remember_erased
 from tests.integration.databases import Connection, schema
 from tests.integration.test_sink_batches import at_work
-from tests.integration.test_sink_writer import Sink, database, sink
+from tests.integration.test_sink_writer import Sink, sink
 from tests.integration.waiting import until
 from tests.topics import make_topics
 from tests.unit.records import KEY, NOW, attachment, message
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 BESIDE = MessageKey("acme:ycloud:wamid.2")
 SHA = "ab" * 32
 

@@ -8,10 +8,10 @@ import pytest
 
 from schemas.records import EnrichedMessage
 from tests.integration.databases import Connection
-from tests.integration.test_sink_writer import Sink, database, sink
+from tests.integration.test_sink_writer import Sink, sink
 from tests.unit.records import attachment, message
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 
 
 def shown_file(index: int) -> dict[str, Any]:

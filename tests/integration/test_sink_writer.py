@@ -16,7 +16,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, pooled
 from tests.integration.waiting import until
 from tests.unit.records import KEY, NOW, message
 
@@ -67,12 +67,6 @@ async def owner(connection: Connection) -> int:
     row = await connection.fetchrow(queries("sink")["take_partitions"], [TOPIC], [0])
     assert row is not None
     return int(row["epoch"])
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture

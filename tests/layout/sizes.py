@@ -15,6 +15,7 @@ WIDE_COLUMNS = 88
 MEDIAN_FUNCTION = 8
 LONGEST_FUNCTION = 50
 LONGEST_FILE = 400
+LONGEST_TEST_FILE = 600
 WIDE_SHARE = 0.05
 _BRANCHES = (
     ast.If,
@@ -169,6 +170,14 @@ def outliers(files: list[File]) -> Iterator[str]:
                 yield f"{function.where}: {function.lines} lines"
 
 
+def long_test_files(root: Path = ROOT) -> Iterator[str]:
+    """Names the files under tests/ over their limit; functions of tests have no limit."""
+    for path in sorted((root / "tests").rglob("*.py")):
+        lines = len(path.read_text().splitlines())
+        if lines > LONGEST_TEST_FILE:
+            yield f"{path.relative_to(root)}: {lines} lines"
+
+
 def main(packages: list[str]) -> None:
     print("Lines of files, then of functions; paths are the cyclomatic complexity of functions.")
     print("docs: public functions with a docstring; returns: functions with a return type.")
@@ -178,7 +187,7 @@ def main(packages: list[str]) -> None:
         print(row(package, files))
     every = [file for files in found.values() for file in files]
     print(row("all", every))
-    for line in outliers(every):
+    for line in (*outliers(every), *long_test_files()):
         print(f"  {line}")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.incoming import Incoming
@@ -20,11 +22,21 @@ from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
 from schemas.settings import ReceiverSettings as Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
+from tests.unit.records import PAYLOADS
 
 ACME = TenantId("acme")
 TOKENS = {"ycloud": "token-Y_~.1", "chatwoot": "token-C", "meta": "token-M"}
 SECRETS = ("whsec_one", "whsec_two")
 CHAT, READ, ADMIN = "sk_chat_1", "sk_read_1", "sk_admin_1"
+TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
+WOOT = (PAYLOADS / "chatwoot" / "whatsapp_text_cloud_2026_04.json").read_bytes()
+MESSAGE = {
+    "provider": "vetchat",
+    "provider_message_id": "42",
+    "conversation_id": "c1",
+    "sender": {"id": "u1"},
+    "text": "Hola",
+}
 
 
 @dataclass
@@ -115,6 +127,24 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def problem(answer: Answer) -> tuple[int, str]:
+    """Status and title of an answer that must be a problem by RFC 9457."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert answer.json["type"] == "about:blank"
+    assert answer.json["status"] == answer.status
+    return answer.status, answer.json["title"]
+
+
+def count(provider: str, status: int) -> float:
+    return (
+        REGISTRY.get_sample_value(
+            "sensorium_receiver_requests_total", {"provider": provider, "status": str(status)}
+        )
+        or 0.0
+    )
 
 
 class Line:

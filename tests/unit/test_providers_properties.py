@@ -14,12 +14,13 @@ from connectors.providers.adapter import Unreadable, parse
 from schemas.chat import ChatRefused
 from schemas.codec import decode, encode
 from schemas.keys import is_conversation_id, is_provider_id
-from schemas.outcomes import Quarantine, Skip
+from schemas.outcomes import Forward, Quarantine, Skip
 from schemas.records import ChatMessage, EnrichedMessage
 from schemas.text import storable_deep
+from streams.stages.dedupe import dedupe
 from streams.stages.message import first_version
 from tests.depth import examples
-from tests.unit.records import NOW, PAYLOADS, SOURCE, raw
+from tests.unit.records import NOW, PAYLOADS, SOURCE, arrival, payload, raw
 
 PROVIDERS = st.sampled_from([*sorted(catalogue.PROVIDERS), "direct", "fax"])
 DIRECT_BODY = {
@@ -293,3 +294,59 @@ def test_whatever_is_accepted_by_the_direct_way_is_read_as_a_message(content: by
 def test_any_document_of_the_direct_way_is_either_wrong_or_read(document: object) -> None:
     errors = direct.validate(document)
     assert all(isinstance(error, str) and error for error in errors)
+
+
+def poisoned(document: Any) -> Any:
+    """Every string with U+0000 and a lone surrogate at its end."""
+    match document:
+        case dict():
+            return {
+                key: poisoned(value) if key not in KEPT else value
+                for key, value in document.items()
+            }
+        case list():
+            return [poisoned(value) for value in document]
+        case str():
+            return document + "\0\ud800"
+        case _:
+            return document
+
+
+KEPT = frozenset(
+    {
+        "event",
+        "message_type",
+        "type",
+        "file_type",
+        "content_type",
+        "wamid",
+        "id",
+        "data_url",
+        "link",
+        "groupId",
+    }
+)
+"""What decides the reading stays readable: the rest is free text."""
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("ycloud", "text_both_ids"), ("ycloud", "document_pdf"), ("ycloud", "contacts_multi"), ("ycloud", "order_numbers"),
+        ("ycloud", "interactive_button_reply"), ("ycloud", "location_docs"), ("ycloud", "unsupported_131051_docs"),
+        ("ycloud", "text_reply_context"), ("chatwoot", "whatsapp_image_caption"), ("chatwoot", "whatsapp_location"),
+        ("chatwoot", "facebook_shared_post_fallback"), ("chatwoot", "whatsapp_audio_transcribed_update"), ("chatwoot", "instagram_story_mention"),
+    ],
+)  # fmt: skip
+def test_every_text_of_a_row_is_storable(provider: str, name: str) -> None:
+    content = json.dumps(poisoned(payload(provider, f"{name}.json"))).encode()
+    (provider_id,) = catalogue.identify(provider, content)
+    became = dedupe(
+        arrival(raw(provider, provider_id, content)), claimed=set(), read=catalogue.read, now=NOW
+    )
+    assert isinstance(became, Forward), became
+    for record in (output.record for output in became.outputs if output.topic != "enrichments"):
+        written = repr(record)
+        assert "\\x00" not in written and "\\ud800" not in written
+        assert "\\\\u0000" not in written and "\\\\ud800" not in written
+    assert "\ufffd\ufffd" in repr(became.outputs[0].record)

@@ -19,10 +19,8 @@ from connectors.webhooks.deliveries import (
 )
 from schemas.keys import log_digest
 from schemas.tenants import EndedToken, Endpoint, secret_id
-from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TOKENS, Application
-from tests.unit.records import PAYLOADS
+from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TEXT, TOKENS, Application
 
-TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
 OWN = f"/webhooks/ycloud/{TOKENS['ycloud']}"
 
 

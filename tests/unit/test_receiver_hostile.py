@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from connectors.providers.catalogue import sign
 from connectors.webhooks import connection
@@ -20,7 +19,7 @@ from connectors.webhooks.protocol import MAX_PIPELINED
 from connectors.webhooks.server import ReceiverServer
 from connectors.webhooks.wheel import NEVER
 from streams.roles.http import listening_socket
-from tests.unit.receiving import SECRETS, TOKENS, Application
+from tests.unit.receiving import SECRETS, TOKENS, Application, count
 from tests.unit.speaking import DEADLINE, connected, receivers_end_at_once
 
 __all__ = ["receivers_end_at_once"]
@@ -280,11 +279,6 @@ async def test_a_connection_that_closes_after_an_early_answer_does_so_when_the_b
 
 
 # --- what is broken off
-
-
-def count(provider: str, status: int) -> float:
-    labels = {"provider": provider, "status": str(status)}
-    return REGISTRY.get_sample_value("sensorium_receiver_requests_total", labels) or 0.0
 
 
 async def test_a_broken_chunk_is_one_answer_counted_as_such_and_holds_nothing() -> None:
