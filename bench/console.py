@@ -133,7 +133,7 @@ PAGES = {
 
 
 async def _fill(settings: Settings, counts: dict[str, int]) -> None:
-    """The rows, and statistics as autovacuum would have made them."""
+    """Stores the rows and updates the statistics, as autovacuum would."""
     connection = await connect(settings.postgres, Names(settings.namespace), "bench")
     try:
         await connection.execute("SET synchronous_commit = off")
@@ -191,7 +191,7 @@ def _visitor(settings: Settings) -> Iterator[httpx.Client]:
 
 
 def _figure(client: httpx.Client, name: str, path: str) -> Figure:
-    """Milliseconds of each request; the first is left out, in which statements are prepared."""
+    """The milliseconds of each request, except the first, which prepares statements."""
     taken = []
     for _ in range(ASKED + 1):
         began = time.monotonic()

@@ -62,7 +62,7 @@ def _throughput(rig: Rig) -> Table:
 
 
 def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
-    """Measures the role on this many records, without the share `warming` at the beginning."""
+    """Measures the role on `count` records, of which the first share `warming` is not counted."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(count)))
@@ -76,7 +76,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
 
 
 def stock_run(rig: Rig, count: int) -> Pace:
-    """Measures stock Faust on this many records."""
+    """Measures stock Faust on `count` records."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     numbers = list(with_duplicates(count))
@@ -88,12 +88,12 @@ def stock_run(rig: Rig, count: int) -> Pace:
 
 
 def ours_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
-    """The role, as a process."""
+    """Starts the role as a process."""
     return rig.process(settings, "streams.commands.main", "stream", "dedupe")
 
 
 def stock_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
-    """The other side, as a process."""
+    """Starts stock Faust as a process."""
     return rig.process(settings, "bench.dedupe")
 
 

@@ -52,7 +52,7 @@ class _Kill(NamedTuple):
 class _Load:
     """Record and probe number n go out together, to partition n mod 4.
 
-    `at[n]` is the time of sending, `seen` the time at which a reader had the key.
+    `at[n]` is the time of sending, `seen` the time at which a reader received the key.
     """
 
     keys: list[bytes] = field(default_factory=list)

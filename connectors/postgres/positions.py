@@ -39,7 +39,7 @@ ADMIN_SECONDS = 10.0
 class Owned:
     """A partition that this sink owns.
 
-    `next_offset` is -1 if nobody has read from it yet. `low` is the first offset that the
+    `next_offset` is -1 if no sink has read from it yet. `low` is the first offset that the
     log still has, as far as known.
     """
 
@@ -54,11 +54,12 @@ class Owned:
 
 
 class Positions:
-    """`wanted` are partitions that the group assigned and that are not owned in Postgres yet.
+    """The sink's partitions and its positions in them.
 
-    Each partition is taken separately: one whose position is still locked by a
-    transaction of another sink has to wait for at most HELD_SECONDS, and the others begin. One whose position is
-    not in the log is parked.
+    `wanted` are the partitions that the group has assigned and that are not owned in
+    Postgres yet. Each is taken separately. If its position is still locked by a
+    transaction of another sink, it waits for at most HELD_SECONDS, and the others begin.
+    If its position is not in the log, it is parked.
     """
 
     def __init__(

@@ -174,7 +174,10 @@ def _single_history(m: EnrichedMessage) -> str | None:
 
 
 def _step(s: Step) -> str:
-    """One line. The outcome comes last, because only it may contain any character."""
+    """Formats a step as one line.
+
+    The outcome comes last, because only it may contain any character.
+    """
     outcome = s.outcome
     if not outcome.isprintable():
         outcome = "".join(one if one.isprintable() else " " for one in outcome)
@@ -304,7 +307,7 @@ def _arrived_at(line: Line) -> datetime:
 
 
 def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
-    """`topic_ids` are the ids of the current topics, by name."""
+    """The columns of quarantined records. `topic_ids` maps the current topics to their ids."""
     rows = (
         (
             storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
@@ -334,9 +337,9 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
 
 
 def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
-    """`[[tenant, conversation], …]`, in as many payloads as needed.
+    """The payloads of NOTIFY: JSON lists of [tenant, conversation], as many as needed.
 
-    It is `*` if a name does not fit into a payload.
+    The only payload is `*` if one of the names does not fit into a payload.
     """
     payloads: list[str] = []
     entries: list[str] = []

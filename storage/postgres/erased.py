@@ -145,7 +145,7 @@ async def forget_answers(connection: Connection, contents: Sequence[tuple[str, s
 
 
 def _columns(messages: Sequence[Named]) -> list[list[str]]:
-    """Four lists: tenants, keys, providers and provider message ids."""
+    """Splits the messages into four lists: tenants, keys, providers and provider message ids."""
     rows = []
     for tenant, key in messages:
         try:

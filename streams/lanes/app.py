@@ -48,7 +48,10 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""How long a fenced lane may stay assigned: after that, another process shares its id by mistake."""
+"""How long a fenced lane may stay assigned.
+
+If it lasts longer, another process uses its transactional id by mistake.
+"""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
@@ -101,7 +104,10 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """True if all assigned partitions are open and the stage runs, which Faust does not know."""
+        """True if all assigned partitions are open and the stage runs.
+
+        Faust's own readiness does not cover lanes.
+        """
         return not troubles(self.app, self)
 
     @property
@@ -272,7 +278,10 @@ class LaneApp(faust.App):
         return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
-        """Creates no folders: Faust's are per process, never removed. Lanes use no disk."""
+        """Creates no folders.
+
+        Faust would make one per process and never remove it, and lanes need none.
+        """
 
     async def on_start(self) -> None:
         """Opens what the stage needs before the first partition arrives."""
@@ -337,7 +346,10 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends a worker to which the group would assign no partitions any more. Faust would not."""
+        """Ends a worker to which its group would never assign partitions again.
+
+        Faust does not notice that.
+        """
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()

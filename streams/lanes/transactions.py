@@ -33,7 +33,11 @@ from streams.lanes.state import PartitionState
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
 SLOW_SECONDS = 5.0
-"""A fence takes 0.5 to 2.3 s, even after a broker restart. Longer means slow brokers."""
+"""The time after which a fence counts as slow.
+
+Fencing takes 0.5 to 2.3 s, even after a broker restart. If it takes longer, the brokers
+are slow.
+"""
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
@@ -43,7 +47,10 @@ T = TypeVar("T")
 
 
 class OffsetMissing(StreamsError):
-    """The table has contents, but its group has no committed offset: 0 would forward all again."""
+    """The table has contents, but the group has no committed offset.
+
+    Starting at 0 would forward every record again.
+    """
 
 
 class OffsetLost(StreamsError):
