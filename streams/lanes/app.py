@@ -268,7 +268,7 @@ class LaneApp(faust.App):
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
-        self.hand = InFlightRecord()
+        self.in_flight = InFlightRecord()
         self.healthy = lambda: True
         self._seen_at = time.monotonic()
 
@@ -319,7 +319,8 @@ class LaneApp(faust.App):
     ) -> LaneChannel:
         """The channel of batches that the stage's agent reads. For `weigh` see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
-        self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
+        intake = BatchIntake(channel, self.gate, self.in_flight, weigh)
+        self.lanes = Lanes(self, table, intake, pace)
         self._own_source()
         return channel
 
@@ -329,7 +330,7 @@ class LaneApp(faust.App):
         """The channel of jobs that the agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
-        intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
+        intake = JobIntake(jobs, refuse, self.gate, self.in_flight, settings.queue_bytes)
         self.lanes = Lanes(self, table, intake, JOB_PACE, jobs)
         self._own_source()
         return channel

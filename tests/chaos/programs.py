@@ -106,8 +106,8 @@ def main(change: str, words: list[str]) -> None:
     if words[0] == "worker":
         from streams.roles import worker
 
-        stage, pipe, parent, hand, killers = words[1:]
-        worker.main(stage, int(pipe), int(parent), int(hand), json.loads(killers))
+        stage, pipe, parent, memory, killers = words[1:]
+        worker.main(stage, int(pipe), int(parent), int(memory), json.loads(killers))
     else:
         from streams.commands.main import main as command
 

@@ -69,11 +69,11 @@ class Settling:
     def __init__(self, state: Any, *values: tuple[bytes, bytes]) -> None:
         self.state = state
         self.messages: list[Any] = [Record(n, *pair) for n, pair in enumerate(values)]
-        self.hand = InFlightRecord()
+        self.in_flight = InFlightRecord()
         self.settled: tuple[Any, ...] = ()
 
     def each(self) -> Any:
-        return self.hand.each(0, self.messages)
+        return self.in_flight.each(0, self.messages)
 
     def settle(self, *settled: Any) -> None:
         self.settled = settled
@@ -155,12 +155,12 @@ def test_assemble_settles_what_stands_before_a_newer_record_or_a_newer_state() -
 
 
 def test_a_record_that_is_waited_at_is_not_in_hand() -> None:
-    hand, memory = InFlightRecord(), shared_memory()
-    hand.share(memory, {})
-    for _ in hand.each(0, [Record(5, b"k", b"v")]):  # type: ignore[list-item]
+    in_flight, memory = InFlightRecord(), shared_memory()
+    in_flight.share(memory, {})
+    for _ in in_flight.each(0, [Record(5, b"k", b"v")]):  # type: ignore[list-item]
         break
     assert left_in(memory) == (0, 5)
-    hand.lay_down()
+    in_flight.clear()
     assert left_in(memory) is None
 
 
