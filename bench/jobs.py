@@ -261,7 +261,7 @@ class _Asking(asyncio.Protocol):
 
 
 class _OneServer:
-    """The clients of the stage, as `World` describes them."""
+    """The clients of the stage, as `StageClients` describes them."""
 
     def __init__(self, port: int) -> None:
         self._port = port

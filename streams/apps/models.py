@@ -66,7 +66,7 @@ class _Trouble(NamedTuple):
     holds: bool
 
 
-class ModelWorld:
+class ModelClients:
     """The ports of model_jobs.py on real clients, opened before the first job.
 
     `server` serves this stage's models.

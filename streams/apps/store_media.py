@@ -34,7 +34,7 @@ from streams.stages.store_media import store_media
 log = structlog.get_logger()
 
 
-class MediaWorld:
+class MediaClients:
     """The ports of store_media on real clients."""
 
     def __init__(self, settings: Settings) -> None:
@@ -158,13 +158,13 @@ def _held_key(job: MediaJob) -> Hashable:
 
 def create_app(settings: Settings) -> LaneApp:
     """Builds the app. The `stream` role starts its worker."""
-    world = MediaWorld(settings)
+    clients = MediaClients(settings)
 
     async def work(attempt: StageAttempt[MediaJob]) -> Forward:
-        tenant = world.directory.tenant(attempt.job.tenant_id)
+        tenant = clients.directory.tenant(attempt.job.tenant_id)
         return await store_media(
             attempt.job,
-            ports=world,
+            ports=clients,
             limits=settings.media,
             tenant=tenant.settings if tenant is not None else TenantSettings(),
             source=attempt.arrival.source,
@@ -172,4 +172,4 @@ def create_app(settings: Settings) -> LaneApp:
             now=utc_now(),
         )
 
-    return job_app(settings, JobStage("store_media", MediaJob, work, world))
+    return job_app(settings, JobStage("store_media", MediaJob, work, clients))

@@ -24,7 +24,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.apps.describe import StoredImageDescriber
-from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts
+from streams.apps.models import MOST_TIME_OUTS, ModelClients, TimeOuts
 from streams.apps.transcribe import StoredAudioTranscriber
 from streams.stages.model_jobs import Unfit
 from tests.unit.model_servers import Asked, Said, Scripted, complaint, completion, served
@@ -44,8 +44,8 @@ class Senses:
         self.recipes = vision_recipes(NOTHING, how)
         self.speech_recipes = speech_recipes(TenantSettings(language="es"), how)
         self.worlds = (
-            ModelWorld(settings, "describe", how.vision),
-            ModelWorld(settings, "transcribe", how.speech),
+            ModelClients(settings, "describe", how.vision),
+            ModelClients(settings, "transcribe", how.speech),
         )
         for world in self.worlds:
             world._store = self  # type: ignore[assignment]

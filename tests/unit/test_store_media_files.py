@@ -12,7 +12,7 @@ from schemas.outcomes import Unavailable
 from schemas.records import Enrichment
 from schemas.settings import Media, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
-from streams.apps.store_media import MediaWorld
+from streams.apps.store_media import MediaClients
 from streams.stages.store_media import store_media
 from tests.contract.objects_fake import ObjectsFake
 from tests.unit.file_servers import Server, answer, serving
@@ -57,7 +57,7 @@ class World:
             media=Media(allowed_private_hosts=f"127.0.0.1:{server.port}"),
             secrets=SecretSettings(key=Secret(Fernet.generate_key().decode())),
         )
-        self.ports = MediaWorld(settings)
+        self.ports = MediaClients(settings)
         self.ports._store = self.store  # type: ignore[assignment]
         self.ports._objects = NothingBefore()  # type: ignore[assignment]
         self._limits = settings.media
