@@ -102,7 +102,7 @@ class Positions:
         """Marks the parked partitions to be taken again whose time has come."""
         self.wanted |= set(self.lost.due())
 
-    def doubt(self) -> None:
+    def take_again(self) -> None:
         """Marks all partitions to be taken again, because Postgres and this copy disagree."""
         self.wanted |= set(self.owned)
         self.owned.clear()

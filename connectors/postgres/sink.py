@@ -239,8 +239,8 @@ class Sink:
             self._give_up_batches()
 
     def _give_up_batches(self) -> None:
-        """Drops the current batches and doubts all positions, so that they are read again."""
-        self._positions.doubt()
+        """Drops the current batches and has all partitions taken again, with their positions."""
+        self._positions.take_again()
         self._assignments += 1
         self._begins_again = True
 
