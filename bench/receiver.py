@@ -19,7 +19,7 @@ from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import DIRECT, check_signature, identify
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.server import ReceiverServer
 from schemas.headers import Headers
@@ -32,7 +32,7 @@ from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
 from streams.local.ports import free_port
-from streams.roles.http import listening_socket, until_told
+from streams.roles.http import listening_socket, run_until_signal
 from streams.roles.port_claims import installation_of
 from streams.settings import read_settings
 
@@ -223,7 +223,7 @@ async def _serve(settings: Settings) -> None:
         "raw-messages",
         _Nowhere(),
         _OneEndpoint(),
-        Understanding(identify, DIRECT.accept, check_signature),
+        ProviderFunctions(identify, DIRECT.accept, check_signature),
     )
     server = ReceiverServer(
         app,
@@ -232,7 +232,7 @@ async def _serve(settings: Settings) -> None:
         drain_seconds=receiver.drain_seconds,
     )
     installation = installation_of(settings.namespace, settings.secrets.key)
-    await until_told(
+    await run_until_signal(
         server, listening_socket(receiver.host, receiver.port, installation), app.drain
     )
 

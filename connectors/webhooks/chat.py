@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from connectors.webhooks.answers import HttpReply, Problem, Stranger, because, json_reply
+from connectors.webhooks.answers import HttpReply, Problem, Unauthenticated, because, json_reply
 from connectors.webhooks.delivery import only_post
 from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.request import ReceiverParts, StoredRequest, record_headers, send_later
@@ -36,7 +36,7 @@ class ChatPost(StoredRequest):
         key = self._key = self.parts.directory.key(given)
         if key is None:
             reason: DeliveryReason = "key_unknown" if given else "key_missing"
-            raise Stranger(reason, {"www-authenticate": "Bearer"})
+            raise Unauthenticated(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
             raise because("key_scope", Problem(403, 'this key does not have the scope "chat"'))
         return key.tenant_id
@@ -44,10 +44,10 @@ class ChatPost(StoredRequest):
     def store(self, body: bytes) -> None:
         assert self._key is not None
         tenant_id, parts = self._key.tenant_id, self.parts
-        accepted = parts.understanding.accept(body)
+        accepted = parts.functions.accept(body)
         if isinstance(accepted, ChatRefused):
             raise because("body_invalid", _refusal(accepted))
-        parts.must_wait(f"tenant:{tenant_id}", parts.tenant_rate(tenant_id))
+        parts.check_rate(f"tenant:{tenant_id}", parts.tenant_rate(tenant_id))
         if parts.settings.bulk_behind_seconds:
             send_later(parts.bulk.wait_seconds(tenant_id, time.monotonic()))
         provider = accepted.provider

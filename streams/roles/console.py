@@ -35,7 +35,7 @@ from storage.postgres.vault import Vault
 from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
-from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.http import connections_allowed, serve_until_signal
 from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -73,7 +73,7 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(_watched(counts), name="partition counts"),
         )
         try:
-            await serve_until_told(
+            await serve_until_signal(
                 create_console(parts),
                 settings.console.host,
                 settings.console.port,

@@ -138,7 +138,7 @@ def turn_new_connections_away(listening: socket.socket) -> None:
     )
 
 
-async def serve_until_told(
+async def serve_until_signal(
     app: Any,
     host: str,
     port: int,
@@ -164,10 +164,10 @@ async def serve_until_told(
         **{"http": HttpToolsProtocol} | options,
     )
     server = RoleServer(config)
-    await until_told(server, listening_socket(host, port, installation), draining)
+    await run_until_signal(server, listening_socket(host, port, installation), draining)
 
 
-async def until_told(
+async def run_until_signal(
     server: Serving, listening: socket.socket, draining: Callable[[], None]
 ) -> None:
     """Serves until SIGTERM or SIGINT, then ends without refusing a connection in progress.

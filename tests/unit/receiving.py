@@ -10,7 +10,7 @@ from typing import Any
 from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.siblings import Siblings
 from schemas.codec import decode
@@ -136,7 +136,7 @@ class Application:
     def __init__(
         self,
         *,
-        understanding: Understanding | None = None,
+        functions: ProviderFunctions | None = None,
         siblings: Siblings | None = None,
         **settings: Any,
     ) -> None:
@@ -146,7 +146,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, DIRECT.accept, check_signature),
+            functions or ProviderFunctions(identify, DIRECT.accept, check_signature),
             siblings,
         )
 

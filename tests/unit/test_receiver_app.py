@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from connectors.providers import catalogue
 from connectors.providers.catalogue import DIRECT, check_signature, sign
 from connectors.webhooks import receiver
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from schemas.keys import TenantId
 from schemas.records import ChatMessage
 from schemas.tenants import Endpoint, TenantSettings
@@ -169,7 +169,7 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
 
 async def test_a_batched_delivery_is_a_record_per_event() -> None:
     application = Application(
-        understanding=Understanding(
+        functions=ProviderFunctions(
             lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept, check_signature
         )
     )
