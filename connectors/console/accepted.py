@@ -148,9 +148,9 @@ class _Reader:
         """
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(topic, one): latest for one in self._partitions}
+        specs = {TopicPartition(topic, one): latest for one in self._partitions}
         found = self._admin.list_offsets(
-            asked, isolation_level=level, request_timeout=ANSWER_SECONDS
+            specs, isolation_level=level, request_timeout=ANSWER_SECONDS
         )
         return {one.partition: future.result().offset for one, future in found.items()}
 
@@ -158,8 +158,8 @@ class _Reader:
         """Returns the committed offset of each partition in which the group has not
         reached the end.
         """
-        asked = [TopicPartition(topic, partition) for partition in ends]
-        found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
+        partitions = [TopicPartition(topic, partition) for partition in ends]
+        found = self._consumer(True).committed(partitions, timeout=ANSWER_SECONDS)
         return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}
 
     def holds(

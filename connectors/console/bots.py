@@ -185,10 +185,10 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             raise ConsoleProblem(404, "there is no such resource")
         _without_nul(conversation_id)
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
-        asked = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
+        query = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
         async def look() -> ContextSnapshot:
-            return await contexts.look(tenant_id, conversation_id, asked)
+            return await contexts.look(tenant_id, conversation_id, query)
 
         deadline = Deadline(wait_seconds)
         found: ContextSnapshot | None = await look()

@@ -148,9 +148,8 @@ class Changes:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda *_: lost.set())
         try:
-            await connection.add_listener(
-                f"{self._names.postgres_schema}_messages", lambda *given: self.told(str(given[-1]))
-            )
+            channel = f"{self._names.postgres_schema}_messages"
+            await connection.add_listener(channel, lambda *of: self.told(str(of[-1])))
             self.is_listening = True
             self._wake_all()  # notifications were missed while there was no connection
             await lost.wait()

@@ -133,10 +133,10 @@ class ConsoleQueries:
         characters. An id of permitted characters only may be another origin's, so it is
         taken literally.
         """
-        asked = [conversation_id]
+        ids = [conversation_id]
         if not is_conversation_id(conversation_id):
-            asked.append(direct_conversation_id(conversation_id))
-        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, asked)]
+            ids.append(direct_conversation_id(conversation_id))
+        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, ids)]
 
     async def context_keys(
         self,

@@ -125,11 +125,12 @@ def create_app(senses: Engines, *, places: int) -> FastAPI:
             raise _Loading
         async with hearing.place():
             sound, language, prompt = await _uploaded(request)
-            heard = await hearing.run(
+            transcript = await hearing.run(
                 lambda stop: ears.hear(sound, language=language, prompt=prompt, stop=stop),
                 request.is_disconnected,
             )
-        answer = {"text": heard.text, "model": ears.name, "duration": round(heard.seconds, 2)}
+        seconds = round(transcript.seconds, 2)
+        answer = {"text": transcript.text, "model": ears.name, "duration": seconds}
         return _answer(request, 200, answer)
 
     _add_errors(app)

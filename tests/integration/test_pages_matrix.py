@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 
-from connectors.console.pages.repairing import asked_for
+from connectors.console.pages.repairing import repair_request_of
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
 from schemas.records import Attachment
@@ -100,8 +100,9 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         assert pages is not None
         for tenant in ("acme", "other"):
             made.endpoints[tenant] = await endpoint_of(made, tenant)
+            form = {"reason": "media_not_found"}
             made.repairs[tenant] = await pages.work.plan(
-                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_not_found"})
+                repair_request_of(TenantId(tenant), "x", "attachments", form)
             )
         yield made
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.console.pages.repairing import asked_for
+from connectors.console.pages.repairing import repair_request_of
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
@@ -147,7 +147,7 @@ async def applied(scene: Scene, kind: str = "attachments", **chosen: str) -> str
     """A repair of acme that has begun."""
     pages = scene.console.parts.pages
     assert pages is not None
-    asked = asked_for(ACME, "x", kind, chosen)
+    asked = repair_request_of(ACME, "x", kind, chosen)
     repair_id = await pages.work.plan(asked)
     await pages.work.begin(asked, repair_id, 1000.0)
     return repair_id
@@ -207,7 +207,7 @@ async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_writ
 async def test_whoever_lost_a_repair_to_another_process_settles_nothing(scene: Scene) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "media_not_found"})
     for task in asyncio.all_tasks():
         if task.get_name() == "repair-loop":
             task.cancel()
@@ -252,7 +252,7 @@ async def test_a_plan_ends_and_only_one_repair_of_a_kind_runs_at_a_tenant(
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    asked = asked_for(ACME, "x", "attachments", {"reason": "model_timeout"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "model_timeout"})
     second = await pages.work.plan(asked)
     first = await applied(scene, reason="media_not_found")
     with pytest.raises(RepairError) as refused:
@@ -272,7 +272,7 @@ async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "media_not_found"})
     plans = [await pages.work.plan(asked) for _ in range(6)]
     begun = await asyncio.gather(
         *(pages.work.begin(asked, plan) for plan in plans), return_exceptions=True
@@ -461,7 +461,8 @@ async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> No
     await scene.person("luz", "reader")
     pages = scene.console.parts.pages
     assert pages is not None
-    await pages.work.plan(asked_for(ACME, "x", "attachments", {"reason": "media_not_found"}))
+    form = {"reason": "media_not_found"}
+    await pages.work.plan(repair_request_of(ACME, "x", "attachments", form))
     await Tenancy(scene.console.connection, scene.console.vault).remove_tenant(
         "acme", keep_data=True
     )

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from connectors.console.pages.repairing import asked_for, moment_of
+from connectors.console.pages.repairing import moment_of, repair_request_of
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
@@ -44,7 +44,7 @@ async def test_a_reason_or_an_id_with_a_nul_is_one_that_nothing_has() -> None:
     assert await repairs.one(ACME, "rep_\0") is None
     for reason in ("media_gone", "media\0gone"):
         with pytest.raises(RepairError):
-            asked = asked_for(ACME, "ana", "attachments", {"reason": reason})
+            asked = repair_request_of(ACME, "ana", "attachments", {"reason": reason})
             await repairs.add(asked, await repairs.count_failed(asked))
 
 
@@ -67,7 +67,7 @@ def test_what_is_asked_for_names_records_or_is_refused() -> None:
         ("raw", {"since": since}, RepairChoice(since=since)),
     ]
     for kind, wanted, choice in fine:
-        assert asked_for(ACME, "ana", kind, wanted).choice == choice
+        assert repair_request_of(ACME, "ana", kind, wanted).choice == choice
     wrong: list[tuple[str, dict[str, Any]]] = [
         ("attachments", {}),
         ("quarantine", {"place": "raw-messages[3]"}),
@@ -79,7 +79,7 @@ def test_what_is_asked_for_names_records_or_is_refused() -> None:
     ]
     for kind, wanted in wrong:
         with pytest.raises(RepairError):
-            asked_for(ACME, "ana", kind, wanted)
+            repair_request_of(ACME, "ana", kind, wanted)
 
 
 def test_portions_follow_the_rate() -> None:

@@ -47,9 +47,9 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
     async def audit(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        rows = await _entries(reading, tenant_id, wanted, PAGE + 1)
-        choices = await reading.fetch("audit_choices", tenant_id, list(wanted.tenants))
+        audit_filter = _filter(visit, tenant_id)
+        rows = await _entries(reading, tenant_id, audit_filter, PAGE + 1)
+        choices = await reading.fetch("audit_choices", tenant_id, list(audit_filter.tenants))
         return visit.page(
             "audit.html",
             tenant=tenant_id,
@@ -58,20 +58,20 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
             older=rows[PAGE - 1]["id"] if len(rows) > PAGE else None,
             actions=sorted({row["action"] for row in choices}),
             actors=sorted({row["actor"] for row in choices if row["actor"]}),
-            action=wanted.action,
-            actor=wanted.actor,
+            action=audit_filter.action,
+            actor=audit_filter.actor,
         )
 
     @router.get("/t/{tenant}/audit.csv", name="audit-file")
     async def audit_file(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        first = await _entries(reading, tenant_id, wanted, PORTION)
-        chosen = " ".join(filter(None, (wanted.actor, wanted.action))) or "everything"
+        audit_filter = _filter(visit, tenant_id)
+        first = await _entries(reading, tenant_id, audit_filter, PORTION)
+        chosen = " ".join(filter(None, (audit_filter.actor, audit_filter.action))) or "everything"
         await pages.people.note(tenant_id, visit.person.name, "audit_exported", chosen)
         return StreamingResponse(
-            whole_table(reading, tenant_id, wanted, first),
+            whole_table(reading, tenant_id, audit_filter, first),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="audit-{tenant_id}.csv"'},
         )
@@ -112,7 +112,7 @@ def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
 
 
 async def whole_table(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, rows: list[Any]
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, rows: list[Any]
 ) -> AsyncIterator[str]:
     """Yields the table from these rows back to the oldest entry.
 
@@ -124,11 +124,11 @@ async def whole_table(
         yield as_csv(rows)
         if len(rows) < PORTION:
             return
-        wanted = replace(wanted, before=rows[-1]["id"])
+        audit_filter = replace(audit_filter, before=rows[-1]["id"])
         try:
-            rows = await _entries(reading, tenant_id, wanted, PORTION)
+            rows = await _entries(reading, tenant_id, audit_filter, PORTION)
         except (Unavailable, Busy):
-            yield _line(("", "", "INCOMPLETE", f"continue with ?before={wanted.before}", ""))
+            yield _line(("", "", "INCOMPLETE", f"continue with ?before={audit_filter.before}", ""))
             return
 
 
@@ -145,16 +145,16 @@ def _filter(visit: Visit, tenant_id: TenantId) -> AuditFilter:
 
 
 async def _entries(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, most: int
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, most: int
 ) -> list[Any]:
     return await reading.fetch(
         "audit_page",
         tenant_id,
-        wanted.before,
-        wanted.actor or None,
-        wanted.action or None,
+        audit_filter.before,
+        audit_filter.actor or None,
+        audit_filter.action or None,
         most,
-        list(wanted.tenants),
+        list(audit_filter.tenants),
     )
 
 

@@ -61,16 +61,16 @@ class PatientCounter(Generic[K]):
 
     async def of(self, key: K) -> FailureCounts:
         """Returns the best count that is available quickly. Raises Unavailable and Busy."""
-        kept = self._kept.get(key)
-        if kept is not None and time.monotonic() - kept.began < AGAIN_SECONDS:
-            return kept
+        latest = self._kept.get(key)
+        if latest is not None and time.monotonic() - latest.began < AGAIN_SECONDS:
+            return latest
         if time.monotonic() - self._failed.get(key, -AGAIN_SECONDS) >= AGAIN_SECONDS:
             counting = self._running.get(key) or self._start(key)
             done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
             if done:
                 return counting.result()
-        if kept is not None:
-            return kept
+        if latest is not None:
+            return latest
         return FailureCounts(await self._newest(key), None)
 
     def _start(self, key: K) -> "asyncio.Task[FailureCounts]":

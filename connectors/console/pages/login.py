@@ -54,17 +54,17 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login", name="login")
     async def login(request: Request) -> Response:
         visit = visit_of(request)
-        wanted = local_path(request.query_params.get("next"))
+        path = local_path(request.query_params.get("next"))
         if visit.session is not None:
-            return RedirectResponse(wanted, 303)
-        return visit.page("login.html", next=wanted, wrong=False, name="")
+            return RedirectResponse(path, 303)
+        return visit.page("login.html", next=path, wrong=False, name="")
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
         visit = visit_of(request)
         name = visit.form.get("name", "").strip().lower()[:200]
         password = visit.form.get("password", "")[:LONGEST_PASSWORD]
-        wanted = local_path(visit.form.get("next"))
+        path = local_path(visit.form.get("next"))
         buckets = _buckets(name, request)
         await _throttle(parts, buckets)
         await _count_ahead(parts, buckets)
@@ -76,7 +76,7 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
             raise
         if not fits:
             log.warning("login_failed")
-            answer = visit.page("login.html", 401, next=wanted, wrong=True, name=name)
+            answer = visit.page("login.html", 401, next=path, wrong=True, name=name)
             if person is not None:
                 answer.background = BackgroundTask(_note_failure, parts, name, _address(request))
             return answer
@@ -84,7 +84,7 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
         account_and_both, address = list(buckets)[:2], list(buckets)[2:]
         await parts.people.forget_failures(account_and_both)
         await parts.people.uncount_failure(address)
-        return await _enter(parts, visit, person["person_id"], "login", wanted)
+        return await _enter(parts, visit, person["person_id"], "login", path)
 
 
 async def _note_failure(parts: PageParts, name: str, address: str) -> None:
@@ -119,7 +119,7 @@ def _add_links(router: APIRouter, parts: PageParts) -> None:
         return await _enter(parts, visit, person_id, "login_by_link", "/")
 
 
-async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
+async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, path: str) -> Response:
     """Starts a session and redirects.
 
     The session always gets a new token, whatever cookie the browser sent, so that
@@ -130,7 +130,7 @@ async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wante
     token = await parts.people.begin(person_id)
     session = await parts.people.session(token)
     await parts.people.note(EVERY_TENANT, session.name if session else person_id, how, "")
-    response = RedirectResponse(wanted, 303)
+    response = RedirectResponse(path, 303)
     set_cookie(response, session_cookie(visit.is_secure), token, visit.is_secure)
     return response
 

@@ -142,13 +142,13 @@ def _nav(session: Session, tenant: TenantId) -> list[tuple[str, str]]:
 
 def _list_query(filters: Any, chosen: str) -> str:
     """Returns the filters of the list as a query string, without empty ones."""
-    wanted = {
+    parameters = {
         "provider": filters.provider,
         "state": filters.state,
         "q": filters.text,
         "chosen": chosen,
     }
-    return urlencode({name: value for name, value in wanted.items() if value})
+    return urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _kind_icon(kind: str) -> str:

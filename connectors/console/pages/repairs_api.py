@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from connectors.console.authentication import caller_of
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.repairing import HIGHEST_RATE, asked_for, begin, end
+from connectors.console.pages.repairing import HIGHEST_RATE, begin, end, repair_request_of
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
@@ -155,7 +155,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         until: Until = None,
     ) -> Repair:
         tenant_id = _admin(key)
-        wanted = {
+        form = {
             "reason": reason,
             "with_gone": with_gone,
             "stage": stage,
@@ -165,9 +165,9 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             "until": until,
         }
         try:
-            asked = asked_for(tenant_id, _who(key), kind, wanted)
+            request = repair_request_of(tenant_id, _who(key), kind, form)
             async with pages.kafka.turn(tenant_id):
-                repair_id = await pages.work.plan(asked)
+                repair_id = await pages.work.plan(request)
         except RepairError as error:
             status = _STATUS.get(error.args[0], 422)
             raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None

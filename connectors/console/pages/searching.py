@@ -104,7 +104,7 @@ class Search:
         return bool(row["found"] <= MOST_BY_INDEX)
 
     async def window(
-        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, *, is_rare: bool, number: int
+        self, tenant_id: TenantId, filters: Filters, at: PageCursor, *, is_rare: bool, number: int
     ) -> Window:
         """Returns messages with the words, by their index or among the next ones before `at`.
 
@@ -113,10 +113,10 @@ class Search:
         walked = WALKED[number]
         place = (at.received_at, at.message_key)
         chosen = (
-            wanted.provider or None,
+            filters.provider or None,
             MOST_SEARCHED,
-            tsquery(wanted.text),
-            wanted.state or None,
+            tsquery(filters.text),
+            filters.state or None,
         )
         if is_rare:
             rows = await self._fetch("newest_with_rare_words", tenant_id, *place, *chosen)

@@ -43,7 +43,7 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenants = tuple(one for one in visit.person.roles if visit.person.may(one, "viewer"))
         today = datetime.now(UTC).date()
-        wanted = {
+        filters = {
             name: request.query_params.get(name, "")[:60] for name in ("tenant", "reason", "stage")
         }
         counts = await counter.of(tenants)
@@ -55,10 +55,10 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
             section="trouble",
             is_everywhere=True,
             tenants=tenants,
-            wanted=wanted,
+            filters=filters,
             choices=choices_of([*causes, *classes]),
-            causes=_shown(pages, visit, causes, wanted),
-            quarantined=_shown(pages, visit, classes, wanted),
+            causes=_shown(pages, visit, causes, filters),
+            quarantined=_shown(pages, visit, classes, filters),
             files=sum(one.files for _, one in causes),
             most=MOST_COUNTED,
             most_shown=MOST_SHOWN,
@@ -119,15 +119,15 @@ def _shown(
     pages: PageParts,
     visit: Visit,
     found: Iterable[tuple[TenantId, Cause | Refusals]],
-    wanted: Mapping[str, str],
+    filters: Mapping[str, str],
 ) -> list[AtTenant]:
     """Returns the causes that match the filters, and whether the person may repair them."""
     fitting = [
         (tenant, one)
         for tenant, one in found
-        if wanted["tenant"] in ("", tenant)
-        and wanted["reason"] in ("", one.reason)
-        and wanted["stage"] in ("", one.stage)
+        if filters["tenant"] in ("", tenant)
+        and filters["reason"] in ("", one.reason)
+        and filters["stage"] in ("", one.stage)
     ]
     return [
         AtTenant(
