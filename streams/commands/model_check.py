@@ -76,7 +76,7 @@ async def _assess(
     today: date,
 ) -> Checked:
     if answer.failure == "unsupported_by_model":
-        works = await probe.takes_a_plain_form(answer.asked)
+        works = await probe.takes_a_plain_form(answer.requested_model)
         setting = server.names["format"] if works else server.names["model"]
         return Checked(
             False, f"{server.base_url} does not take {probe.form} ({answer.detail}): {setting}"
@@ -86,8 +86,8 @@ async def _assess(
     if ends is None or (ends - today).days > WARNING_DAYS:
         return Checked(True, text)
     later = [recipe.model for recipe in recipes]
-    following = later[later.index(answer.asked) + 1 :]
-    successor = traits_of(answer.asked).successor
+    following = later[later.index(answer.requested_model) + 1 :]
+    successor = traits_of(answer.requested_model).successor
     named = f" ({successor})" if successor else ""
     then = (
         f"{following[0]} is asked afterwards"
@@ -97,7 +97,7 @@ async def _assess(
     whose = "" if server.is_openai else " at OpenAI, if this server forwards calls to it"
     days = (ends - today).days
     return Checked(
-        True, f"{text}; {answer.asked} ends on {ends} ({days} days){whose}: {then}", True
+        True, f"{text}; {answer.requested_model} ends on {ends} ({days} days){whose}: {then}", True
     )
 
 
@@ -106,15 +106,15 @@ async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
 
     It comes from the API, else from the table of capabilities.
     """
-    from_table = traits_of(answer.asked).ends
-    if traits_of(answer.model).family != traits_of(answer.asked).family:
+    from_table = traits_of(answer.requested_model).ends
+    if traits_of(answer.model).family != traits_of(answer.requested_model).family:
         from_table = None
     async with openai.AsyncOpenAI(
         api_key=key, base_url=server.base_url, max_retries=0, timeout=CONNECT_SECONDS
     ) as client:
         try:
             date_text: Any = getattr(
-                await client.models.retrieve(answer.asked), "shutdown_date", None
+                await client.models.retrieve(answer.requested_model), "shutdown_date", None
             )
             return date.fromisoformat(date_text) if isinstance(date_text, str) else from_table
         except (openai.APIError, ValueError, TypeError, AttributeError):
