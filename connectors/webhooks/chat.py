@@ -32,10 +32,10 @@ class ChatPost(StoredRequest):
     def owner(self) -> str | None:
         only_post(self.request)
         self.parts.must_be_loaded()
-        given = _bearer(self.request.headers)
-        key = self._key = self.parts.directory.key(given)
+        token = _bearer(self.request.headers)
+        key = self._key = self.parts.directory.key(token)
         if key is None:
-            reason: DeliveryReason = "key_unknown" if given else "key_missing"
+            reason: DeliveryReason = "key_unknown" if token else "key_missing"
             raise Unauthenticated(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
             raise because("key_scope", Problem(403, 'this key does not have the scope "chat"'))
@@ -80,5 +80,5 @@ def _refusal(refused: ChatRefused) -> Problem:
 
 def _bearer(headers: Mapping[str, str]) -> str:
     """The key of `Authorization: Bearer <key>`, or an empty string, which is never a valid key."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -251,13 +251,13 @@ def _routing(tenant_id: str, provider: str) -> tuple[tuple[str, bytes], tuple[st
     return ("tenant", tenant_id.encode()), ("provider", provider.encode())
 
 
-def record_headers(tenant_id: str, provider: str, given: Mapping[str, str]) -> Headers:
+def record_headers(tenant_id: str, provider: str, request_headers: Mapping[str, str]) -> Headers:
     """The Kafka headers of a record, with the client's trace if it sent one.
 
     They are those that `schemas.headers.Routing` writes.
     """
     tenant, source = _routing(tenant_id, provider)
-    trace = given.get("traceparent", "")
+    trace = request_headers.get("traceparent", "")
     if not trace or not is_traceparent(trace):
         trace = new_traceparent()
     return [tenant, source, ("traceparent", trace.encode()), _GENERATION]

@@ -130,9 +130,9 @@ class AcknowledgedProducer:
             self._producer.poll(0)
         topic = found.topics.get(self._topic)
         partitions = topic.partitions.values() if topic is not None else ()
-        was_reached, wanted = self._reached, self._settings.min_insync_replicas
+        was_reached, min_in_sync = self._reached, self._settings.min_insync_replicas
         self._reached = any(
-            one.leader >= 0 and len(one.isrs) >= min(wanted, len(one.replicas))
+            one.leader >= 0 and len(one.isrs) >= min(min_in_sync, len(one.replicas))
             for one in partitions
         )
         self._compare_count(len(partitions))

@@ -76,7 +76,7 @@ async def test_what_a_lagging_standby_had_not_heard_is_read_again(
             return await rows(standby) == 140
 
         await until(is_whole, 60, "every message, also those that the standby had not heard")
-        assert not sink._positions.wanted
+        assert not sink._positions.to_take
         sink.stop()
         await running
         await standby.close()

@@ -97,7 +97,7 @@ async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
         positions = Positions(
             pool, Renewed(lambda: admin), names, ["enriched-messages"], fewer.partitions
         )
-        positions.want([(topic, 1)])
+        positions.assign([(topic, 1)])
         with pytest.raises(SinkStopped, match=r"positions in .*\[99\]"):
             await positions.take()
 
@@ -110,7 +110,7 @@ async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
     async with schema(stack.postgres, names), pooled(stack.postgres, names) as pool:
         admin, partitions = AdminClient(client_config(stack.kafka)), stack.kafka.partitions
         positions = Positions(pool, Renewed(lambda: admin), names, ["receipts"], partitions)
-        positions.want([(names.topic("receipts"), 0)])
+        positions.assign([(names.topic("receipts"), 0)])
         await positions.take()
         ids = ids_of_all_topics(admin, names)
         positions.check_ids(ids)
