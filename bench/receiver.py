@@ -67,14 +67,14 @@ def run(rig: Rig) -> list[Table]:
             ours = _figure("signature, acks=all, then 200", durable, receiver.memory_mib())
             reference = _figure("same server, no signature, no Kafka", plain, bare.memory_mib())
             title = f"receiver: webhooks of {BODY_BYTES} B over {connections} connections"
-            wanted = ratio("receiver : without", ours, reference, at_least=0.5)
+            goal = ratio("receiver : without", ours, reference, at_least=0.5)
             tables.append(
                 Table(
                     bench="receiver",
                     title=title,
                     unit="requests/s",
                     figures=[ours, reference],
-                    ratios=[wanted],
+                    ratios=[goal],
                 )
             )
     return tables

@@ -185,21 +185,21 @@ class Lanes:
 
     def _park_beyond(self) -> None:
         """Parks partitions beyond those of the settings, which never have state."""
-        wanted = self.app.kafka.partitions
-        for partition in sorted(self.assigned - set(range(wanted)) - self._beyond.keys()):
+        count = self.app.kafka.partitions
+        for partition in sorted(self.assigned - set(range(count)) - self._beyond.keys()):
             log.error(
                 "partition_parked",
                 stage=self.app.stage,
                 source=self.app.source,
                 partition=partition,
                 reason="partition_count",
-                detail=f"{self.app.source} was given partitions beyond the {wanted} of the settings",
+                detail=f"{self.app.source} was given partitions beyond the {count} of the settings",
             )
         self._beyond = {
             partition: self._beyond.get(partition)
-            or Parked("partition_count", f"the settings name {wanted} partitions. {REMEDY}")
+            or Parked("partition_count", f"the settings name {count} partitions. {REMEDY}")
             for partition in self.assigned
-            if partition >= wanted
+            if partition >= count
         }
 
     def _drop(self, partition: int) -> None:

@@ -146,7 +146,7 @@ def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
     """Claims the ports until their processes listen, so that two concurrent `up` share none."""
-    given = {
+    from_settings = {
         name: int(value)
         for name, setting in MUST_STAY.items()
         if (value := environment.get(setting, "")).isdecimal()
@@ -159,7 +159,7 @@ def _claimed_ports(
         home,
         list(PORTS),
         installation=installation,
-        given=given,
+        from_settings=from_settings,
         held=_held_ports(home),
         anywhere=anywhere,
     )

@@ -224,9 +224,10 @@ def test_a_port_that_a_setting_names_is_taken_or_refused_but_never_replaced(tmp_
     home = home_at(tmp_path)
     home.make()
     port = free_port(set())
-    assert chosen_ports(home, ["receiver"], given={"receiver": port}) == {"receiver": port}
+    from_settings = {"receiver": port}
+    assert chosen_ports(home, ["receiver"], from_settings=from_settings) == from_settings
     with listening(port), pytest.raises(LocalError, match="SENSORIUM_RECEIVER__PORT"):
-        chosen_ports(home, ["receiver"], given={"receiver": port})
+        chosen_ports(home, ["receiver"], from_settings=from_settings)
 
 
 def test_two_installations_that_start_together_share_no_port(tmp_path: Path) -> None:
