@@ -95,7 +95,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 ) -> None:
     await visitor.post(PAGE, {"vision_model": "my-own-model"}, at=PAGE)
     assert (await settings_of(scene))["vision_model"] == "my-own-model"
-    assert "my-own-model is no model that this version knows" in (await visitor.get(PAGE)).text
+    assert "This version does not know the model my-own-model" in (await visitor.get(PAGE)).text
 
 
 # --- people

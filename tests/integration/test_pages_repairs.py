@@ -443,10 +443,10 @@ async def test_raw_records_that_nobody_would_read_are_planned_by_no_page_and_no_
     redo.unread = True
     form = {"kind": "raw", "since": "2026-01-01T00:00"}
     answer = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
-    assert answer.status_code == 409 and "would be read by nobody" in answer.text
+    assert answer.status_code == 409 and "nothing would read what it writes" in answer.text
     plan = "/api/repairs/plan?kind=raw&since=2026-01-01T00:00:00Z"
     refused = await scene.console.get(plan, scope="admin", method="POST")
-    assert "would be read by nobody" in problem(refused, 409)["detail"]
+    assert "nothing would read what it writes" in problem(refused, 409)["detail"]
     failed = await scene.console.get(
         "/api/repairs/plan?reason=media_not_found", scope="admin", method="POST"
     )
