@@ -54,7 +54,10 @@ def _throughput(rig: Rig) -> Table:
         paced("dedupe, exactly-once", product),
         paced("stock Faust, at-least-once", stock),
     )
-    title = "dedupe: raw webhooks to enriched messages by the real stage function, 10 % duplicates, 20 % images"
+    title = (
+        "dedupe: raw webhooks to enriched messages by the real stage function, "
+        "10 % duplicates, 20 % images"
+    )
     goal = ratio("dedupe : stock", ours, reference, at_least=3)
     return Table(
         bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[goal]
@@ -109,7 +112,10 @@ def _latency(rig: Rig) -> Table:
         for side, of_side in runs.items()
         for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
     ]
-    title = f"dedupe: produced to visible for a read_committed reader at {LATENCY_PER_SECOND:,}/s; aim: p99 under 100"
+    title = (
+        "dedupe: produced to visible for a read_committed reader at "
+        f"{LATENCY_PER_SECOND:,}/s; aim: p99 under 100"
+    )
     return Table(bench="dedupe", title=title, unit="ms", figures=figures)
 
 

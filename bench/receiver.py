@@ -82,7 +82,10 @@ def run(rig: Rig) -> list[Table]:
 
 def _figure(name: str, runs: list["LoadRun"], memory_mib: float) -> Figure:
     middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
-    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, longest {middle.longest_ms:.1f} ms"
+    note = (
+        f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, "
+        f"longest {middle.longest_ms:.1f} ms"
+    )
     return Figure(
         name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note
     )

@@ -75,7 +75,10 @@ def run(rig: Rig) -> list[Table]:
     draws = random.Random(7)
     with _loaded(settings) as load:
         kills = [_kill(rig, settings, load, draws.random()) for _ in range(KILLS)]
-    title = f"recovery: from SIGKILL of dedupe's worker at {RECORDS_PER_SECOND} records/s; {KILLS} kills"
+    title = (
+        f"recovery: from SIGKILL of dedupe's worker at {RECORDS_PER_SECOND} records/s; "
+        f"{KILLS} kills"
+    )
     figures = [
         _figure("next committed output", [kill.next_output for kill in kills]),
         _figure("next of every partition", [kill.every_partition for kill in kills]),

@@ -41,7 +41,8 @@ Before = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`earlier` of another answer: asks for the messages before those of that answer.",
+        description="`earlier` of another answer: asks for the messages before those of that"
+        " answer.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -144,8 +145,8 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
         if tenant != tenant_id:
             raise ConsoleProblem(
                 422,
-                f"wait_for: {key[:200]!r} belongs to another tenant than this API key, which belongs"
-                f" to {tenant_id}; {KEY_FORM}",
+                f"wait_for: {key[:200]!r} belongs to another tenant than this API key, which"
+                f" belongs to {tenant_id}; {KEY_FORM}",
             )
     return keys
 

@@ -47,8 +47,9 @@ from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Messag
 from schemas.signatures import Claim, ClaimedSignature, Examined, judge_timed, timed_signature
 
 _KNOWN_FAMILIES = (
-    "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
-    "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.", "sms.", "email.", "voice.", "messenger.",
+    "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.",
+    "whatsapp.template.", "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.",
+    "sms.", "email.", "voice.", "messenger.",
 )  # fmt: skip
 _FILES: dict[str, AttachmentType] = {
     "image": "image",

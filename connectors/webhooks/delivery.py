@@ -178,5 +178,6 @@ def _no_secret(endpoint: Endpoint) -> Unavailable:
     """
     return Unavailable(
         "secret",
-        detail=f"{endpoint.endpoint_id} has no secret yet: sensorium endpoints secret ID --set SECRET",
+        detail=f"{endpoint.endpoint_id} has no secret yet: "
+        "sensorium endpoints secret ID --set SECRET",
     )

@@ -117,9 +117,9 @@ class AcknowledgedProducer:
         raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
 
     async def check(self) -> None:
-        """Asks the brokers whether any partition of the topic has a leader and enough in-sync replicas.
+        """Asks the brokers whether the topic is available.
 
-        The topic counts as available if one partition does.
+        It is available if one of its partitions has a leader and enough in-sync replicas.
         """
         try:
             found = await asyncio.to_thread(self._looker.call, metadata_within(2.0))

@@ -202,7 +202,10 @@ class Repairs:
         )
 
     async def hold(self, holder: str, repair_id: str | None = None) -> HeldRepair | None:
-        """Takes hold of a running repair that nobody holds: `repair_id`, or any repair without it."""
+        """Takes hold of a running repair that no process holds.
+
+        That is `repair_id`, or any repair if no id is given.
+        """
         rows = await self._fetch("hold_repair", HOLD_SECONDS, holder, repair_id)
         if not rows:
             return None

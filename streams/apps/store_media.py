@@ -152,7 +152,7 @@ class MediaClients:
 
 
 def _held_key(job: MediaJob) -> Hashable:
-    """The key under which a file is held: the same for every try of one job, and for no other job."""
+    """The key under which a file is held, the same for every try of a job and unique to the job."""
     return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 

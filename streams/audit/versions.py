@@ -75,7 +75,10 @@ def versions(records: Iterable[tuple[int, int, bytes, EnrichedMessage | None]]) 
             collected.openings[message.source.partition, message.source.offset, generation] += 1
         newest = collected.newest.get(name)
         if newest is not None and _is_overtaken(message, newest):
-            what = f"{where}: version {message.version} comes after {newest.version}, and is what compaction keeps"
+            what = (
+                f"{where}: version {message.version} comes after {newest.version}, and is what "
+                "compaction keeps"
+            )
             collected.findings.append(
                 Finding(
                     "unexplained", "enriched-messages", what, message.tenant_id, name, received_ms

@@ -49,9 +49,12 @@ MAX_SHOWN_CHARS = 400
 """Enough to show a receipt with its total, so that a person can judge the models' answers."""
 _LOOK_SECONDS = 0.3
 _MESSAGES = """
-SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
+SELECT message_key, kind, content, status, version, content_attributes
+FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
 """
-_QUARANTINED = "SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2"
+_QUARANTINED = """
+SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2
+"""
 
 
 ANOTHER = "15550100003"

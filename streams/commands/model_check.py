@@ -128,20 +128,24 @@ def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -
     more = trouble.detail.partition(": ")[2]
     advice = {
         "model_rejected_key": f"{url} rejects the key: check {key}",
-        "model_not_served": f"{url} serves none of {', '.join(server.models)}: check {names['model']}",
+        "model_not_served": f"{url} serves none of {', '.join(server.models)}: check"
+        f" {names['model']}",
         "model_unreachable": f"{url} does not answer: check {names['url']}",
-        "model_timeout": f"{url} takes more than {server.timeout_seconds:g} s: raise {names['timeout']}",
+        "model_timeout": f"{url} takes more than {server.timeout_seconds:g} s: raise"
+        f" {names['timeout']}",
         "model_cannot_see": f"the model at {url} accepts no images: check {names['model']}",
         "model_account": f"the account at {url} may not do this ({more}): check its billing"
         f" and permissions, or {key}",
-        "model_out_of_quota": f"the account at {url} has used up its quota: check its billing, or {key}",
+        "model_out_of_quota": f"the account at {url} has used up its quota: check its billing,"
+        f" or {key}",
         "model_rate_limited": f"{url} answers 429: it is busy, or the limits of {key} are low",
         "model_takes_nothing": f"{url} accepts no file: check {names['format']}",
     }
     if trouble.trouble == "model_rejects_request" and more.startswith(("404", "405")):
         return Checked(
             False,
-            f"{url} does not have this route ({more}): check {names['url']}, which often ends in /v1",
+            f"{url} does not have this route ({more}): check {names['url']}, which often ends"
+            " in /v1",
         )
     text = advice.get(trouble.trouble)
     if text is None:

@@ -43,7 +43,8 @@ _BECOMES = {
     "job": "left out: sensorium replay attachments --reason quarantined opens their messages again",
 }
 DOES = {
-    "attachments": "they are tried again from the stored file if there is one, else from the download",
+    "attachments": "they are tried again from the stored file if there is one, otherwise by a new "
+    "download",
     "quarantine": "they return to the stage that refused them, which may refuse them again",
     "raw": "they go through the pipeline again; rows get a higher version, no new rows appear",
 }

@@ -112,7 +112,8 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
         done,
         as_json,
         [
-            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation"
+            f" {done['generation']}"
         ],
     )
 
@@ -192,8 +193,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
-        f" for the rest: {go_on}"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation"
+        f" {held.generation}; for the rest: {go_on}"
     )
 
 

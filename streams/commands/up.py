@@ -163,9 +163,8 @@ def _print_table(rows: list[Running], models: list[str]) -> None:
         uptime = "" if up is None else str(timedelta(seconds=up))
         notes = [f"{restarts} restarts"] if restarts else []
         notes += waits_in_words(figures_of(row))
-        click.echo(
-            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {uptime:>9}  {row.url or '':24}  {', '.join(notes)}".rstrip()
-        )
+        process = f"{row.name:12} {row.state:10} {row.pid or '-':>8} {uptime:>9}"
+        click.echo(f"{process}  {row.url or '':24}  {', '.join(notes)}".rstrip())
     for line in models:
         click.echo(line)
 

@@ -244,7 +244,8 @@ class Lanes:
     def _still_fenced(self, lane: Lane) -> None:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
             die(
-                f"partition {lane.partition} is assigned to this worker, but another one has its transactional id"
+                f"partition {lane.partition} is assigned to this worker, but another one "
+                    "has its transactional id"
             )
 
 

@@ -169,15 +169,19 @@ class PartitionTransactions:
         position = self._retry(self._committed, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
-        if self.identity.begins_with_claims:
+        identity = self.identity
+        source = f"{identity.source}[{identity.partition}]"
+        if identity.begins_with_claims:
             raise OffsetMissing(
-                f"{self.identity.source}[{self.identity.partition}] begins with the claims of the topics before it, else their messages would be "
-                "forwarded again. Run sensorium topics take-over: docs/operating.md, 'Another number of partitions'"
+                f"{source} begins with the claims of the topics before it, else their messages "
+                "would be forwarded again. Run sensorium topics take-over: docs/operating.md, "
+                "'Another number of partitions'"
             )
         if loaded:
             raise OffsetMissing(
-                f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "
-                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin again"
+                f"{identity.changelog}[{identity.partition}] holds {loaded} records but group "
+                f"{identity.group} has no committed offset for {source}. Restore the offset, or "
+                "delete the changelog topic to begin again"
             )
         return None
 
@@ -366,7 +370,8 @@ class PartitionTransactions:
                     deadline = Deadline(OPEN_SECONDS)
                 if deadline.has_passed:
                     raise TimeoutError(
-                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s and ends at {end}"
+                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for "
+                        f"{OPEN_SECONDS:g} s and ends at {end}"
                     )
         finally:
             consumer.close()
@@ -377,7 +382,8 @@ class PartitionTransactions:
         there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
         if there and partition not in there:
             raise PartitionMissing(
-                f"{name} has {len(there)} partitions, {self.identity.source} has partition {partition}. {REMEDY}"
+                f"{name} has {len(there)} partitions, {self.identity.source} has partition "
+                f"{partition}. {REMEDY}"
             )
 
     @staticmethod

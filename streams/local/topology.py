@@ -84,7 +84,8 @@ def local_settings(
         "KAFKA__MIN_INSYNC_REPLICAS": "1",
         "KAFKA__TRANSACTION_TIMEOUT_SECONDS": "5",
         "KAFKA__SESSION_TIMEOUT_SECONDS": "6",
-        "POSTGRES__DSN": f"postgresql://{postgres.USER}:{secrets.postgres_password}@127.0.0.1:{ports['postgres']}/{postgres.DATABASE}",
+        "POSTGRES__DSN": f"postgresql://{postgres.USER}:{secrets.postgres_password}"
+        f"@127.0.0.1:{ports['postgres']}/{postgres.DATABASE}",
         "OBJECTS__ENDPOINT": f"http://127.0.0.1:{ports['objects']}",
         "OBJECTS__ACCESS_KEY": "sensorium",
         "OBJECTS__SECRET_KEY": secrets.objects_secret_key,

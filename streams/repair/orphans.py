@@ -199,7 +199,8 @@ class Sweep:
                     return
                 if deadline.has_passed:
                     raise Behind(
-                        f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s"
+                        f"{who} has not read {topic}[{first.partition()}] from offset "
+                        f"{first.offset()} on within {CATCH_UP_SECONDS:g} s"
                     )
                 await asyncio.sleep(0.5)
         finally:

@@ -35,7 +35,8 @@ RESERVED_FILES = 128 + MOST_PER_TURN
 
 _SO_ATTACH_FILTER = 26
 _FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02
-_NO_SYN = (  # classic BPF over the TCP header: drop a segment with SYN and without ACK, keep every other
+# Classic BPF over the TCP header: drop a segment with SYN and without ACK, keep every other one.
+_NO_SYN = (
     (0x30, 0, 0, _FLAGS_OFFSET),  # load a byte
     (0x54, 0, 0, _SYN_AND_ACK),  # and
     (0x15, 0, 1, _SYN),  # equal?

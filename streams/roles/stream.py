@@ -222,7 +222,10 @@ class Parent:
         self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage].pause()
 
     def _strike(self, child: Child) -> None:
-        """Counts a strike for the record that was in flight, because it may have killed the child."""
+        """Counts a strike for the record that was in flight.
+
+        It may have killed the child.
+        """
         place = left_in(child.memory)
         if place is None:
             return

@@ -129,8 +129,8 @@ def _headline(sentence: str) -> str:
 
 
 _TEMPLATES.filters.update(
-    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
-    pace=_pace, age=_age, plain=_plain,
+    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money,
+    count=_count, took=_took, pace=_pace, age=_age, plain=_plain,
 )  # fmt: skip
 
 

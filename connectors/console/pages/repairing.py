@@ -103,8 +103,12 @@ def spans_of(text: str) -> Sequence[str]:
 
 
 async def begin(
-    repairs: Repairs, work: Repairer, asked_by: tuple[TenantId, str], repair_id: str, rate: float | None
-) -> None:  # fmt: skip
+    repairs: Repairs,
+    work: Repairer,
+    asked_by: tuple[TenantId, str],
+    repair_id: str,
+    rate: float | None,
+) -> None:
     """Applies a tenant's plan. Raises PageProblem 404 and 409."""
     tenant_id, who = asked_by
     found = await repairs.one(tenant_id, repair_id[:40])

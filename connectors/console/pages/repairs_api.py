@@ -76,15 +76,16 @@ PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/pla
 KindOf = Annotated[
     RepairKind,
     Query(
-        description="`attachments` tries failed files again, `quarantine` sends refused records again,"
-        " `raw` sends records of `raw-messages` through the pipeline again."
+        description="`attachments` tries failed files again, `quarantine` sends refused records"
+        " again, `raw` sends records of `raw-messages` through the pipeline again."
     ),
 ]
 Reason = Annotated[
     str,
     Query(
         max_length=60,
-        description="Why the attachments failed, such as `media_timeout`, or the records were refused.",
+        description="Why the attachments failed, such as `media_timeout`,"
+        " or the records were refused.",
     ),
 ]
 WithGone = Annotated[

@@ -96,7 +96,8 @@ def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId
             TenantId(row["tenant_id"]),
             Refusals(
                 row["stage"], row["reason"], row["records"], row["first_at"], row["last_at"],
-                row["is_sendable"], bars_of(dict(zip(row["days"], row["counts"], strict=True)), today),
+                row["is_sendable"],
+                bars_of(dict(zip(row["days"], row["counts"], strict=True)), today),
             ),
         )
         for row in rows
