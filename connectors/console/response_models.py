@@ -38,7 +38,9 @@ class MessageAttachment(BaseModel):
     status: str = Field(description="pending, stored, described, transcribed, skipped or failed")
     reason: str | None = Field(None, description="why it was skipped or failed")
     url: str | None = Field(None, description="path of the stored file on this console")
-    signed_url: str | None = Field(None, description="the same, opened for a while by a signature")
+    signed_url: str | None = Field(
+        None, description="the same with a signature, which for some minutes replaces a key"
+    )
     original_url: str | None = None
     mime_type: str | None = None
     bytes: int | None = None
@@ -242,9 +244,8 @@ class Context(BaseModel):
     as_of: str = Field(description="the moment of this answer, for newer_than")
     in_order: bool | None = Field(
         None,
-        description="only if it was asked for, by itself or by `wait_for`: whether every message"
-        " that was accepted before the request is there. false: one that is older than those shown"
-        " may be missing",
+        description="only with `in_order` or `wait_for`: true if every message that was accepted"
+        " before the request is there; false if one that is older than those shown may be missing",
     )
     earlier: str | None = Field(
         None, description="for before: the messages before these; left out where there are none"

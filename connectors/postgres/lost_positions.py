@@ -19,7 +19,7 @@ BEYOND_SECONDS = 10.0
 A newly elected leader may report too low an end for a moment.
 """
 _REMEDY = (
-    "To go on, a person sets next_offset in sink_offsets: docs/operating.md, 'A position that "
+    "To continue, set next_offset in sink_offsets: docs/operating.md, 'A position that "
     "the log does not have'. If Kafka was lost: sensorium recover kafka"
 )
 

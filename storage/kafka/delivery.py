@@ -114,7 +114,7 @@ class AcknowledgedProducer:
                     await self._ended.wait()
             except TimeoutError:
                 continue
-        raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
+        raise ProducerFatal(f"the Kafka producer cannot be used any more: {self._fatal}")
 
     async def check(self) -> None:
         """Asks the brokers whether the topic is available.

@@ -110,7 +110,7 @@ def samples(address: str, bad_link: str | None = None) -> list[Sample]:
             "Yes, until Friday.", None, what="answer of an agent", conversation=42, outbound=True
         ),
         ycloud("Otra foto", image(SLOW), what="photo, its server is slow", conversation=ANOTHER),
-        chatwoot(None, bad, what="a page, no photo", conversation=42),
+        chatwoot(None, bad, what="a page instead of a photo", conversation=42),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
         Sample("an unknown event", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
     ]

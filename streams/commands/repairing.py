@@ -220,7 +220,7 @@ class _KafkaAway(Exception):
 
 
 async def _kafka_apart(work: Callable[[], Any]) -> Any:
-    """Converts errors of Kafka, so that they can be told from errors of Postgres."""
+    """Converts errors of Kafka, so that they can be distinguished from errors of Postgres."""
     try:
         return await work()
     except Unavailable as away:

@@ -273,7 +273,7 @@ def _note_what_stays(
     if stays["gone"]:
         note(
             f"{stays['gone']} cannot be retried: the provider no longer has the file; "
-            "ask the sender to send it again (--with-gone tries all the same)"
+            "ask the sender to send it again (--with-gone tries them anyway)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: see sensorium queue, sensorium trace MESSAGE_KEY")

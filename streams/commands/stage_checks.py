@@ -40,7 +40,7 @@ _TO_DO: dict[ParkedReason, str] = {
     "version",
     "offset_missing": "restore the group's offset, or delete the changelog to begin again; in a "
     "further set of topics: sensorium topics take-over",
-    "offset_lost": "set the group's offset to where it shall go on",
+    "offset_lost": "set the group's offset to where it must continue",
     "partition_count": "see 'Another number of partitions'",
 }
 """What to do about a parked partition. The page docs/operating.md has more."""

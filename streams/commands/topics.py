@@ -58,13 +58,13 @@ def apply(as_json: bool) -> None:
 )
 @as_json_option
 def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
-    """Lets dedupe of this set of topics know what was claimed in the set before.
+    """Copies the claims of the earlier set of topics to this one, so that its dedupe can begin.
 
     A further set of topics is how the number of partitions is changed
-    (docs/operating.md). End all receivers and dedupe of the set before; the other roles
-    of both sets may run. Copies the claims of the last 8 days, so that a message that
-    is delivered again is known for a duplicate, and lets dedupe of this set begin.
-    Refuses if it cannot see the claims of the set before.
+    (docs/operating.md). End all receivers and dedupe of the earlier set; the other roles
+    of both sets may run. The claims of the last 8 days are copied, so that a message
+    that is delivered again is recognised as a duplicate. The command refuses if it
+    cannot see the claims of the earlier set.
     """
     settings = command_settings()
     counts_fit(settings)

@@ -1,6 +1,6 @@
 """The child of the role `stream`: one Faust app, one stage.
 
-Started as `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
+Started as `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID MEMORY_FD KILLERS`.
 """
 
 import json

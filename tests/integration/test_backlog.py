@@ -184,7 +184,7 @@ def test_doctor_names_the_partitions_whose_offset_is_missing_or_not_in_the_log(
     assert "partition enrichments[0] is parked (offset_missing: " in found["assemble"]["says"]
     assert "restore the group's offset" in found["assemble"]["says"]
     assert "partition audio[0] is parked (offset_lost: " in found["transcribe"]["says"]
-    assert "stands at 5, " in found["transcribe"]["says"]
+    assert "has committed 5, but " in found["transcribe"]["says"]
     assert found["dedupe"]["ok"] and found["describe"]["ok"]
 
 

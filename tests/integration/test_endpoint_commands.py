@@ -115,4 +115,4 @@ def test_a_secret_can_come_from_standard_input(acme: Commands) -> None:
     empty = CliRunner().invoke(
         main, ["endpoints", "secret", name, "--set", "-"], env=environment, input=""
     )
-    assert empty.exit_code == 1 and "an empty secret is not a secret" in empty.stderr
+    assert empty.exit_code == 1 and "a secret must not be empty" in empty.stderr

@@ -60,7 +60,9 @@ class ShownFile(NamedTuple):
 
 
 class ShownFiles:
-    """Makes and keeps them. One that several requests want at once is made once.
+    """Makes the files that pages show, and keeps them.
+
+    A file that several requests need at the same time is made once.
 
     A tenant's files take turns with those of the others (`WorkerShares`). The decoder
     starts with the first file.
@@ -74,9 +76,9 @@ class ShownFiles:
         self._decoder: Decoder | None = None
 
     async def get(self, tenant: str, stored: Stored, form: Form, load: Load) -> ShownFile | None:
-        """The file in that form, or None if the file itself has to do.
+        """Returns the file in this form, or None if the page must use the original.
 
-        That is so if it cannot be decoded, is too large, or takes too long.
+        It must if the file cannot be decoded, is too large, or takes too long.
         """
         name = (stored.key, form)
         if name in self._kept:
