@@ -74,7 +74,7 @@ async def replies(tenant: Tenant, connection: Any, count: int) -> list[str]:
     return found
 
 
-async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
+async def test_the_bot_answers_each_message_once_and_continues_where_it_stopped(
     pipeline: Pipeline, media: str, connection: Any, tmp_path: Path
 ) -> None:
     tenant = Tenant(pipeline, "bot-example")

@@ -71,7 +71,7 @@ def refused_by_the_program(pipeline: Pipeline, tenant: Tenant, count: int) -> No
     assert producer.flush(30) == 0
 
 
-async def test_bodies_that_are_no_messages_stop_nobody_however_many_one_tenant_sends(
+async def test_bodies_that_are_not_messages_stop_nobody_however_many_one_tenant_sends(
     pipeline: Pipeline, connection: Any
 ) -> None:
     hostile, quiet = Tenant(pipeline, "hostile"), Tenant(pipeline, "quiet")

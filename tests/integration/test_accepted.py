@@ -144,7 +144,7 @@ async def test_a_role_that_drains_waits_no_more(world: World) -> None:
     assert not await asking and time.monotonic() - began < 30
 
 
-async def test_kafka_being_away_is_an_answer_that_nobody_knows(
+async def test_without_kafka_the_answer_is_unknown(
     stack: Settings, namespace: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors.console.accepted.ANSWER_SECONDS", 0.2)

@@ -126,7 +126,7 @@ async def test_each_role_sends_the_forms_that_are_its_own(scene: Scene, role: Pe
     await visitor.client.aclose()
 
 
-async def test_whoever_is_not_logged_in_sends_no_form(scene: Scene) -> None:
+async def test_a_visitor_who_is_not_logged_in_sends_no_form(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     before = await state_of(scene, "acme")
     for path in forms(scene):

@@ -319,7 +319,7 @@ def test_a_key_without_a_row_is_remembered_and_a_second_time_is_told(filled: Com
     assert filled.database(digests) == [key_digest(key)]
 
 
-def test_what_is_no_key_of_one_known_tenant_is_refused(filled: Commands) -> None:
+def test_what_is_not_a_key_of_one_known_tenant_is_refused(filled: Commands) -> None:
     assert "is not a message key" in filled.fails("erase", "message", "m5")
     assert "several tenants" in filled.fails("erase", "message", "acme:x:1", "other:x:1")
     assert "there is no tenant 'nobody'" in filled.fails("erase", "message", "nobody:x:1")

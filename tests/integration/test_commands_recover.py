@@ -75,7 +75,7 @@ def versions(commands: Commands) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-def test_after_kafka_was_lost_rows_are_written_again_and_work_goes_on(lost: Commands) -> None:
+def test_after_kafka_was_lost_rows_are_written_again_and_work_continues(lost: Commands) -> None:
     assert "sensorium recover kafka" in asyncio.run(stops(lost))
     dry = lost.json("recover", "kafka")
     assert (dry["dry_run"], dry["messages"], dry["reopened"]) == (True, 5, 2)

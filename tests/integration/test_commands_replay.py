@@ -127,7 +127,7 @@ def test_items_are_committed_in_portions_of_bounded_size_and_time(
     assert len(written(commands)) == 10
 
 
-def test_nothing_to_write_is_no_portion(commands: Commands) -> None:
+def test_nothing_to_write_makes_no_portion(commands: Commands) -> None:
     assert list(committed_portions(commands.settings.kafka, commands.names, iter(()))) == []
 
 
@@ -174,7 +174,7 @@ def test_offsets_are_replayed_both_ends_included_with_a_generation_of_their_own(
     assert second["generation"] > done["generation"]
 
 
-def test_a_time_range_is_replayed_as_it_stood_when_it_began(commands: Commands) -> None:
+def test_a_time_range_is_replayed_as_it_was_when_it_began(commands: Commands) -> None:
     now = datetime.now(UTC)
     for age, begin in ((3, 0), (2, 10), (1, 20)):
         produce(commands, 2, at=now - timedelta(hours=age), begin=begin)
@@ -305,7 +305,7 @@ def test_a_range_longer_than_a_portion_is_replayed_whole(
         (KeyboardInterrupt(), "interrupted. "),
     ],
 )
-def test_a_replay_that_breaks_off_says_how_to_go_on(
+def test_a_replay_that_breaks_off_says_how_to_continue(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, says: str
 ) -> None:
     commands.json("tenants", "add", "acme")
@@ -793,7 +793,9 @@ def test_a_quarantined_record_is_shown_as_text_with_the_body_it_brought(commands
     assert NOW.isoformat()[:10] in commands.run("quarantine", "list").stdout
 
 
-def test_what_is_no_record_of_its_topic_is_shown_as_far_as_it_is_text(commands: Commands) -> None:
+def test_what_is_not_a_record_of_its_topic_is_shown_as_far_as_it_is_text(
+    commands: Commands
+) -> None:
     set_aside(commands, 1, value=b"{")
     set_aside(commands, 2, value=b"\xff\x00")
     shown = [

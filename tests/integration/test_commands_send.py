@@ -114,7 +114,7 @@ def test_send_posts_to_chat_with_a_key_that_ends_with_the_call(
     assert acme.json("keys", "list", "acme")["keys"] == []
 
 
-def test_send_refuses_a_file_that_is_no_picture_unless_asked(
+def test_send_refuses_a_file_that_is_not_a_picture_unless_asked(
     acme: Commands, receiver: Receiver, tmp_path: Path
 ) -> None:
     words = ("send", "ycloud", "--tenant", "acme", "--image", str(README))

@@ -301,7 +301,7 @@ async def test_a_waiting_request_is_answered_when_the_sink_has_written(
     assert names(await waiting) == [("1", 1)] and time.monotonic() - began < 15
 
 
-async def test_a_wait_for_a_filter_goes_on_until_something_fits_it(console: Console) -> None:
+async def test_a_wait_for_a_filter_continues_until_something_fits_it(console: Console) -> None:
     waiting = asyncio.create_task(page(console, "wait_seconds=25&status=pending"))
     await until(lambda: bool(console.parts.changes._waiters))
     await console.write(row("1"))
@@ -326,7 +326,7 @@ async def test_a_wait_whose_key_is_revoked_meanwhile_is_answered_401(
     problem(await waiting, 401)
 
 
-async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: Console) -> None:
+async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_continue_from(console: Console) -> None:
     began = time.monotonic()
     answer = await page(console, "wait_seconds=0.3")
     assert answer["messages"] == [] and time.monotonic() - began >= 0.3
@@ -337,7 +337,7 @@ async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: 
 # --- cursors
 
 
-async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
+async def test_what_is_not_a_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
     await console.write(row("1", tenant="other"))
     foreign = (await page(console, tenant="other"))["cursor"]
     context = await console.get(f"/api/conversations/{CONVERSATION}/context")
@@ -346,7 +346,7 @@ async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Con
         assert said.startswith("after: not a cursor of this API for this tenant"), wrong
 
 
-async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_go_on(
+async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_continue(
     console: Console,
 ) -> None:
     await console.write(row("1"))
@@ -356,7 +356,7 @@ async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_say
         assert "after=latest" in problem(answer, 410)["detail"]
 
 
-async def test_a_cursor_from_before_a_restore_goes_on_with_what_was_written_since(
+async def test_a_cursor_from_before_a_restore_continues_with_what_was_written_since(
     console: Console,
 ) -> None:
     """The database is a copy: it was started later than the cursor was given, and counts its

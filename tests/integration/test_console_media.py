@@ -464,7 +464,7 @@ async def test_without_allowed_origins_nothing_is_open(stack: Settings, namespac
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_links_of_messages_stand_under_the_messages_key(console: Console) -> None:
+async def test_links_of_messages_are_under_the_messages_key(console: Console) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
     shown = (await console.get(f"/api/messages/{key_of('1')}")).json()["content_attributes"][

@@ -183,7 +183,7 @@ async def test_silence_is_an_empty_text(server: Server) -> None:
     assert await heard(server, silence(5), "a.wav") == ""
 
 
-async def test_a_language_that_the_model_does_not_know_is_no_hint(server: Server) -> None:
+async def test_a_language_that_the_model_does_not_know_is_not_a_hint(server: Server) -> None:
     text = await heard(server, (MEDIA / "voice-human-es.ogg").read_bytes(), "a.ogg", "xx")
     assert word_errors(SPOKEN, text) < 0.3, text
 

@@ -223,7 +223,7 @@ async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
     await visitor.client.aclose()
 
 
-async def test_whoever_is_not_logged_in_sees_nothing(scene: Scene) -> None:
+async def test_a_visitor_who_is_not_logged_in_sees_nothing(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     for path in get_routes(scene):
         if path not in ABOUT_NO_TENANT:
@@ -279,7 +279,7 @@ async def test_a_viewer_cannot_guess_words_by_searching(scene: Scene) -> None:
     await visitor.client.aclose()
 
 
-async def test_an_address_that_is_no_page_is_answered_with_a_page(scene: Scene) -> None:
+async def test_an_address_that_is_not_a_page_is_answered_with_a_page(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     assert (await visitor.get("/t/acme/nothing")).status_code == 303  # to the login
     await visitor.log_in("viewer", PASSWORD)

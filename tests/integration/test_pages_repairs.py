@@ -168,7 +168,7 @@ async def found_of(scene: Scene, repair_id: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_repair_continues_where_it_stood_when_kafka_comes_back(
+async def test_a_repair_continues_where_it_was_when_kafka_comes_back(
     scene: Scene, redo: Redone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "MOST_RECORDS", 1)
@@ -204,7 +204,7 @@ async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_writ
     assert (found["looked"], found["redone"]) == (3, 3)
 
 
-async def test_whoever_lost_a_repair_to_another_process_settles_nothing(scene: Scene) -> None:
+async def test_a_process_that_lost_a_repair_to_another_one_settles_nothing(scene: Scene) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
     asked = repair_request_of(ACME, "x", "attachments", {"reason": "media_not_found"})

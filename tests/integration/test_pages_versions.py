@@ -92,7 +92,7 @@ async def versions_page(scene: Scene, name: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-async def test_versions_stand_side_by_side_with_their_generations(scene: Scene) -> None:
+async def test_versions_are_side_by_side_with_their_generations(scene: Scene) -> None:
     text = await versions_page(scene, "rita")
     shown = re.findall(r"<h2>Version (\d+)</h2><span class=\"tag\">([^<]*)</span>", text)
     assert shown == [("1", "live traffic"), ("2", "live traffic"), ("7001", "repair 7")]

@@ -325,7 +325,7 @@ async def test_what_is_deleted_is_forgotten_at_once(
     assert await until(lambda: directory.key(key) is None) < KNOWN_WITHIN_SECONDS
 
 
-async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
+async def test_a_directory_whose_connection_is_cut_continues_and_catches_up(
     stack: Settings,
     names: Names,
     database: Connection,
@@ -475,7 +475,7 @@ async def test_the_last_secret_of_an_endpoint_cannot_be_dropped_nor_an_unknown_o
     assert (left.secrets, new, first.startswith("whsec_")) == ((second,), None, True)
 
 
-async def test_no_token_secret_or_key_stands_in_a_table_as_it_is(
+async def test_no_token_secret_or_key_is_in_a_table_as_plain_text(
     tenancy: Tenancy, database: Connection
 ) -> None:
     await tenancy.add_tenant("acme")
@@ -551,7 +551,7 @@ async def usage_of(database: Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_the_first_answer_stands_and_every_paid_call_is_counted(
+async def test_the_first_answer_is_kept_and_every_paid_call_is_counted(
     stack: Settings, names: Names, database: Connection
 ) -> None:
     async with pooled(stack.postgres, names) as pool:
@@ -587,7 +587,7 @@ async def test_a_day_with_a_call_of_unknown_price_has_no_sum(
 
 
 @pytest.mark.parametrize(("text", "refused"), [("", True), ("No puedo.", True), ("", False)])
-async def test_a_refusal_that_an_earlier_program_recorded_is_no_answer(
+async def test_a_refusal_that_an_earlier_program_recorded_is_not_an_answer(
     text: str, refused: bool, stack: Settings, names: Names, database: Connection
 ) -> None:
     await database.execute(

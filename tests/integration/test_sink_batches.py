@@ -195,7 +195,7 @@ def produce(settings: Settings, begin: int, end: int) -> None:
     assert producer.flush(30) == 0
 
 
-async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_and_do_not_stand_still(
+async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_and_make_progress(
     loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, database = loaded

@@ -161,7 +161,7 @@ async def test_a_position_beyond_the_end_parks_its_partition_until_a_person_sets
     assert noted == 0
 
 
-async def test_records_that_were_deleted_unread_park_their_partition_and_the_others_go_on(
+async def test_records_that_were_deleted_unread_park_their_partition_and_the_others_continue(
     world: World,
 ) -> None:
     count = world.partitions

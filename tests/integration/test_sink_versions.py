@@ -67,7 +67,7 @@ async def rows(database: Connection) -> list[str]:
     return [row["message_key"].rpartition(":")[2] for row in found]
 
 
-async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the_others_go_on(
+async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the_others_continue(
     stack: Settings, namespace: str
 ) -> None:
     settings = msgspec.structs.replace(stack, namespace=namespace)

@@ -369,7 +369,7 @@ async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(
     ],
     ids=["poison, then good", "an update", "duplicates", "poison, replayed", "replayed"],
 )
-async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_no_delivery(
+async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_not_a_delivery(
     batches: list[list[Line]], expected: tuple[str, str, int], sink: Sink, database: Connection
 ) -> None:
     for batch in batches:
@@ -418,7 +418,9 @@ async def test_steps_of_every_program_are_shown_in_one_list(
     assert await database.fetchval("SELECT version FROM chat_messages") == 2
 
 
-async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: Connection) -> None:
+async def test_receipts_of_other_stages_are_not_deliveries(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(a_receipt(line(0), stage="assemble"))
     assert await outcomes(database) == {}
 

@@ -138,7 +138,7 @@ async def test_a_refused_picture_is_not_sent_again() -> None:
         assert len(made.server.asked) == 1
 
 
-async def test_a_picture_is_no_larger_than_the_setting_says() -> None:
+async def test_a_picture_is_not_larger_than_the_setting_says() -> None:
     out = io.BytesIO()
     Image.new("RGB", (3000, 1500), "red").save(out, "JPEG")
     async with installed(

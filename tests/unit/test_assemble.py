@@ -272,7 +272,7 @@ def test_a_voice_note_is_its_transcript() -> None:
     assert after(VOICE, stored(next="audio"), transcribed()).content == "Hola"
 
 
-def test_a_caption_stays_the_content_and_the_transcript_stands_beside_it() -> None:
+def test_a_caption_stays_the_content_and_the_transcript_is_beside_it() -> None:
     final = after(
         msgspec.structs.replace(VOICE, content="mira"), stored(next="audio"), transcribed()
     )

@@ -153,7 +153,7 @@ def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tena
     assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
 
 
-def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoever_sent_them() -> (
+def test_in_a_stage_without_tenants_so_far_so_many_in_a_row_are_enough_from_any_tenants() -> (
     None
 ):
     made = Breaker(REAL)
@@ -163,7 +163,7 @@ def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoeve
     assert made.trouble(0.0) is not None
 
 
-def test_a_good_record_between_them_starts_the_row_anew() -> None:
+def test_a_good_record_between_them_starts_the_row_again() -> None:
     made = Breaker(REAL)
     for n in range(10 * REAL.consecutive):
         made.add(b"t%d" % n, n % REAL.consecutive != 0, 0.0)

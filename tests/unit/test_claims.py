@@ -154,7 +154,7 @@ def test_a_block_holds_the_tails_before_it_and_their_keys_are_used_again() -> No
 
 
 @pytest.mark.usefixtures("few")
-def test_a_lane_that_opens_goes_on_after_the_last_tail() -> None:
+def test_a_lane_that_opens_continues_after_the_last_tail() -> None:
     keys = ClaimedKeys()
     keys.claim(digest_of(0), 5)
     log = keys.changelog()

@@ -66,7 +66,7 @@ async def test_what_was_told_between_two_waits_is_not_missed(changes: Changes) -
                 await waiter.wait(60.0)
 
 
-async def test_the_end_wakes_all_for_good(changes: Changes) -> None:
+async def test_the_end_wakes_all_permanently(changes: Changes) -> None:
     with changes.waiter(ACME, ["one"]) as waiter:
         changes.end()
         async with asyncio.timeout(30):
@@ -117,7 +117,7 @@ async def test_a_notification_that_cannot_be_read_wakes_all(changes: Changes, pa
     [ValueError("a bug"), KeyError("x"), asyncpg.InvalidPasswordError("no"), OSError("away")],
     ids=lambda error: type(error).__name__,
 )
-async def test_listening_goes_on_whatever_goes_wrong(
+async def test_listening_continues_whatever_goes_wrong(
     changes: Changes, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     tried = asyncio.Event()

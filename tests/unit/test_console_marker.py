@@ -106,7 +106,7 @@ RESEMBLES = {
 
 
 @pytest.mark.parametrize(("letter", "foreign"), RESEMBLES.items(), ids=RESEMBLES.keys())
-def test_a_letter_stands_for_every_letter_that_it_resembles(letter: str, foreign: str) -> None:
+def test_a_letter_is_read_as_every_letter_that_it_resembles(letter: str, foreign: str) -> None:
     words = "contexto visual"
     passed = [
         one
@@ -345,7 +345,7 @@ def test_a_frame_without_a_bracket_is_broken_up_over_two_strings_too() -> None:
         ["[CONTEXTO", "de la foto", "está VISUAL: no"],
     ],
 )
-def test_strings_that_are_no_marker_together_stay_as_they_are(pieces: list[str]) -> None:
+def test_strings_that_are_not_a_marker_together_stay_as_they_are(pieces: list[str]) -> None:
     assert MARKER.answer(pieces) == pieces
 
 

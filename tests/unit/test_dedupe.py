@@ -377,7 +377,7 @@ def test_the_update_of_an_echo_takes_nothing_from_the_echo() -> None:
     assert isinstance(forward, Forward)
 
 
-def test_a_chatwoot_event_that_is_no_message_takes_nothing_from_the_message_of_the_same_number() -> (
+def test_a_chatwoot_event_that_is_not_a_message_takes_nothing_from_the_message_of_the_same_number() -> (
     None
 ):
     event = payload("chatwoot", "api_channel_text_2026_02.json")

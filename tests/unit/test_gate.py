@@ -231,6 +231,6 @@ async def test_while_postgres_hangs_the_others_wait_a_moment_only(
     assert desk.told == []
 
 
-async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:
+async def test_a_job_that_was_only_taken_is_not_a_verdict(gate: Gate) -> None:
     assert await gate.judge([*lines("quarantined", 2), *lines("admitted", 5)], never)
     assert not gate.is_shut

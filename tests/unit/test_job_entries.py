@@ -193,7 +193,7 @@ async def test_a_lane_that_is_lost_while_it_opens_schedules_no_more() -> None:
     assert made._jobs.schedule.take(time.monotonic(), 4) is None
 
 
-def test_an_entry_with_an_empty_body_is_no_stub() -> None:
+def test_an_entry_with_an_empty_body_is_not_a_stub() -> None:
     state = JobEntries()
     state.put(1, entry(value=b""))
     state.put(2, entry(value=None))

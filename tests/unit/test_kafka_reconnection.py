@@ -75,7 +75,7 @@ def test_a_consumer_without_brokers_is_cut_off_when_a_new_client_finds_them(
         reading.check()
 
 
-def test_a_consumer_that_connects_later_than_a_new_client_goes_on(
+def test_a_consumer_that_connects_later_than_a_new_client_continues(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
@@ -119,7 +119,7 @@ def test_a_consumer_that_reads_is_not_asked(
     assert not asked.questions
 
 
-def test_a_client_is_made_anew_after_a_failure_and_only_then() -> None:
+def test_a_client_is_made_again_after_a_failure_and_only_then() -> None:
     made = [Asked(answers=False), Asked(answers=True)]
     renewed = Renewed(iter(made).__next__)
 

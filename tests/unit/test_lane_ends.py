@@ -67,7 +67,7 @@ async def test_a_lane_that_ends_ends_its_worker_unless_it_was_told_to(
     assert bool(ended) == dies
 
 
-def test_a_stage_whose_event_loop_stands_still_is_not_alive() -> None:
+def test_a_stage_whose_event_loop_is_blocked_is_not_alive() -> None:
     app: Any = object.__new__(LaneApp)
     app._seen_at = time.monotonic()
     assert app.is_alive

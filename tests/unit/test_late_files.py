@@ -243,7 +243,7 @@ def test_a_status_of_a_message_whose_files_came_with_it_opens_nothing() -> None:
     assert world.outcomes[1:] == [Skip("update")] * 3
 
 
-def test_a_new_signature_of_an_address_is_no_new_file() -> None:
+def test_a_new_signature_of_an_address_is_not_a_new_file() -> None:
     signed = file(61, "nota.oga") | {"data_url": "https://cdn.example.com/nota.oga?sig=2"}
     assert in_order(created(VOICE), updated(signed)).outcomes[1] == Skip("update")
 

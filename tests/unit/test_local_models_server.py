@@ -155,7 +155,7 @@ async def test_the_hints_of_a_transcription_reach_the_ears(server: httpx.AsyncCl
         (b" " * (MAX_PICTURE_BODY + 1), 413),
     ],
 )
-async def test_a_request_about_pictures_that_is_no_such_request_is_refused(
+async def test_a_request_about_pictures_that_is_not_such_a_request_is_refused(
     server: httpx.AsyncClient, content: bytes, status: int
 ) -> None:
     answer = await server.post(CHAT, content=content)

@@ -77,7 +77,7 @@ def test_a_wrong_name_is_passed_on_so_that_it_is_refused(home: Home, tmp_path: P
     assert up(home, {}, file) == {"SENSORIUM_KAFKA__PARTITONS": "4"}
 
 
-def test_a_file_that_is_no_text_is_an_error_that_names_it(home: Home, tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error_that_names_it(home: Home, tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"\.env cannot be read"):

@@ -63,7 +63,7 @@ async def test_an_account_without_any_of_them_is_asked_for_all_of_them_again() -
     assert account.asked == ["old", "new"] * 2
 
 
-async def test_trouble_that_is_not_the_models_does_not_go_on_to_the_next() -> None:
+async def test_trouble_that_is_not_the_models_does_not_move_on_to_the_next() -> None:
     asked = []
 
     async def away(one: Named) -> str:

@@ -166,7 +166,7 @@ def test_a_policy_is_seen_by_its_text_before_the_status(
     ],
 )
 @pytest.mark.parametrize("sense", SECONDS)
-def test_trouble_that_a_400_words_freely_is_no_verdict_about_the_file(
+def test_a_400_in_other_words_says_nothing_about_the_file(
     trouble: str, status: int, document: object, sense: str
 ) -> None:
     assert meaning(status, document, sense) == trouble
@@ -292,7 +292,7 @@ def test_a_parameter_that_is_named_in_another_way_is_adapted_to(
     "document",
     [complaint("no", code="unsupported_language"), {"error": "unknown language 'xx'"}],
 )
-def test_a_language_that_is_not_known_is_no_matter_of_the_file(document: object) -> None:
+def test_an_unknown_language_says_nothing_about_the_file(document: object) -> None:
     assert next_form(document, "m", "speech") is None
 
 

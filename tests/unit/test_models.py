@@ -445,7 +445,7 @@ async def test_content_of_another_type_is_the_worlds_trouble(content: object) ->
     ],
 )
 @pytest.mark.parametrize("kind", ["vision", "speech"])
-async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
+async def test_an_answer_that_is_not_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
     async with served(replying_bytes(content)) as url, models_at(url) as models:
         with pytest.raises(Unavailable) as caught:
             await models.ask(kind)

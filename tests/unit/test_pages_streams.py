@@ -110,7 +110,7 @@ async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait(
     assert [one["event"] for one in found] == ["busy"]
 
 
-async def test_a_stream_ends_quietly_when_it_may_not_go_on() -> None:
+async def test_a_stream_ends_quietly_when_it_may_not_continue() -> None:
     async def fragment() -> str:
         raise PageProblem(403, "problem.403")
 

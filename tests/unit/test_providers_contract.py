@@ -84,7 +84,7 @@ def row_of(event: dict[str, Any]) -> EnrichedMessage:
         ("telepathy.received", "unknown_event"),
     ],
 )
-def test_a_ycloud_event_that_is_no_message_is_skipped_and_keyed_by_its_own_id(
+def test_a_ycloud_event_that_is_not_a_message_is_skipped_and_keyed_by_its_own_id(
     type: str, reason: str
 ) -> None:
     event = {"id": "evt_1", "type": type, "whatsappMessage": text_of({})}
@@ -229,7 +229,7 @@ def test_an_echo_without_its_text_and_with_spaces_in_its_phones_is_a_row(
         ({"fromUserId": "US.1"}, ()),
     ],
 )
-def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(
+def test_an_echo_is_in_the_customers_conversation_under_all_its_names(
     ids: dict[str, str], aliases: tuple[str, ...]
 ) -> None:
     found = understood(
@@ -301,7 +301,7 @@ def test_who_a_ycloud_message_is_from(
 
 
 @pytest.mark.parametrize("number", [12025550147.0, 1.2e10, float("inf"), True, [], {}])
-def test_a_phone_number_that_is_no_number_of_digits_is_nobodys(number: object) -> None:
+def test_a_phone_number_without_digits_belongs_to_nobody(number: object) -> None:
     assert verdict(inbound(**{"from": number})) == Quarantine(
         "conversation_missing", "neither a phone number nor a user id"
     )
@@ -377,7 +377,9 @@ def test_each_content_type_of_ycloud(
 @pytest.mark.parametrize(
     ("said", "reason"), [("system", "system_event"), ("request_welcome", "welcome_request")]
 )
-def test_what_is_no_speech_is_skipped_and_claims_nothing(type: str, said: str, reason: str) -> None:
+def test_what_is_not_speech_is_skipped_and_claims_nothing(
+    type: str, said: str, reason: str
+) -> None:
     assert verdict(ycloud(type, type=said)) == Skip(reason)  # type: ignore[arg-type]
 
 
@@ -465,7 +467,7 @@ def test_a_digest_may_be_base64_or_hex(declared: str) -> None:
         "webwidget_triggered",
     ],
 )  # fmt: skip
-def test_a_chatwoot_event_that_is_no_message_is_skipped_and_its_id_is_no_message_id(
+def test_a_chatwoot_event_that_is_not_a_message_is_skipped_and_its_id_is_not_a_message_id(
     name: str,
 ) -> None:
     event = {
@@ -533,7 +535,7 @@ def test_a_chatwoot_message_has_one_key_however_its_ids_are_written(
     [lambda value: {"id": value}, lambda value: {"account": {"id": value}}],
     ids=["message", "account"],
 )
-def test_an_id_that_is_no_id_sets_the_message_aside(
+def test_an_id_that_is_not_an_id_sets_the_message_aside(
     value: object, place: Callable[[object], dict[str, Any]]
 ) -> None:
     found = (
@@ -552,7 +554,7 @@ def test_a_chatwoot_message_outside_a_conversation_is_set_aside(conversation: ob
     assert found.reason == "conversation_missing"
 
 
-def test_a_bool_is_no_message_type() -> None:
+def test_a_bool_is_not_a_message_type() -> None:
     for value in (True, False):
         assert verdict(chatwoot(message_type=value)) == Quarantine("field_invalid", "message_type")
 
@@ -603,7 +605,7 @@ def test_what_may_be_a_private_note_is_one(private: object, message_type: str) -
 
 
 @pytest.mark.parametrize("private", [False, None, 0, "", "false"])
-def test_what_is_not_private_is_no_note(private: object) -> None:
+def test_what_is_not_private_is_not_a_note(private: object) -> None:
     found = understood(chatwoot(private=private))
     assert (found.kind, found.direction) == ("text", "inbound")
 

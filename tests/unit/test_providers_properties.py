@@ -156,7 +156,7 @@ def test_a_body_says_what_the_standard_library_reads_in_it(content: bytes, encod
         max_size=12,
     )
 )
-def test_what_the_standard_library_refuses_is_no_json(pieces: list[str]) -> None:
+def test_what_the_standard_library_refuses_is_not_json(pieces: list[str]) -> None:
     content = f'{{"a": {"".join(pieces)}}}'.encode("latin-1")
     assert (read_by(parse, content) == "not JSON") == (read_by(json.loads, content) == "not JSON")
 

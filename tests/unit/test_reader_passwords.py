@@ -53,7 +53,7 @@ class Listening:
         self.told.append(statement)
 
 
-async def test_the_password_itself_stands_in_no_statement() -> None:
+async def test_the_password_itself_is_in_no_statement() -> None:
     listening: Any = Listening()
     password = await Readers(listening, Names("blue")).add("bi")
     statements = " ".join(listening.told)

@@ -319,7 +319,7 @@ async def test_what_the_connection_refuses_by_itself_is_counted(said: bytes, sta
 
 
 @pytest.mark.parametrize(("version", "is_told"), [("1.0", False), ("1.1", True)])
-async def test_only_http_1_1_is_told_to_go_on(version: str, is_told: bool) -> None:
+async def test_only_http_1_1_is_told_to_continue(version: str, is_told: bool) -> None:
     async with receiving() as served, connected(served.port) as client:
         start = head(EVENT, "Expect: 100-continue").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.say(start)

@@ -341,7 +341,7 @@ async def test_fields_without_end_end_the_connection(before: bytes, endless: byt
         assert served.bodies == []
 
 
-async def test_trailers_are_no_headers() -> None:
+async def test_trailers_are_not_headers() -> None:
     async with serving() as served, connected(served.port) as client:
         await client.say(CHUNKED + b"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n")
         assert (await client.hear())[0] == 200

@@ -122,7 +122,7 @@ class TakenOver:
         held.state = "done"
 
 
-async def test_whoever_takes_a_portion_over_counts_what_it_wrote_itself() -> None:
+async def test_a_process_that_takes_a_portion_over_counts_what_it_wrote_itself() -> None:
     there: Any = TakenOver()
     left = Intent(1, (("acme", "acme:ycloud:gone", "media_gone"),), 1, NOW, "k", redone=1)
     held = HeldRepair(

@@ -144,7 +144,7 @@ def test_when_everything_becomes_due_at_once_it_is_taken_in_portions() -> None:
     assert sorted(entry.name for entry in found) == list(range(1_000))
 
 
-def test_the_hold_of_a_tenant_whose_jobs_were_lost_is_no_reason_to_wake() -> None:
+def test_the_hold_of_a_tenant_whose_jobs_were_lost_wakes_nothing() -> None:
     schedule = scheduled(Due("a", 1))
     schedule.hold("a", 130.0)
     assert schedule.take(100.0, 8) is None and schedule.next_wake(100.0) == 130.0

@@ -166,7 +166,7 @@ async def test_a_fenced_lane_whose_partition_stays_ours_ends_the_process_after_a
     assert "another one has its transactional id" in death
 
 
-async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(
+async def test_a_fenced_lane_whose_partition_is_assigned_again_opens_again(
     world: World, faust: Faust, lanes: Lanes, deaths: list[str]
 ) -> None:
     await faust.assign(lanes, 0)

@@ -140,7 +140,7 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
-async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(
+async def test_a_refused_record_never_enters_the_queue_and_its_replacement_comes_with_the_offset(
     world: World,
 ) -> None:
     instead = [write(world.topic("out"), b"quarantined"), write(world.topic("out"), b"failed")]

@@ -89,7 +89,7 @@ async def test_a_worker_that_joins_before_its_topic_exists_is_given_it_soon_afte
     assert deaths == []
 
 
-async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
+async def test_a_worker_that_is_not_a_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
     narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka, names = narrow

@@ -149,7 +149,7 @@ def slow(stack: Settings, namespace: str) -> tuple[Settings, World]:
     return msgspec.structs.replace(stack, kafka=kafka), world
 
 
-def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
+def test_readers_continue_about_a_second_after_a_child_died_in_mid_transaction(
     family: Callable[..., Family], slow: tuple[Settings, World]
 ) -> None:
     settings, world = slow
@@ -170,7 +170,7 @@ def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
     wait(lambda: one.noted("started"), "another child is started")
 
 
-def test_a_child_that_stood_still_before_it_died_is_not_fenced_for_others_may_own_its_partitions(
+def test_a_child_that_was_stopped_before_it_died_is_not_fenced_because_others_may_own_its_partitions(
     family: Callable[..., Family], slow: tuple[Settings, World]
 ) -> None:
     settings, world = slow

@@ -147,7 +147,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("without_cython", ["", "1"])
-def test_what_is_no_event_passes_a_stream_unchanged_and_is_never_acknowledged(
+def test_what_is_not_an_event_passes_a_stream_unchanged_and_is_never_acknowledged(
     without_cython: str,
 ) -> None:
     environment = {
@@ -288,7 +288,7 @@ async def test_an_assignment_is_complete_comes_once_and_pauses_what_lanes_read_s
     assert deaths == []
 
 
-async def test_kept_lanes_go_on_through_a_rebalance(
+async def test_kept_lanes_continue_through_a_rebalance(
     stack: Settings, pipeline_topics: Names, deaths: list[str]
 ) -> None:
     kafka, names = stack.kafka, pipeline_topics
@@ -363,7 +363,7 @@ async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(
     assert deaths == []
 
 
-async def test_a_worker_name_makes_the_member_static_so_that_a_restart_is_no_rebalance(
+async def test_a_worker_name_makes_the_member_static_so_that_a_restart_causes_no_rebalance(
     stack: Settings, pipeline_topics: Names
 ) -> None:
     app, *_ = staged(stack.kafka, pipeline_topics, "w1")

@@ -142,7 +142,7 @@ async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(
     assert outcomes(topics) == [("forwarded", "")] * 3
 
 
-async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
+async def test_a_record_that_is_not_a_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
     here: Settings, topics: World
 ) -> None:
     async def work(turn: StageAttempt[VisionJob]) -> Forward:
@@ -192,7 +192,7 @@ async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_
     assert outcomes(topics) == [("quarantined", "record_undecodable")]
 
 
-async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_go_on(
+async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_continue(
     here: Settings, topics: World
 ) -> None:
     async def work(turn: StageAttempt[VisionJob]) -> Forward:

@@ -113,7 +113,7 @@ def test_the_key_chooses_the_partition_as_java_clients_do(world: World) -> None:
 # who owns it
 
 
-def test_whoever_opens_a_partition_fences_its_former_owner(world: World) -> None:
+def test_the_process_that_opens_a_partition_fences_its_former_owner(world: World) -> None:
     former = opened(world)
     former.commit(Transaction([write(world.topic("out"), b"1")], [], 1))
     later = opened(world)
@@ -155,7 +155,7 @@ def test_opening_ends_what_a_former_owner_left_open(world: World) -> None:
     del left
 
 
-def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(
+def test_fencing_an_id_lets_readers_continue_long_before_the_transaction_times_out(
     world: World,
 ) -> None:
     slow = msgspec.structs.replace(world.kafka, transaction_timeout_seconds=60.0)
