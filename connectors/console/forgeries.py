@@ -263,7 +263,7 @@ def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
 
 
 class _Steps(dict[str, tuple[Transition, ...]]):
-    """A bounded cache: character → transitions."""
+    """A bounded cache that maps characters to their transitions."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()

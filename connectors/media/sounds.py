@@ -48,7 +48,7 @@ _PASSED: dict[str, tuple[str, AudioMime]] = {
     "mov": ("m4a", "audio/mp4"),
     "matroska": ("webm", "audio/webm"),
 }
-"""The containers that the API accepts: demuxer → extension and type."""
+"""The containers that the API accepts. Maps each demuxer to its extension and type."""
 _ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot", b"styp")
 _BITS_PER_SECOND = {"mp3": 32_000, "wav": 16 * RATE}
 

@@ -44,8 +44,8 @@ class PeopleError(StorageError):
 class Session:
     """A person who is logged in.
 
-    `roles`: tenant → role, for each tenant that the person may see. `is_chief`: the
-    person is admin of every tenant.
+    `roles` maps each tenant that the person may see to the role. `is_chief`: the person
+    is an admin of every tenant.
     """
 
     token: str = field(repr=False)

@@ -10,7 +10,7 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencie
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Returns `group:artifact:version` → sha256 of the jar."""
+    """Maps each `group:artifact:version` to the sha256 of its jar."""
     lines = (
         line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#")
     )

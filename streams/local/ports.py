@@ -26,9 +26,9 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses other programs know → the setting that chooses the port.
+"""Maps each port whose address other programs know to the setting that chooses it.
 
-They never change silently.
+These ports never change silently.
 """
 _FREE = range(20_000, 32_000)
 """Ports below those that the kernel gives to outgoing connections.

@@ -25,7 +25,7 @@ PACKAGES_SECONDS = 300.0
 
 
 class Weights(NamedTuple):
-    """The files of a model as name → sha256. The first file contains the weights themselves."""
+    """The files of a model: their names mapped to their sha256. The first one has the weights."""
 
     name: str
     files: Mapping[str, str]

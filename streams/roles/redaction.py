@@ -49,7 +49,7 @@ DIGESTED = {
     "provider_message_id": "message",
     "conversation_id": "conversation",
 }
-"""Fields that identify a message or a conversation → the field that gets their digest."""
+"""Maps fields that identify a message or a conversation to the field that gets their digest."""
 _PLAIN = frozenset({"timestamp", "level", "role", "stage", "tenant", "logger"})
 """Fields whose values are from closed sets or are validated names."""
 _COUNTS = frozenset({"offset", "position", "first", "bytes", "records", "generation"})

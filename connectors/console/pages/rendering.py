@@ -24,7 +24,7 @@ SECTIONS: tuple[tuple[str, PersonRole], ...] = (
 )
 """The sections of the navigation, and the role that each requires."""
 REPLACED = {"deliveries": "tenants"}
-"""Section → the section that contains it; whoever sees that one needs no link to this one."""
+"""Maps a section to the one that contains it. A person who sees that one needs no other link."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )

@@ -120,11 +120,11 @@ Rate = Annotated[
     Query(
         ge=LOWEST_RATE,
         le=HIGHEST_RATE,
-        description=f"At most so many per second; {MESSAGES_PER_SECOND:g} if left out.",
+        description=f"At most this many per second. Default: {MESSAGES_PER_SECOND:g}.",
     ),
 ]
 _STATUS = {"repair.nothing": 404, "repair.read_by_nobody": 409}
-"""Why a plan cannot be made → the status. All else is a wrong parameter."""
+"""Maps the reason why a plan cannot be made to the status. All else is a wrong parameter."""
 _ERRORS = (401, 403, 404, 413, 429, 503)
 _ROUTE: dict[str, Any] = {"tags": ["repairs"], "response_model": Repair}
 
