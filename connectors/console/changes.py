@@ -94,7 +94,7 @@ class Changes:
         names = None if conversations is None else frozenset(conversations)
         return Waiter(self, tenant_id, names, anywhere)
 
-    def told(self, payload: str) -> None:
+    def handle_notification(self, payload: str) -> None:
         """Handles a notification of the sink: `[[tenant, conversation], …]`, or `*`.
 
         Any other payload wakes all waiters.
@@ -149,7 +149,9 @@ class Changes:
         connection.add_termination_listener(lambda *_: lost.set())
         try:
             channel = f"{self._names.postgres_schema}_messages"
-            await connection.add_listener(channel, lambda *of: self.told(str(of[-1])))
+            await connection.add_listener(
+                channel, lambda *of: self.handle_notification(str(of[-1]))
+            )
             self.is_listening = True
             self._wake_all()  # notifications were missed while there was no connection
             await lost.wait()

@@ -111,7 +111,7 @@ def create_app(senses: Engines, *, places: int) -> FastAPI:
         if eyes is None:
             raise _Loading
         async with looking.place():
-            picture, prompt = _asked(await _body(request, MAX_PICTURE_BODY))
+            picture, prompt = _picture_and_prompt(await _body(request, MAX_PICTURE_BODY))
             spanish = "in spanish" in prompt.lower()
             text = await looking.run(
                 lambda stop: eyes.look(picture, spanish=spanish), request.is_disconnected
@@ -223,7 +223,7 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _asked(body: bytes) -> tuple[bytes, str]:
+def _picture_and_prompt(body: bytes) -> tuple[bytes, str]:
     """The picture, and all text beside it."""
     try:
         chat = msgspec.json.decode(body, type=_Chat)

@@ -323,7 +323,7 @@ class Sink:
             if not messages:
                 self._contact.check()
                 break
-            self._contact.heard()
+            self._contact.note_contact()
             if count > 1 and assignment != self._assignments:  # records of both assignments
                 self._begins_again = True
                 return []

@@ -123,13 +123,15 @@ class Delivery(StoredRequest):
         key = message_key(endpoint.tenant_id, self._provider, self._ids[self._position])
         if not self._position:
             attempt.message_key = key
-        given, key_bytes = self.request.headers, key.encode()
+        headers, key_bytes = self.request.headers, key.encode()
         value = encode_raw_message(
             (endpoint.tenant_id, self._provider, endpoint.endpoint_id),
             key_bytes,
             received_us=self._received_us,
             position=self._position,
-            headers={name: given[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in given},
+            headers={
+                name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers
+            },
             body=self._content,
         )
         self.write(key_bytes, value, self._headers)

@@ -66,7 +66,7 @@ class _Folding:
     """The messages that one batch changes. Each gets at most one version per batch."""
 
     def __init__(self, values: KeptValues) -> None:
-        self._kept = values
+        self._values = values
         self.states: dict[bytes, OpenMessage | ClosedMessage] = {}
         self.last: dict[bytes, Arrival] = {}
         self.grown: set[bytes] = set()
@@ -96,7 +96,7 @@ class _Folding:
 
     def _state(self, key: bytes) -> OpenMessage | ClosedMessage | None:
         if key not in self.states:
-            value = self._kept.get(key)
+            value = self._values.get(key)
             if value is None:
                 return None
             self.states[key] = kept_message(value)

@@ -260,7 +260,7 @@ class Lane:
         assert self.source is not None and self._contact is not None
         found = self.source.consume(1, seconds)
         if found:
-            self._contact.heard()
+            self._contact.note_contact()
         else:
             self._contact.check()
         if found and count > 1:

@@ -24,7 +24,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
 
 async def woken(changes: Changes, payload: str, *, seconds: float = 60.0) -> bool:
     with changes.waiter(ACME, ["one", "alias"]) as waiter:
-        changes.told(payload)
+        changes.handle_notification(payload)
         try:
             async with asyncio.timeout(0.05):
                 await waiter.wait(seconds)
@@ -61,7 +61,7 @@ async def test_a_wait_ends_at_its_deadline(changes: Changes) -> None:
 async def test_what_was_told_between_two_waits_is_not_missed(changes: Changes) -> None:
     with changes.waiter(ACME, ["one"]) as waiter:
         for _ in range(2):
-            changes.told('[["acme","one"]]')
+            changes.handle_notification('[["acme","one"]]')
             async with asyncio.timeout(30):
                 await waiter.wait(60.0)
 
@@ -102,7 +102,7 @@ async def test_news_of_another_conversation_wake_in_a_while_who_waits_for_any(
 ) -> None:
     monkeypatch.setattr(module, "STIR_SECONDS", 0.01)
     with changes.waiter(ACME, ["one"], anywhere=True) as waiter:
-        changes.told('[["acme","two"],["acme","three"]]')
+        changes.handle_notification('[["acme","two"],["acme","three"]]')
         async with asyncio.timeout(30):
             await waiter.wait(60.0)
 

@@ -114,7 +114,7 @@ def test_a_consumer_that_reads_is_not_asked(
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
     for _ in range(100):
         clock.seconds += reconnection.SILENT_SECONDS / 2
-        reading.heard()
+        reading.note_contact()
         reading.check()
     assert not asked.questions
 

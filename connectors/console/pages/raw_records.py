@@ -39,7 +39,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
         steps = await reading.fetch("steps_of", tenant_id, row["message_key"])
         if not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
@@ -47,7 +47,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
 
     @router.get("/t/{tenant}/m/{ref}/delivery/{index}", name="delivery")
     async def delivery(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
         arrived = await deliveries_of(reading, tenant_id, row)
         found = [one for one in arrived if one["offset"] == index]
         if not found:
@@ -55,7 +55,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
         return await _page(pages, visit, tenant_id, row, found[0], "dedupe")
 
 
-async def _asked(
+async def _message_of(
     pages: PageParts, request: Request, tenant: str, ref: str
 ) -> tuple[Visit, TenantId, dict[str, Any]]:
     visit = visit_of(request)

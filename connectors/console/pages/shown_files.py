@@ -69,7 +69,7 @@ class ShownFiles:
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._kept: OrderedDict[tuple[str, Form], ShownFile] = OrderedDict()
+        self._files: OrderedDict[tuple[str, Form], ShownFile] = OrderedDict()
         self._bytes = 0
         self._most_bytes = kept_bytes
         self._making: dict[tuple[str, Form], asyncio.Task[ShownFile | None]] = {}
@@ -81,9 +81,9 @@ class ShownFiles:
         It must if the file cannot be decoded, is too large, or takes too long.
         """
         name = (stored.key, form)
-        if name in self._kept:
-            self._kept.move_to_end(name)
-            return self._kept[name]
+        if name in self._files:
+            self._files.move_to_end(name)
+            return self._files[name]
         if stored.bytes > MOST_SOURCE_BYTES:
             return None
         making = self._making.get(name)
@@ -129,8 +129,8 @@ class ShownFiles:
             return
         if len(made.data) > self._most_bytes // 4:
             return
-        self._kept[name] = made
+        self._files[name] = made
         self._bytes += len(made.data)
         while self._bytes > self._most_bytes:
-            _, dropped = self._kept.popitem(last=False)
+            _, dropped = self._files.popitem(last=False)
             self._bytes -= len(dropped.data)
