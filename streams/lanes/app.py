@@ -48,10 +48,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""How long a fenced lane may stay assigned.
-
-If it lasts longer, another process uses its transactional id by mistake.
-"""
+"""A fenced lane that is assigned for longer shares its transactional id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
@@ -104,10 +101,7 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """True if all assigned partitions are open and the stage runs.
-
-        Faust's own readiness does not cover lanes.
-        """
+        """True if all partitions are open and the stage runs. Faust's readiness knows no lanes."""
         return not troubles(self.app, self)
 
     @property
@@ -279,10 +273,7 @@ class LaneApp(faust.App):
         return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
-        """Creates no folders.
-
-        Faust would make one per process and never remove it, and lanes need none.
-        """
+        """Creates no folders: Faust would leave one behind per process, and lanes need none."""
 
     async def on_start(self) -> None:
         """Opens what the stage needs before the first partition arrives."""
@@ -348,10 +339,7 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends a worker to which its group would never assign partitions again.
-
-        Faust does not notice that.
-        """
+        """Ends a worker whose group would never assign partitions to it again, unlike Faust."""
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()
