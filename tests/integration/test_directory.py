@@ -227,7 +227,7 @@ async def test_a_change_that_no_notification_told_is_found_by_its_number(
     stack: Settings, names: Names, tenancy: Tenancy, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directory_module, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(Directory, "_told", lambda *_: None)
+    monkeypatch.setattr(Directory, "_note_change", lambda *_: None)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
     try:
