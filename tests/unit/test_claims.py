@@ -107,7 +107,7 @@ def test_what_this_program_cannot_read_is_never_passed_over() -> None:
     for record, needed in (
         ((key, newer), f"claims have version {CLAIMS_VERSION + 1}"),
         ((b"other 1", value), "unknown kind"),
-        ((b"x" * 15, b"20000"), "no digest"),
+        ((b"x" * 15, b"20000"), "not a digest"),
         ((key, None), "no value"),
         ((key, b""), "no value"),
         ((TAIL + b"x", value), "unknown kind"),
