@@ -150,7 +150,7 @@ class Changes:
         try:
             channel = f"{self._names.postgres_schema}_messages"
             await connection.add_listener(
-                channel, lambda *of: self.handle_notification(str(of[-1]))
+                channel, lambda *arguments: self.handle_notification(str(arguments[-1]))
             )
             self.is_listening = True
             self._wake_all()  # notifications were missed while there was no connection

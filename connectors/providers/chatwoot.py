@@ -167,8 +167,8 @@ class Chatwoot(Provider):
     def sample(self, message: SampleMessage) -> Sample:
         """Makes a sample.
 
-    Its conversation is a number or `account~number`, its customer a contact's id.
-    """
+        Its conversation is a number or `account~number`, its customer a contact's id.
+        """
         return chatwoot(
             message.text,
             message.file,
