@@ -233,7 +233,7 @@ class ConsoleQueries:
         return ChangePosition(*rows[0]) if rows else None
 
     async def has_incomplete_changes(self, tenant_id: TenantId, edge: Edge) -> bool:
-        """Returns True if there are visible changes that cannot be served yet; they soon can."""
+        """Returns True if there are visible changes that cannot be served yet, but soon can."""
         rows = await self._fetch("has_incomplete_changes", tenant_id, edge.era, edge.xid)
         return bool(rows[0]["waits"])
 

@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from connectors.engines.memory import memory_returner
-from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
+from connectors.engines.outcomes import JobAbandoned, RequestRefused, Transcript
 from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
 
@@ -33,7 +33,10 @@ _SENSES = {_VISION: "vision", _SPEECH: "speech"}
 
 
 class LocalPictureModel(Protocol):
-    """Describes a picture. `does` is a text for people. Raises RequestRefused."""
+    """Describes a picture. Raises RequestRefused.
+
+    `does` says for people what the model can do.
+    """
 
     @property
     def name(self) -> str: ...
@@ -47,7 +50,8 @@ class LocalPictureModel(Protocol):
 class LocalSpeechModel(Protocol):
     """Transcribes a sound.
 
-    `does` is a text for people. Raises RequestRefused and JobAbandoned.
+    `does` says for people what the model can do. Raises RequestRefused and
+    JobAbandoned.
     """
 
     @property
@@ -58,7 +62,7 @@ class LocalSpeechModel(Protocol):
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard: ...
+    ) -> Transcript: ...
 
 
 @dataclass

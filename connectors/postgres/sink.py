@@ -264,7 +264,7 @@ class Sink:
         log.info("sink_begins_again", partitions=len(begins))
 
     async def _take_over(self) -> None:
-        """Tries once; the rest is tried again later. Raises SinkStopped."""
+        """Takes over the partitions that are free; others are tried later. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
             if self._positions.to_take:

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from connectors.engines.app import MAX_PICTURE_BODY, Engines, create_app
-from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
+from connectors.engines.outcomes import JobAbandoned, RequestRefused, Transcript
 from connectors.engines.queue import Full, JobQueue
 from schemas.settings import Local
 from streams.roles import local_models
@@ -58,13 +58,13 @@ class Ears:
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard:
+    ) -> Transcript:
         if sound == b"endless":
             while not stop():
                 time.sleep(0.001)
             self.stopped.set()
             raise JobAbandoned
-        return Heard(f"{sound.decode()} {language} {prompt}", 1.5)
+        return Transcript(f"{sound.decode()} {language} {prompt}", 1.5)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ async def test_a_job_ends_when_its_client_has_gone_and_the_next_one_has_its_turn
     async def has_gone() -> bool:
         return gone.is_set()
 
-    def endless(stop: Callable[[], bool]) -> Heard:
+    def endless(stop: Callable[[], bool]) -> Transcript:
         return ears.hear(b"endless", language=None, prompt=None, stop=stop)
 
     running = asyncio.create_task(queue.run(endless, has_gone))

@@ -73,7 +73,7 @@ def samples(data: bytes) -> "array[int]":
     pcm: array[int] = array("h")
     demuxer = sounds.demuxer_of(data)
     assert demuxer is not None
-    for piece in sounds._decoded(data, demuxer, sounds._Heard()):
+    for piece in sounds._decoded(data, demuxer, sounds._Findings()):
         pcm.extend(piece)
     return pcm
 

@@ -26,7 +26,7 @@ def add_erasures(router: APIRouter, pages: PageParts) -> None:
 
     @router.post("/t/{tenant}/c/{ref}/erase")
     async def erase(request: Request, tenant: str, ref: str) -> Response:
-        """Erases it if the form has the id of the conversation."""
+        """Erases the conversation if the person has typed its id into the form."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         conversation_id = opened(pages, tenant_id, "c", ref)

@@ -24,7 +24,7 @@ SECTIONS: tuple[tuple[str, PersonRole], ...] = (
 )
 """The sections of the navigation, and the role that each requires."""
 REPLACED = {"deliveries": "tenants"}
-"""Maps a section to the one that contains it. A person who sees that one needs no other link."""
+"""Maps a section to the one that contains it, for people who see both: they need one link only."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )

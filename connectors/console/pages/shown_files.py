@@ -95,7 +95,7 @@ class ShownFiles:
         return making.result() if done and not making.cancelled() else None
 
     async def close(self) -> None:
-        """Ends the decoder and what is being made."""
+        """Ends the decoder and the work in progress."""
         for task in list(self._making.values()):
             task.cancel()
         await asyncio.gather(*self._making.values(), return_exceptions=True)
