@@ -120,7 +120,7 @@ def decode(kind: type[R], value: bytes | None) -> R:
 def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
     """The exception for a value that does not begin like a record of this type."""
     if value is None or len(value) < _HEAD.size:
-        return Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
+        return Undecodable(f"{0 if value is None else len(value)} bytes are not in the wire format")
     magic, schema_id = _HEAD.unpack_from(value)
     known = pinned_schemas()
     if magic == 0 and schema_id not in known and 0 < schema_id < OUR_IDS:

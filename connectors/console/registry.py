@@ -227,7 +227,7 @@ def _add_subjects(router: APIRouter, subjects: Subjects) -> None:
 
     @router.post(
         "/subjects/{subject}/versions",
-        summary="The id of a schema that is there already; nothing new is taken",
+        summary="The id of a schema that exists; new ones are not accepted",
         responses={200: {"model": dict[str, int]}, **_MISSING, **_REFUSED},
     )
     async def register(request: Request, subject: str) -> JSONResponse:
@@ -261,7 +261,7 @@ def _add_settings(router: APIRouter, subjects: Subjects) -> None:
 
         @router.get(
             f"/config{path}",
-            summary="The compatibility to which schemas are held",
+            summary="The compatibility that all versions of a schema have",
             responses={200: {"model": dict[str, str]}},
             include_in_schema=in_schema,
         )

@@ -247,8 +247,8 @@ class AcknowledgedProducer:
             and self._failed_at - self._fruitless_since >= STUCK_AFTER_SECONDS
         ):
             self._give_up(
-                f"no send came through for {STUCK_AFTER_SECONDS:g} s although the "
-                "topic could take it"
+                f"no record was acknowledged for {STUCK_AFTER_SECONDS:g} s although the "
+                "topic is available"
             )
 
     def _failed(self) -> None:

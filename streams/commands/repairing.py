@@ -253,7 +253,7 @@ def _explained(document: dict[str, Any], summary: str) -> Iterator[None]:
 def _unread_text(error: ReadByNobody) -> str:
     return (
         f"dedupe of the set of topics {error.own} does not run, and that of {error.instead} does:"
-        f" what is written to {error.own} would be read by nobody. Raw records can be replayed"
+        f" nothing would read what is written to {error.own}. Raw records can be replayed"
         f" only in the set that is in use ({error.environment})"
     )
 

@@ -111,7 +111,7 @@ class Breaker:
             f"{worst.bad} of the last {len(worst.last)} records of one of them would be quarantined"
         )
         if refused == 1 and not good:
-            return Trouble(f"the only tenant heard lately: {says}", self._place_of(worst))
+            return Trouble(f"the only tenant with recent records: {says}", self._place_of(worst))
         if refused - 1 <= good:
             return None
         if not failing:

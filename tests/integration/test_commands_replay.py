@@ -803,7 +803,7 @@ def test_what_is_not_a_record_of_its_topic_is_shown_as_far_as_it_is_text(
         for n in (1, 2)
     ]
     assert [one["text"] for one in shown] == ["{", "base64:/wA="]
-    assert all("no wire format" in one["undecodable"] for one in shown)
+    assert all("not in the wire format" in one["undecodable"] for one in shown)
 
 
 def test_dismissed_records_leave_the_list_and_are_not_replayed(commands: Commands) -> None:

@@ -229,7 +229,7 @@ async def test_a_producer_nothing_comes_through_of_for_long_ends_its_role(
         return running.done()
 
     await until(refused)
-    with pytest.raises(ProducerFatal, match="no send came through"):
+    with pytest.raises(ProducerFatal, match="no record was acknowledged"):
         await running
 
 

@@ -194,7 +194,7 @@ def _add_applied(app: FastAPI, parts: Parts, pages: PageParts) -> None:
 
     @app.get(
         "/api/repairs/{plan}",
-        summary="A plan, and how far it is",
+        summary="A plan or repair, with its progress",
         responses=problems(*_ERRORS),
         **_ROUTE,
     )
