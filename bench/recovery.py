@@ -130,7 +130,7 @@ def _wait_visible(worker: Worker, load: _Load, begin: int, number: int) -> None:
 
 @contextmanager
 def _loaded(settings: Settings) -> Iterator[_Load]:
-    """Load, and a reader of what becomes of it, while the block runs."""
+    """Sends the load while the block runs, and notes when a reader receives each record."""
     names = Names(settings.namespace)
     enriched = names.topic("enriched-messages")
     load, ending = _Load(), threading.Event()

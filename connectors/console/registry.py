@@ -53,7 +53,7 @@ class Subjects:
     def __init__(self, names: Names) -> None:
         self._by_name: dict[str, dict[int, PinnedSchema]] = {}
         for pinned in pinned_schemas().values():
-            topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test holds ids.json to the topics
+            topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test compares ids.json with the topics
             self._by_name.setdefault(f"{names.topic(topic)}-value", {})[pinned.version] = pinned
 
     def names(self, prefix: str = "") -> list[str]:

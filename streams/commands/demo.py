@@ -216,7 +216,7 @@ async def _watch(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, expected: dict[str, Sample]
 ) -> dict[str, Any]:
     """Polls the rows and prints each message once, when it is finished."""
-    note("what becomes of them:")
+    note("their messages:")
     began, printed, rows = time.monotonic(), set[str](), dict[str, Any]()
     deadline = Deadline(WAIT_SECONDS)
     while len(printed) < len(expected) and not deadline.has_passed:
