@@ -1,4 +1,7 @@
-"""Every form of the pages and every route of the API × role × tenant: who may do it, and that nothing of another tenant changes."""
+"""Which role may use each form of the pages and each route of the API, at each tenant.
+
+Nothing of another tenant may change.
+"""
 
 import re
 from collections import defaultdict
@@ -23,7 +26,7 @@ NEEDS: dict[str, PersonRole] = {
     "/t/{tenant}/repairs/{repair_id}/apply": "operator",
     "/t/{tenant}/repairs/{repair_id}/cancel": "operator",
 }
-"""What of the forms takes less than the role admin."""
+"""The forms that need less than the role admin."""
 KEPT = (
     "quarantined_messages",
     "repairs",
@@ -33,7 +36,7 @@ KEPT = (
     "tenants",
     "people_roles",
 )
-"""What of a tenant the forms change, besides what they note in the audit log."""
+"""The tables of a tenant that the forms change, besides the audit log."""
 FORM = {
     "reason": "media_not_found", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
     "kind": "attachments", "rate": "50", "sure": "yes", "place": "raw-messages[0]@502",
@@ -52,7 +55,7 @@ def forms(scene: Scene) -> list[str]:
 
 
 async def filled(scene: Scene, path: str, tenant: str, owner: str) -> str:
-    """The path at a tenant, with the ids of the owner's things."""
+    """The path at a tenant, with ids of things that the owner has."""
     pages = scene.console.parts.pages
     assert pages is not None
     _, number, *_, identifier = planted(owner)

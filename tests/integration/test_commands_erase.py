@@ -1,4 +1,4 @@
-"""Erasing messages: what goes, what stays, and that a second run completes what the first one left."""
+"""Erasing messages: what is deleted, what stays, and that a second run completes the first one."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ async def quarantined(connection: Connection) -> None:
 
 
 async def arrived(connection: Connection) -> None:
-    """An arrival of each message, and one that an earlier program wrote, with its step."""
+    """Stores an arrival of each message, and one of an earlier program with its step."""
     await connection.execute(
         'INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries) '
         "SELECT tenant_id, provider, split_part(message_key, ':', 3), 'raw-messages', 0, 0, received_at, 'forwarded', '', 1 FROM chat_messages"
@@ -93,7 +93,11 @@ async def arrived(connection: Connection) -> None:
 
 @pytest.fixture
 def filled(commands: Commands) -> Commands:
-    """acme: three messages of one customer, two of them with a picture, and one of another. other: the same keys."""
+    """Stores messages of two tenants with the same keys.
+
+    acme has three messages of one customer, two of them with a picture, and one of
+    another customer.
+    """
     for tenant in ("acme", "other"):
         commands.json("tenants", "add", tenant)
     put(commands, "acme/1.jpg", "acme/2.jpg", "acme/3.jpg", "other/1.jpg")

@@ -1,4 +1,4 @@
-"""After Kafka was lost: the command that makes it and PostgreSQL fit together again."""
+"""The command that makes PostgreSQL and Kafka consistent again after Kafka was lost."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ def pending(**fields: Any) -> Attachment:
 
 @pytest.fixture
 def lost(commands: Commands) -> Commands:
-    """Rows of two tenants, and positions in topics that are not there any more."""
+    """Rows of two tenants, and positions in topics that no longer exist."""
     for tenant in ("acme", "other", "left"):
         commands.json("tenants", "add", tenant)
     stored = {"object_key": f"{commands.names.object_prefix}media/acme/a.jpg", "url": "/media/acme/a.jpg", "sha256": "ab", "mime_type": "image/jpeg", "bytes": 5}  # fmt: skip
@@ -58,7 +58,7 @@ async def positions(connection: Connection, commands: Commands, topic_id: str = 
 
 
 async def stops(commands: Commands) -> str:
-    """What the sink says when it will not begin."""
+    """The error with which the sink refuses to start."""
     async with pooled(commands.settings.postgres, commands.names) as pool:
         with pytest.raises(SinkStopped) as stopped:
             async with asyncio.timeout(60):

@@ -1,4 +1,7 @@
-"""The feed of changes: nothing is skipped, whoever commits when, and a cursor outlives everything."""
+"""The feed of changes skips nothing, in whichever order sinks commit.
+
+A cursor stays valid over restarts and restores.
+"""
 
 import asyncio
 import time
@@ -54,7 +57,7 @@ def ago(seconds: float) -> dict[str, datetime]:
 
 @asynccontextmanager
 async def sink(stack: Settings, console: Console) -> AsyncIterator[Connection]:
-    """Another sink's connection, in a transaction that has announced itself."""
+    """A connection of another sink, in a transaction that it has announced."""
     async with connected(stack.postgres, console.names) as connection:
         await connection.execute("BEGIN")
         await connection.execute(queries("sink")["announce_writing"])
@@ -359,8 +362,11 @@ async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_say
 async def test_a_cursor_from_before_a_restore_continues_with_what_was_written_since(
     console: Console,
 ) -> None:
-    """The database is a copy: it was started later than the cursor was given, and counts its
-    transactions again from a lower number."""
+    """The database is a copy.
+
+    It was started later than the cursor was issued, and counts its transactions from a
+    lower number.
+    """
     await console.write(row("1"), row("2"))
     before = await page(console)
     place = place_of(ACME, before["cursor"])

@@ -27,7 +27,7 @@ async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
 
 @pytest.fixture
 async def path(console: Console) -> str:
-    """Of a stored file of acme's."""
+    """The path of a stored file of acme."""
     return (await console.keep(DATA, "image/jpeg", "jpg")).url or ""
 
 
@@ -201,7 +201,7 @@ def proxied(url: str) -> str:
 
 
 class Provider:
-    """What the guarded download gives, and what it was asked for."""
+    """Replaces the guarded download, and records what it was asked for."""
 
     def __init__(self, gives: Downloaded | Exception) -> None:
         self.gives = gives

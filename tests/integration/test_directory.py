@@ -1,4 +1,4 @@
-"""The copy of tenants, endpoints and keys under everything that may go wrong with its reading."""
+"""The copy of tenants, endpoints and keys under everything that can go wrong when it is read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from tests.integration.waiting import until
 
 CHANGES, PROMISED_SECONDS = 10, 2.0
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 ACME = TenantId("acme")
 
 
@@ -277,7 +277,7 @@ async def test_a_change_makes_a_role_read_the_rows_of_one_tenant(
 async def test_changes_are_known_in_every_role_within_two_seconds_except_when_the_machine_is_busy(
     stack: Settings, names: Names, tenancy: Tenancy, directory: Directory, vault: Vault
 ) -> None:
-    """Half of them at least: a machine that does other things may let any one of them wait."""
+    """At least half of the changes, because a busy machine may delay any one of them."""
     other = Directory(stack.postgres, names, vault)
     await other.start()
     try:

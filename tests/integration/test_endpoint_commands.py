@@ -1,4 +1,4 @@
-"""`sensorium endpoints`: the way that providers work, from a URL without a secret to a secret that is replaced."""
+"""`sensorium endpoints`, from a URL without a secret to a secret that is replaced."""
 
 from collections.abc import Iterator
 

@@ -248,7 +248,7 @@ def test_nothing_of_what_was_read_or_heard_is_in_the_log(server: Server) -> None
 
 
 def test_both_senses_work_without_any_network() -> None:
-    """Where the kernel allows it, in a network namespace without interfaces; else with sockets that refuse."""
+    """In a network namespace without interfaces, or else with sockets that refuse."""
     program = (
         "import sys; from pathlib import Path; from schemas.settings import Local\n"
         "from streams.roles.local_models import *\n"

@@ -32,7 +32,7 @@ async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
 
 
 def links(page: str, words: str) -> list[str]:
-    """Where links go whose address has these words."""
+    """The targets of links whose address contains these words."""
     return [
         one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*)"', page) if words in one
     ]

@@ -25,7 +25,10 @@ PLANTED = (
     "recibo-clave",
     "wamid-clave",
 )
-"""A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
+"""A name, a number, a text, a description, a file name and an id.
+
+Each tenant has them with its own name appended.
+"""
 ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {
     "/",
@@ -36,9 +39,9 @@ ABOUT_NO_TENANT = {
     "/t/{rest:path}",
     "/trouble",
 }
-"""`/trouble` is of all tenants of a person: test_pages_everywhere looks at it."""
+"""`/trouble` covers all tenants of a person; test_pages_everywhere tests it."""
 OFFSETS = {"acme": 501, "other": 502}
-"""Of the record in quarantine of each tenant."""
+"""The position of the quarantined record of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
@@ -55,9 +58,9 @@ NEEDS: dict[str, str] = {
     "/t/{tenant}/repairs/{repair_id}/live": "operator",
     "/t/{tenant}/pipeline/live": "nobody of one tenant",
 }
-"""What of the pages takes more than the role viewer."""
+"""The pages that need more than the role viewer."""
 LEADS_ON = {"/t/{tenant}/sent/{ref}"}
-"""Waits for a message, and leads to its page."""
+"""Waits for a message, and redirects to its page."""
 
 
 def planted(tenant: str) -> list[str]:
@@ -108,7 +111,7 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 
 async def refused(scene: Scene, tenant: str) -> None:
-    """A record in quarantine with what is planted, of the message that is planted too."""
+    """A quarantined record of the planted message, which contains the planted texts."""
     *texts, identifier = planted(tenant)
     await scene.console.connection.execute(
         """INSERT INTO quarantined_messages (tenant_id, stage, reason, topic, record_key, partition, "offset", detail,
@@ -162,7 +165,7 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
 
 
 async def first_bytes(visitor: Visitor, path: str) -> tuple[int, str]:
-    """Status and body; of a stream the first event."""
+    """The status and body; of a stream, the first event."""
     async with visitor.client.stream("GET", path) as answer:
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):
             return answer.status_code, (await answer.aread()).decode("utf-8", "replace")

@@ -281,7 +281,7 @@ async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone
 
 
 async def refuse(scene: Scene, offset: int, **fields: Any) -> None:
-    """A record of acme in quarantine."""
+    """Puts a record of acme into quarantine."""
     row = {"tenant_id": "acme", "stage": "dedupe", "reason": "not_json", "topic": "raw-messages"}
     row |= fields
     await scene.console.connection.execute(

@@ -1,4 +1,4 @@
-"""Words are found whichever way they are looked for, and the trouble page counts what is not among the newest."""
+"""Searches find words by each of their ways, and the trouble page counts beyond the newest."""
 
 import re
 from collections.abc import AsyncIterator

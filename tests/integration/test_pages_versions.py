@@ -46,7 +46,10 @@ def of_version(version: int, status: str, description: str | None = None, **fiel
 
 @pytest.fixture
 def topic(stack: Settings, namespace: str) -> Iterator[tuple[str, datetime]]:
-    """enriched-messages with three versions of a message, one of another tenant and other keys; and when it was written."""
+    """enriched-messages with three versions of a message, one of another tenant and other keys.
+
+    Also returns the time at which they were written.
+    """
     admin, name = (
         AdminClient(client_config(stack.kafka)),
         Names(namespace).topic("enriched-messages"),

@@ -34,7 +34,7 @@ from tests.integration.databases import (
 from tests.integration.waiting import until
 
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 ACME = TenantId("acme")
 
 
@@ -64,7 +64,7 @@ def vault() -> Vault:
 
 
 async def shape(connection: Connection, of: str) -> dict[str, set[str]]:
-    """Everything a schema holds, as text in which its own name does not occur."""
+    """Everything in a schema, as text that does not contain the schema's name."""
     asked = {
         "columns": "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default, is_identity, identity_generation) "
         "FROM information_schema.columns WHERE table_schema = $1",
@@ -105,7 +105,7 @@ async def test_the_migrations_make_what_schema_sql_says(
 
 
 async def rows_of(connection: Connection, of: str) -> dict[str, list[str]]:
-    """Table → its rows as text, without their times."""
+    """Maps each table to its rows as text, without their times."""
     tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", of)
     return {
         table: sorted(

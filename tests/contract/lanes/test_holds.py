@@ -1,4 +1,8 @@
-"""Partitions that stand still because of themselves: what a newer program wrote, lost offsets, counts that were changed in place."""
+"""Partitions that wait for a reason of their own.
+
+Such reasons are records of a newer program, lost offsets, and partition counts that
+were changed in place.
+"""
 
 import asyncio
 import json
@@ -126,7 +130,7 @@ async def test_a_job_stage_holds_its_intake_at_a_newer_job_and_continues_with_wh
 async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
     here: Settings, topics: World, deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rolled back: the entry is there, its body is not readable."""
+    """After a rollback the entry is there, but its body cannot be read."""
     monkeypatch.setattr(lane_jobs, "HELD_SECONDS", 1.0)
     admitted = asyncio.Event()
 

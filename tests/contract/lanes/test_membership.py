@@ -1,4 +1,4 @@
-"""Workers beyond the number of partitions: members of their group, and ready only while they are."""
+"""Spare workers are members of their group, and are ready only while they are members."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ POLL_INTERVAL_SECONDS = 4.0
 
 @pytest.fixture
 def narrow(stack: Settings, namespace: str) -> tuple[Kafka, Names]:
-    """Topics of one partition: a second worker is one too many."""
+    """Topics of one partition, so that a second worker is spare."""
     kafka, names = msgspec.structs.replace(stack.kafka, partitions=1), Names(namespace)
     make_topics(kafka, names)
     return kafka, names

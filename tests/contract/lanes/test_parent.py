@@ -1,4 +1,4 @@
-"""The parent of a stage's worker: what lives, dies, is fenced and is started again, as processes."""
+"""The parent of a stage's worker, with real processes: when it fences and restarts its child."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def lives(pid: int) -> bool:
 
 
 class Family:
-    """A parent with odd children, and what they note."""
+    """A parent with odd children, and what they record."""
 
     def __init__(self, settings: Settings, folder: Path, how: str, **more: str) -> None:
         self.notes, self.log = folder / "notes", folder / "log"
@@ -66,7 +66,7 @@ class Family:
             )
 
     def noted(self, word: str) -> list[tuple[int, float]]:
-        """(process id, monotonic time) of each."""
+        """The process id and monotonic time of each start."""
         lines = (
             [line.split() for line in self.notes.read_text().splitlines()]
             if self.notes.exists()
@@ -142,7 +142,7 @@ def test_a_child_that_does_not_stop_is_killed(family: Callable[..., Family]) -> 
 
 @pytest.fixture
 def slow(stack: Settings, namespace: str) -> tuple[Settings, World]:
-    """Transactions that only a fence ends within a test."""
+    """Transactions so long that only a fence ends them within a test."""
     kafka = msgspec.structs.replace(stack.kafka, transaction_timeout_seconds=60.0)
     world = World(kafka, namespace)
     world.make("out")

@@ -1,4 +1,4 @@
-"""Every place where lanes rest on something inside Faust or aiokafka: S1 to S8 of the decision, one test each at least."""
+"""Tests of all internals of Faust and aiokafka on which lanes rely (decision 0001)."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def staged(
 
 
 def raw(kafka: Kafka, names: Names) -> World:
-    """The stage's own topics as a World: `raw-messages` is its source."""
+    """The stage's topics as a World whose source is `raw-messages`."""
     return World(kafka, names.prefix.removesuffix("-"), kafka.partitions)
 
 

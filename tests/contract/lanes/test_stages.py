@@ -1,4 +1,7 @@
-"""The product's own apps in the test's loop, on the real broker: sizes, poison, retries, restarts, the end."""
+"""The product's apps in the test's event loop, on the real broker.
+
+The tests are about sizes, poison, retries, restarts and the end.
+"""
 
 import asyncio
 import json
@@ -39,7 +42,7 @@ class Nowhere:
 
 @pytest.fixture
 def here(stack: Settings, pipeline_topics: Names) -> Settings:
-    """The session's settings in this test's namespace."""
+    """The session's settings, in the namespace of this test."""
     return msgspec.structs.replace(stack, namespace=pipeline_topics.namespace)
 
 
@@ -50,7 +53,7 @@ def topics(here: Settings) -> World:
 
 @pytest.fixture(autouse=True)
 def no_deaths(deaths: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Nothing here may end the process."""
+    """Fails if something tries to end the process."""
     monkeypatch.setattr(agents, "die", lane_app_module.die)
     yield
     assert deaths == []
