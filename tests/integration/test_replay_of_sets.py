@@ -51,7 +51,7 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
 
 
 def planned(commands: Commands) -> str:
-    """A plan as the console makes it."""
+    """A plan, made as the console makes it."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
         choice = RepairChoice(spans=("0:0-1",))

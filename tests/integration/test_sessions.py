@@ -21,7 +21,7 @@ from tests.topics import make_topics
 
 HELD_SECONDS_AT_MOST = 15.0
 BUSY_SECONDS = 45.0
-"""What a busy machine may need besides."""
+"""The time that a busy machine may need in addition."""
 
 
 async def limits_of(connection: Connection) -> dict[str, int]:

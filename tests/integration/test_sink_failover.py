@@ -1,4 +1,4 @@
-"""Postgres fails over to a standby that had not heard the last commits of the sink."""
+"""Postgres fails over to a standby without the last commits of the sink."""
 
 import asyncio
 from collections.abc import Iterator

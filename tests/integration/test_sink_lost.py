@@ -1,4 +1,7 @@
-"""Positions of the sink from which the log cannot be read: such a partition waits for a person, the others go on."""
+"""Positions of the sink from which the log cannot be read.
+
+Such a partition waits for a person, and the others continue.
+"""
 
 import asyncio
 import json
@@ -69,7 +72,11 @@ class World:
         await until(there, 60, f"rows {wanted}")
 
     def delete_before(self, offset: int) -> None:
-        """Brokers delete no records of a topic that is only compacted, until somebody configures it to be shortened too."""
+        """Deletes the records before an offset.
+
+        Brokers refuse that for a topic that is only compacted, so its policy is changed
+        first.
+        """
         entry = ConfigEntry(
             "cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET
         )

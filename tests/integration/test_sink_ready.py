@@ -1,4 +1,7 @@
-"""A sink is ready only while it can work: member with partitions, topics that are there, and a pool that answers."""
+"""A sink is ready only while it can work.
+
+It must be a member with partitions, its topics must exist, and its pool must answer.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +31,7 @@ from tests.topics import make_topics
 async def working(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Sink, Proxy, Settings]]:
-    """A sink that is ready, and what stands between it and Postgres."""
+    """A sink that is ready, and the proxy between it and Postgres."""
     monkeypatch.setattr(connector, "WATCH_SECONDS", 0.1)
     names, address = Names(namespace), urlsplit(str(stack.postgres.dsn))
     await asyncio.to_thread(make_topics, stack.kafka, names)

@@ -24,7 +24,7 @@ TOPIC = "enriched-messages"
 
 
 class Sink:
-    """A writer that owns partition 0, and what it quarantined."""
+    """A writer that owns partition 0, and the records that it quarantined."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", epoch: int) -> None:
         self.quarantined: list[tuple[Placed, Quarantine]] = []

@@ -1,4 +1,4 @@
-"""A stop as its stage writes it, and its answer as `sensorium resume` gives it."""
+"""A stop as its stage records it, and the answer that `sensorium resume` gives."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -56,7 +56,7 @@ def supervising(home: Home) -> Supervisor:
 
 
 def tick_until_running(supervisor: Supervisor) -> dict[str, int]:
-    """Name → pid, as soon as everything runs."""
+    """Waits until everything runs, and returns each process's pid by name."""
 
     def all_run() -> bool:
         supervisor.tick()

@@ -54,7 +54,7 @@ def picture(
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few kilobytes that says it is side by side pixels of one bit, and is."""
+    """A PNG of a few kilobytes that has side × side pixels of one bit."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -87,7 +87,7 @@ def tone(seconds: float) -> bytes:
 
 
 def encoded(codec: str, container: str) -> bytes:
-    """A second of sound, as some phone would write it."""
+    """A second of sound, encoded as some phones do."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
         stream = target.add_stream(
@@ -369,7 +369,7 @@ async def until(true: Callable[[], object]) -> None:
 
 
 def acting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers whose children do, isolated as ever, what the bytes say instead of decoding them."""
+    """Workers whose children, isolated as usual, do what the bytes say instead of decoding."""
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-P", "-c", ACTING))
 
 
@@ -584,7 +584,7 @@ asyncio.run(main())
 
 
 def states(group: int) -> list[str]:
-    """Of the processes of a group. A dead one may wait for whoever adopted it to notice."""
+    """The states of the processes of a group. A dead one may wait to be reaped."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

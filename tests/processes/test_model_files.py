@@ -1,4 +1,4 @@
-"""Stored file → decoder → model: what becomes of a file with servers that answer as the known ones do."""
+"""From a stored file through the decoder to a model, with servers that answer as known ones do."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ NOTHING = TenantSettings()
 
 
 class Senses:
-    """Eyes and ears of one installation, whose stored file is `data`."""
+    """The models of one installation, whose stored file is `data`."""
 
     def __init__(self, server: Scripted, data: bytes, settings: Settings) -> None:
         self.server, self.data = server, data
@@ -169,7 +169,10 @@ async def test_the_model_that_is_there_answers_under_its_own_recipe() -> None:
 
 
 def takes(*extensions: str) -> Callable[[Asked], Said]:
-    """whisper.cpp takes no Opus, Lemonade nothing but wav; whisper.cpp breaks lines."""
+    """The formats that a server accepts.
+
+    whisper.cpp does not accept Opus and breaks lines. Lemonade accepts only wav.
+    """
 
     def say(asked: Asked) -> Said:
         if asked.filename.rpartition(".")[2] in extensions:
