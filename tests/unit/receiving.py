@@ -1,4 +1,7 @@
-"""The receiver without servers: a log and a directory in memory, and requests as a connection gives them."""
+"""The receiver without servers.
+
+Log and directory are in memory, and requests come as a connection would pass them.
+"""
 
 import asyncio
 import json
@@ -29,7 +32,7 @@ CHAT, READ, ADMIN = "sk_chat_1", "sk_read_1", "sk_admin_1"
 
 @dataclass
 class MemoryLog:
-    """`held`: what was sent is not said to be durable until `release`."""
+    """A log in memory. With `held`, no record is acknowledged until `release`."""
 
     healthy: bool = True
     away: bool = False
@@ -56,7 +59,7 @@ class MemoryLog:
             asyncio.get_running_loop().call_soon(self.release)
 
     def release(self) -> None:
-        """Says what became of everything that was sent."""
+        """Reports this outcome for every record that was sent."""
         waiting, self.waiting = self.waiting, []
         for done in waiting:
             done("_TIMED_OUT" if self.away else None)
@@ -118,7 +121,7 @@ class Answer:
 
 
 class Line:
-    """Where a request came by."""
+    """The connection of a request."""
 
     def __init__(self) -> None:
         self.reply: HttpReply | None = None
@@ -131,7 +134,7 @@ class Line:
 
 
 class Application:
-    """The receiver and what stands around it."""
+    """The receiver with its parts."""
 
     def __init__(
         self,
@@ -185,7 +188,7 @@ class Application:
         token: str | None = None,
         headers: Mapping[str, str] = {},
     ) -> Answer:
-        """A signed delivery, `at` seconds from now."""
+        """Sends a signed delivery, whose time is `at` seconds from now."""
         path = f"/webhooks/{provider}/{TOKENS[provider] if token is None else token}"
         return await self.request(
             "POST", path, body, {**sign(provider, secret, body, int(time.time() + at)), **headers}

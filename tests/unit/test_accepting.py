@@ -41,7 +41,7 @@ def test_all_that_wait_are_accepted_in_one_turn_of_a_busy_loop() -> None:
 
 
 class Full:
-    """A listening socket of a process that has no room for a time."""
+    """A listening socket of a process that has no room for some time."""
 
     def __init__(self, real: socket.socket) -> None:
         self._real = real

@@ -14,7 +14,7 @@ BEHIND_SECONDS = 0.2
 
 
 def send(limits: BulkLimits, tenant: str, per_second: int, now: float) -> int:
-    """For one look's time. Returns how many were taken."""
+    """Sends for the time between two looks. Returns how many were accepted."""
     count = int(per_second * LOOK_SECONDS)
     return sum(
         limits.wait_seconds(tenant, now + LOOK_SECONDS * number / count) == 0.0
@@ -62,7 +62,7 @@ def test_a_bucket_may_be_less_than_a_second_deep() -> None:
 @pytest.mark.parametrize("flood", [1.5, 4.0, 20.0])
 @pytest.mark.parametrize("capacity", [500, pytest.param(2_000, marks=pytest.mark.thorough)])
 def test_others_wait_less_than_a_second_behind_a_bulk_import(flood: float, capacity: int) -> None:
-    """A queue that is worked off first come first served, as a partition is."""
+    """The queue is processed first come first served, as a partition is."""
     random.seed(1)
     limits, queue_seconds = BulkLimits(BEHIND_SECONDS), 0.0
     step, now, waits, taken = 1 / (capacity * flood), 0.0, [], 0

@@ -17,7 +17,7 @@ ACME = TenantId("acme")
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
-    """Nobody looks again by himself: only a notification wakes."""
+    """Changes whose waiters do not look again by themselves: only a notification wakes them."""
     monkeypatch.setattr(module, "POLL_SECONDS", 60.0)
     return Changes(Postgres(), Names("test"))
 

@@ -1,4 +1,4 @@
-"""What a context says of a message without words, from the attributes that the adapters keep."""
+"""The text that a context shows for a message without text, from the attributes of the adapters."""
 
 import json
 from pathlib import Path

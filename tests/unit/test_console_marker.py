@@ -177,7 +177,7 @@ def test_what_nobody_takes_for_a_marker_stays_as_it_is(text: str) -> None:
 
 
 def _variants(letter: str) -> list[str]:
-    """The characters of the two first planes that decompose into the letter, with their accents."""
+    """The characters of the first two planes that decompose into the letter with accents."""
     found = []
     for one in map(chr, range(0x20000)):
         plain = unicodedata.normalize("NFKD", one).casefold()

@@ -1,4 +1,4 @@
-"""The registry, asked as tools ask it: by Confluent's own client over a socket, and route by route."""
+"""The registry, called by Confluent's own client over a socket, and route by route."""
 
 import asyncio
 import json

@@ -306,7 +306,7 @@ def test_an_update_before_its_creation_opens_the_message_and_the_creation_is_the
 
 
 def lane_of(provider: str, events: list[dict[str, Any]]) -> list[Outcome]:
-    """What becomes of each event, one after the other, each under the key that its body names."""
+    """The outcomes of these events, one after the other, each under the key of its body."""
     lane, became = Lane(), []
     for offset, event in enumerate(events):
         (provider_id,) = catalogue.identify(provider, body(event))

@@ -1,4 +1,7 @@
-"""What the producer of the receiver makes of librdkafka's answers, with a producer that can be told what to answer."""
+"""How the receiver's producer treats librdkafka's answers.
+
+The client is replaced by one whose answers the test chooses.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -22,9 +25,10 @@ TOPIC = "raw-messages"
 
 
 class Scripted:
-    """`answer` is given to each record that is sent; `fails` is raised by `produce`; `isrs` by metadata.
+    """Replaces the client.
 
-    While `silent` no record is answered.
+    Each record gets `answer`, `produce` raises `fails`, and metadata has `isrs`. While
+    it is `silent`, no record is answered.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:

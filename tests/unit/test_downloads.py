@@ -257,7 +257,7 @@ ACME = TenantId("acme")
 
 
 class Known:
-    """Endpoints by id; the key of a provider is any of its tenant's."""
+    """Endpoints by id. The key of a provider is that of any of its tenant's endpoints."""
 
     def __init__(self, *endpoints: Endpoint) -> None:
         self.by_id = {endpoint.endpoint_id: endpoint for endpoint in endpoints}

@@ -1,4 +1,4 @@
-"""The parts of the local eyes and ears that work without weights."""
+"""The parts of the local models that work without weights."""
 
 import io
 import pickle

@@ -16,7 +16,11 @@ from streams.lanes.gate import Gate
 
 @dataclass
 class Desk:
-    """The person who resumes. `troubles`: what comes instead of the next answers. `resumed_elsewhere`: the quiet another process was given."""
+    """The person who resumes the stage.
+
+    `troubles` are raised instead of the next answers. `resumed_elsewhere` is the quiet
+    time that another process got.
+    """
 
     troubles: list[Exception] = field(default_factory=list)
     quiet_seconds: float | None = None

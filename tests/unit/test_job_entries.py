@@ -14,7 +14,7 @@ from streams.lanes.jobs import JobIntake, Jobs
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value
@@ -88,7 +88,7 @@ class SimpleLane(SimpleNamespace):
 
 
 def fill(made: JobIntake, state: JobEntries, tenant: str, offsets: Iterator[int]) -> int:
-    """Entries with a body of ten bytes that the tenant may have."""
+    """Adds entries with a body of ten bytes while the tenant has room. Returns their number."""
     count = 0
     while made.has_room_for_body(tenant, 10):
         state.put(next(offsets), entry(tenant, b"x" * 10))

@@ -1,4 +1,7 @@
-"""Clients that librdkafka leaves without brokers: who asks gets a new one, who reads ends."""
+"""Clients that librdkafka leaves without brokers.
+
+One that asks is replaced, and the role of one that reads ends.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +22,7 @@ KAFKA = Kafka(bootstrap_servers="127.0.0.1:9")
 
 
 class Asked:
-    """Stands for a client: answers, or finds no broker."""
+    """Replaces a client: it answers, or finds no broker."""
 
     def __init__(self, *, answers: bool) -> None:
         self.answers = answers

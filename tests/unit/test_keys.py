@@ -173,7 +173,7 @@ def test_a_conversation_is_in_the_partition_that_any_crc32_gives(
 
 
 def _bitwise_crc32(data: bytes) -> int:
-    """As any other program would compute it: reflected, polynomial 0xEDB88320."""
+    """CRC-32 as any other program computes it: reflected, polynomial 0xEDB88320."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

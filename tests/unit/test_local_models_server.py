@@ -1,4 +1,4 @@
-"""The server of the local models with senses that need no engine."""
+"""The server of the local models, with models that need no engine."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ CHAT, SOUND = "/v1/chat/completions", "/v1/audio/transcriptions"
 
 
 class Eyes:
-    """Answers what it was asked, once it is let."""
+    """Answers once the test allows it."""
 
     name = "eyes"
     does = "looks"

@@ -1,4 +1,5 @@
-"""What people give to `up`, in three places, and what a second `up` still knows."""
+"""The settings that people give to `up` in three places, and those that a second `up` still knows.
+"""
 
 from pathlib import Path
 

@@ -161,7 +161,7 @@ def test_pieces_of_ogg_one_after_the_other_are_one_sound(
 
 
 def with_frames(data: bytes, frames: int) -> bytes:
-    """A WAV whose header says another number of bytes."""
+    """A WAV whose header names another number of bytes."""
     at = data.index(b"data") + 4
     return data[:at] + struct.pack("<I", frames) + data[at + 4 :]
 

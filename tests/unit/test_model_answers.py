@@ -1,4 +1,4 @@
-"""What of a model's answer is kept: no reasoning, no half sentence, nothing that was refused."""
+"""The part of a model's answer that is used: no reasoning, no half sentence, no refusal."""
 
 import json
 import time

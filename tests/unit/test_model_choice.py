@@ -1,4 +1,4 @@
-"""Which model of a list is asked, and what each setting of a server may be."""
+"""Which model of a list is asked, and the valid values of each setting of a server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Named:
 
 
 class Account:
-    """Serves some models, and notes which were asked for."""
+    """Serves some models, and notes which were requested."""
 
     def __init__(self, *served: str) -> None:
         self.served, self.asked, self.now = set(served), list[str](), 0.0

@@ -1,4 +1,4 @@
-"""Errors that say by a text, a type or an inner error what they mean, as known servers word them."""
+"""Errors whose meaning is in a text, a type or an inner error, as known servers word them."""
 
 import json
 from contextlib import suppress
@@ -33,7 +33,7 @@ def read(status: int, document: object) -> Complaint:
 
 
 def meaning(status: int, document: object, sense: str) -> str:
-    """The trouble, with + when it holds, or the name of what is raised."""
+    """The trouble, with + if jobs are held, or the name of the exception."""
     found = read(status, document)
     try:
         raise_meaning(found, {}, sound_seconds=SECONDS[sense])
@@ -211,7 +211,7 @@ RAW = json.dumps(complaint("no", param="max_tokens", code="unsupported_parameter
 
 
 def next_form(document: object, model: str, sense: str) -> Traits | None:
-    """The traits to ask with next; None when the jobs are held."""
+    """The traits of the next try; None if the jobs are held."""
     found, traits = read(400, document), traits_of(model)
     sent = (
         vision_parameters(traits, {})

@@ -30,7 +30,7 @@ PROMPT = "What is in it?"
 
 @dataclass
 class Models:
-    """Both models on one server, and how to make it misbehave."""
+    """Clients of both models on one server, which can be made to fail."""
 
     vision: VisionModel
     speech: SpeechModel
@@ -222,7 +222,7 @@ async def test_without_controls_nobody_can_make_the_server_misbehave() -> None:
 
 
 def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
-    """The same, of bytes that need not be JSON."""
+    """The same with bytes that need not be JSON."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

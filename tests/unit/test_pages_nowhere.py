@@ -1,4 +1,4 @@
-"""Addresses that are no page."""
+"""Addresses that are not pages."""
 
 from types import SimpleNamespace
 from typing import Any

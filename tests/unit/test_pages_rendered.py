@@ -1,4 +1,4 @@
-"""Pages of made-up values, in every language, without servers."""
+"""Pages with invented values, in every language, without servers."""
 
 import re
 from datetime import UTC, datetime, timedelta

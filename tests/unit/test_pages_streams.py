@@ -1,4 +1,4 @@
-"""Event streams of the pages: how they end, without servers."""
+"""The ends of the pages' event streams, without servers."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -42,7 +42,7 @@ def session(role: str) -> Session:
 
 
 class Roles:
-    """People: one whose role is another at each look."""
+    """People, one of whom has another role at each look."""
 
     def __init__(self, *roles: str) -> None:
         self._roles = iter(roles)
@@ -53,7 +53,7 @@ class Roles:
 
 
 class OneRepair:
-    """Goes on from look to look."""
+    """A repair with more progress at each look."""
 
     looked = 0
 

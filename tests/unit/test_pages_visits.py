@@ -1,4 +1,4 @@
-"""What a request meets before any page is made, without a database."""
+"""The checks of a request before any page is rendered, without a database."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ from connectors.console.pages.visits import form_cookie, page_route, visit_of
 
 
 def client(public_url: str = "") -> httpx.AsyncClient:
-    """Of a console with a page that shows what it was asked for."""
+    """A client of a console with a page that shows its request."""
     parts: Any = SimpleNamespace(people=None, public_url=public_url)
     router = APIRouter(route_class=page_route(parts))
 

@@ -1,4 +1,7 @@
-"""A provider's key follows the endpoint that received a message, on every path that fetches a file."""
+"""A provider's key may be used only for messages that its endpoint received.
+
+The tests cover every path by which a file is fetched.
+"""
 
 from typing import Any
 
@@ -35,7 +38,7 @@ WRITTEN_UNDER_SCHEMA_6 = bytes.fromhex(
 
 
 class Directory:
-    """The tenant's YCloud endpoint, with its key, as the receiver's directory in these tests names it."""
+    """A directory with the tenant's YCloud endpoint and its key."""
 
     def is_removed(self, tenant_id: TenantId) -> bool:
         return False

@@ -1,4 +1,7 @@
-"""Captured bodies, each with what is to be understood of it. A file without a line here, or a line without a file, fails."""
+"""Captured bodies, each with the message expected from it.
+
+A file without an expectation fails, and so does an expectation without a file.
+"""
 
 import json
 from typing import Any

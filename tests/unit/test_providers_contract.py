@@ -1,4 +1,4 @@
-"""Every event and content type of the providers' documents, with what it must become."""
+"""Every event and content type in the providers' documents, with the message expected from it."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PAIR = "14155550123~12025550147"
 
 
 def inbound(**message: Any) -> dict[str, Any]:
-    """A YCloud message of a customer; without a type of its own it is a text."""
+    """A YCloud message of a customer; without a given type it is a text."""
     said = message if "type" in message else {"type": "text", "text": {"body": "Hola"}, **message}
     return ycloud(**said)
 
@@ -32,7 +32,7 @@ def key_of(event: dict[str, Any]) -> str:
 
 
 def row_of(event: dict[str, Any]) -> EnrichedMessage:
-    """The first version of the message an event opens."""
+    """The first version of the message that an event opens."""
     provider = "chatwoot" if "event" in event else "ycloud"
     became = dedupe(
         arrival(raw(provider, key_of(event), body(event))),
@@ -786,7 +786,7 @@ def test_instead_of_an_absurd_time_a_message_has_that_of_its_arrival(created_at:
 
 
 def poisoned(document: Any) -> Any:
-    """Every string with U+0000 and a lone surrogate at its end."""
+    """Appends U+0000 and a lone surrogate to every string."""
     match document:
         case dict():
             return {
@@ -815,7 +815,7 @@ KEPT = frozenset(
         "groupId",
     }
 )
-"""What decides the reading stays readable: the rest is free text."""
+"""Fields that decide how the rest is read. They stay unchanged, all others are free text."""
 
 
 @pytest.mark.parametrize(

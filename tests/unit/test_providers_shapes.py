@@ -1,4 +1,4 @@
-"""Shapes that providers send and the captured sample does not hold."""
+"""Forms that providers send and that the captured samples do not contain."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What clients do to the receiver's own server that its requests alone do not show."""
+"""Clients that do to the receiver's own server what its requests alone do not show."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ EVENT = b'{"type":"x","id":"e1"}'
 
 
 class Receiving:
-    """A receiver at a port, and what stands around it."""
+    """A receiver at a port, with its parts."""
 
     def __init__(self, app: Application, server: ReceiverServer, port: int) -> None:
         self.app, self.server, self.port = app, server, port
@@ -65,7 +65,7 @@ async def until(condition: Any) -> None:
 
 
 def head(body: bytes, *more: str, length: bool = True) -> bytes:
-    """Of a signed delivery."""
+    """The head of a signed delivery."""
     signed = sign("ycloud", SECRETS[0], body, int(time.time()))
     lines = [f"POST /webhooks/ycloud/{TOKENS['ycloud']} HTTP/1.1", "host: x", *more]
     lines += [f"{name}: {value}" for name, value in signed.items()]

@@ -1,4 +1,4 @@
-"""The parent of several receivers, and the files they leave for the rest."""
+"""The parent of several receivers, and the limit of open files."""
 
 import asyncio
 import resource

@@ -1,4 +1,4 @@
-"""What is asked of repairs, without Postgres."""
+"""Requests for repairs, without Postgres."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Strict:
-    """Answers as Postgres does to U+0000."""
+    """Answers U+0000 as Postgres does."""
 
     async def fetch(self, _: str, *arguments: Any) -> list[Any]:
         if any("\0" in one for one in arguments if isinstance(one, str)):
@@ -94,7 +94,8 @@ def test_a_command_takes_no_rate_at_which_it_would_lose_its_hold() -> None:
 
 
 class TakenOver:
-    """A repair whose worker died with a portion at hand, and Kafka, which has not got it."""
+    """A repair whose worker died with a portion that was begun, and a Kafka that does not have it.
+    """
 
     def __init__(self) -> None:
         self.settled: list[Intent] = []
@@ -144,7 +145,7 @@ def test_times_of_a_form_are_those_of_the_browsers_zone() -> None:
 
 
 class Router:
-    """Keeps what is added, by its path."""
+    """Keeps the added routes, by path."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Any] = {}

@@ -25,7 +25,7 @@ def scheduled(*entries: Due, per_tenant: int = 16, now: float = 100.0) -> Schedu
 
 
 def taken(schedule: Schedule[Due], now: float = 100.0, free: int = 64) -> list[Due]:
-    """All that starts while workers are free."""
+    """All jobs that start while workers are free."""
     found = []
     while free and (entry := schedule.take(now, free)) is not None:
         found.append(entry)
@@ -192,7 +192,7 @@ def test_every_job_starts_exactly_once_and_within_the_limits(
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value

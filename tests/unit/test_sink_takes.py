@@ -11,7 +11,7 @@ from schemas.topics import Names
 
 
 class Rebalanced:
-    """A consumer whose partitions change within a call of `consume`, as a rebalance does."""
+    """A consumer whose partitions change within a call of `consume`, as in a rebalance."""
 
     def __init__(self, sink: Sink, at_call: int) -> None:
         self._sink, self._calls_left = sink, at_call

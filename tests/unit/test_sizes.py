@@ -1,4 +1,7 @@
-"""Whatever its size, a record ends with an outcome: a lane that produces what Kafka refuses ends, and so does the next one."""
+"""A record of any size ends with an outcome.
+
+A lane that produces what Kafka refuses ends, and so does the next one.
+"""
 
 import json
 from itertools import permutations
@@ -42,7 +45,7 @@ HEADERS = [("tenant", TENANT.encode()), ("provider", b"ycloud"), ("generation", 
 
 
 class Kafka:
-    """A record as the client gives it."""
+    """A record as the client returns it."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class OneWay:
 
 
 class World:
-    """The stage's ports: each way gives a file or raises what the test says; what was asked and kept is remembered."""
+    """The stage's ports. Each gives a file or raises what the test says, and notes the calls."""
 
     def __init__(
         self,

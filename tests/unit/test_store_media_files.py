@@ -26,7 +26,7 @@ LOGIN = b"<html><body><table><form action=/login><input name=user></form></table
 
 
 class Store(ObjectsFake):
-    """A store that is away for the first so many puts."""
+    """A store that is unavailable for the first puts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Store(ObjectsFake):
 
 
 class NothingBefore:
-    """What Postgres knows of earlier copies of a file."""
+    """Postgres without earlier copies of a file."""
 
     async def find(self, *_: object) -> None:
         return None

@@ -1,4 +1,4 @@
-"""What a newer program wrote is neither bad nor readable."""
+"""Records of a newer program are neither wrong nor readable."""
 
 import json
 import struct
