@@ -49,7 +49,7 @@ def first_version(said: ChatMessage, record: RawMessage | None = None) -> Enrich
 
 
 class Lane:
-    """Deliveries one after the other, claiming as the lane does: what a Forward names and nothing else."""
+    """Processes deliveries one by one, and claims what a Forward names, as the lane does."""
 
     def __init__(self) -> None:
         self.claimed: set[bytes] = set()

@@ -75,7 +75,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripte
 
 
 async def send(producer: AcknowledgedProducer, seconds: float = 1.0) -> None:
-    """Returns when Kafka has it; raises Unavailable when it has not, or does not say so in time."""
+    """Returns when Kafka has the record.
+
+    Raises Unavailable if Kafka does not have it, or does not answer in time.
+    """
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     producer.send(TOPIC, b"k", b"v", [], told.set_result)
     try:
