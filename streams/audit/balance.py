@@ -283,7 +283,8 @@ class Audit:
                 kind: FindingKind = (
                     "stuck" if is_behind else "lost" if row is None else "unexplained"
                 )
-                what = f"{times} deliveries, arrivals has {'nothing' if row is None else row['deliveries']}"
+                count = "nothing" if row is None else row["deliveries"]
+                what = f"{times} deliveries, arrivals has {count}"
                 yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
 
     def _objects(self) -> Iterator[Finding]:

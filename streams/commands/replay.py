@@ -112,7 +112,8 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
         done,
         as_json,
         [
-            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation"
+            f" {done['generation']}"
         ],
     )
 
@@ -194,8 +195,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
-        f" for the rest: {go_on}"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation"
+        f" {held.generation}; for the rest: {go_on}"
     )
 
 
@@ -274,7 +275,7 @@ def _note_what_stays(
     if stays["gone"]:
         note(
             f"{stays['gone']} cannot be retried: the provider no longer has the file; "
-            "ask the sender to send it again (--with-gone tries all the same)"
+            "ask the sender to send it again (--with-gone tries them anyway)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: see sensorium queue, sensorium trace MESSAGE_KEY")

@@ -1,4 +1,4 @@
-"""What several files of this folder need. A file may have a scene of its own."""
+"""Fixtures that several files of this folder use."""
 
 from collections.abc import AsyncIterator, Iterator
 

@@ -1,4 +1,4 @@
-"""A person's way through the pages of a console, without a browser."""
+"""A person who uses the pages of a console, without a browser."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 @dataclass
 class Visitor:
-    """Keeps cookies; `headers` go with every request."""
+    """Keeps cookies. `headers` are sent with every request."""
 
     url: str
     client: httpx.AsyncClient = field(init=False)

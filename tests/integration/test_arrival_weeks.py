@@ -1,4 +1,4 @@
-"""Arrivals of a week whose partition comes late, and those that earlier programs wrote."""
+"""Arrivals of a week whose partition is created late, and those that earlier programs wrote."""
 
 import asyncio
 import json

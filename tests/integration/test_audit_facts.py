@@ -1,4 +1,4 @@
-"""What the audit reads from Postgres and the store, for what it read from Kafka."""
+"""The audit's reads from Postgres and the store, beside its facts from Kafka."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ STORED = "acme/1.jpg"
 
 
 class Installation:
-    """Tables and a bucket, and what the audit says of them beside `facts`."""
+    """Tables and a bucket, and the audit's findings about them and `facts`."""
 
     def __init__(self, stack: Settings, names: Names, connection: Connection) -> None:
         self.settings, self.names, self.connection = stack, names, connection

@@ -1,4 +1,5 @@
-"""A rare cause of failed files is found by its index, a frequent one among the messages in their order."""
+"""A rare cause of failed files is found by its index, a frequent one by reading messages in order.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ async def filled(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
 
 
 def of_messages(node: dict[str, Any]) -> set[str]:
-    """The indexes of messages that a plan reads; a walk through all of them has no name."""
+    """The indexes of messages that a plan reads. A walk through all messages has no name."""
     found = {one for one in indexes(node) if one.startswith("chat_messages")}
     return found | ({""} if "chat_messages" in walked(node) else set())
 

@@ -22,7 +22,7 @@ def used(commands: Commands, *rows: tuple[Any, ...]) -> None:
     commands.database(written)
 
 
-def test_usage_sums_by_day_or_model_and_an_unknown_price_is_no_zero(commands: Commands) -> None:
+def test_usage_sums_by_day_or_model_and_an_unknown_price_is_not_zero(commands: Commands) -> None:
     day, next_day = date(2026, 11, 26), date(2026, 11, 27)
     used(
         commands,

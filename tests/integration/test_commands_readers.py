@@ -1,4 +1,4 @@
-"""A role for readers: it reads the rows of its namespace, and nothing else."""
+"""A role for readers may read the rows of its namespace, and nothing else."""
 
 import asyncio
 import secrets
@@ -36,7 +36,7 @@ def name(installed: Commands) -> Iterator[str]:
 
 
 def as_reader(dsn: str, *statements: str) -> Any:
-    """What the last statement gives."""
+    """Runs the statements as the reader, and returns the result of the last one."""
 
     async def asked() -> Any:
         connection = await asyncpg.connect(dsn)

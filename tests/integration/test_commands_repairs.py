@@ -19,7 +19,7 @@ from tests.integration.test_redo import begun, killed
 
 
 def answering(commands: Commands, monkeypatch: pytest.MonkeyPatch, answer: str, *words: str) -> Any:
-    """The command at a terminal, where a person answers."""
+    """Runs the command at a terminal at which a person answers."""
     monkeypatch.setattr("streams.commands.repairing._is_terminal", lambda: True)
     return CliRunner().invoke(
         main, words, input=answer, env=to_environment(commands.settings) | commands.more

@@ -1,4 +1,4 @@
-"""Messages, timeline, registry, scopes, errors, and what the console says of itself."""
+"""Messages, timeline, registry, scopes, errors, and the console's description of itself."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What one tenant, one customer or one stranger can take of the console."""
+"""How much of the console one tenant, one customer or one stranger can use up."""
 
 import asyncio
 import gc
@@ -114,7 +114,7 @@ async def test_what_did_not_change_is_not_read_again(
 
 
 async def statements(console: Console, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the statements that the console will have run."""
+    """Records the names of the statements that the console runs."""
     asked: list[str] = []
     fetch = console.parts.reading._fetch
 
@@ -226,7 +226,7 @@ def request(path: str, key: str = "", *headers: str) -> bytes:
 
 @asynccontextmanager
 async def served(console: Console, header_seconds: float = 30.0) -> AsyncIterator[int]:
-    """The console on a port, with the protocol that its role serves it with."""
+    """Serves the console on a port, with the protocol that its role uses."""
     loop, state = asyncio.get_running_loop(), ServerState()
     config = Config(console.app, ws="none", lifespan="off", access_log=False, log_config=None)
     protocol = bounded(header_seconds)

@@ -27,7 +27,7 @@ async def test_an_unknown_conversation_is_empty(console: Console) -> None:
     }
 
 
-async def test_messages_stand_oldest_first_by_arrival_with_what_a_bot_reads(
+async def test_messages_are_oldest_first_by_arrival_with_what_a_bot_reads(
     console: Console,
 ) -> None:
     sent = await console.keep(b"jpeg", "image/jpeg", "jpg", of="2")

@@ -1,4 +1,7 @@
-"""The feed of changes: nothing is skipped, whoever commits when, and a cursor outlives everything."""
+"""The feed of changes skips nothing, in whichever order sinks commit.
+
+A cursor stays valid over restarts and restores.
+"""
 
 import asyncio
 import time
@@ -40,7 +43,7 @@ def names(document: dict[str, Any]) -> list[tuple[str, int]]:
 
 @asynccontextmanager
 async def sink(stack: Settings, console: Console) -> AsyncIterator[Connection]:
-    """Another sink's connection, in a transaction that has announced itself."""
+    """A connection of another sink, in a transaction that it has announced."""
     async with connected(stack.postgres, console.names) as connection:
         await connection.execute("BEGIN")
         await connection.execute(queries("sink")["announce_writing"])
@@ -287,7 +290,7 @@ async def test_a_waiting_request_is_answered_when_the_sink_has_written(
     assert names(await waiting) == [("1", 1)] and time.monotonic() - began < 15
 
 
-async def test_a_wait_for_a_filter_goes_on_until_something_fits_it(console: Console) -> None:
+async def test_a_wait_for_a_filter_continues_until_something_fits_it(console: Console) -> None:
     waiting = asyncio.create_task(page(console, "wait_seconds=25&status=pending"))
     await until(lambda: bool(console.parts.changes._waiters))
     await console.write(row("1"))
@@ -312,7 +315,7 @@ async def test_a_wait_whose_key_is_revoked_meanwhile_is_answered_401(
     problem(await waiting, 401)
 
 
-async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: Console) -> None:
+async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_continue_from(console: Console) -> None:
     began = time.monotonic()
     answer = await page(console, "wait_seconds=0.3")
     assert answer["messages"] == [] and time.monotonic() - began >= 0.3
@@ -323,7 +326,7 @@ async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: 
 # --- cursors
 
 
-async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
+async def test_what_is_not_a_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
     await console.write(row("1", tenant="other"))
     foreign = (await page(console, tenant="other"))["cursor"]
     context = await console.get(f"/api/conversations/{CONVERSATION}/context")
@@ -332,7 +335,7 @@ async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Con
         assert said.startswith("after: not a cursor of this API for this tenant"), wrong
 
 
-async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_go_on(
+async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_continue(
     console: Console,
 ) -> None:
     await console.write(row("1"))
@@ -342,11 +345,14 @@ async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_say
         assert "after=latest" in problem(answer, 410)["detail"]
 
 
-async def test_a_cursor_from_before_a_restore_goes_on_with_what_was_written_since(
+async def test_a_cursor_from_before_a_restore_continues_with_what_was_written_since(
     console: Console,
 ) -> None:
-    """The database is a copy: it was started later than the cursor was given, and counts its
-    transactions again from a lower number."""
+    """The database is a copy.
+
+    It was started later than the cursor was issued, and counts its transactions from a
+    lower number.
+    """
     await console.write(row("1"), row("2"))
     before = await page(console)
     place = place_of(ACME, before["cursor"])

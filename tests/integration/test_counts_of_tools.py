@@ -1,4 +1,5 @@
-"""Tools whose SENSORIUM_KAFKA__PARTITIONS is not the count of the topics: none goes on with a part of the partitions."""
+"""Tools whose SENSORIUM_KAFKA__PARTITIONS differs from the topics must not use only a part of them.
+"""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -104,7 +105,7 @@ def test_a_reader_of_a_former_set_sees_all_partitions_and_one_of_the_own_set_ref
 
 
 class Narrow:
-    """What a console has whose setting names two of the four partitions."""
+    """The parts of a console whose setting names two of the four partitions."""
 
     def __init__(self, settings: Settings, pool: Any) -> None:
         kafka = msgspec.structs.replace(settings.kafka, partitions=2)

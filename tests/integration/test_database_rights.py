@@ -1,4 +1,4 @@
-"""The role that docs/operating.md names is enough: an ordinary one, with three rights in a database of its own."""
+"""The role that docs/operating.md describes is enough: an ordinary one with three rights."""
 
 import asyncio
 import secrets
@@ -24,7 +24,7 @@ RIGHTS = {
 
 
 class Owned:
-    """A database of one ordinary role, which has the same name. Others may only connect to it."""
+    """A database of one ordinary role of the same name. Other roles may only connect to it."""
 
     def __init__(self, stack: Settings) -> None:
         self.name = f"r{secrets.token_hex(4)}"

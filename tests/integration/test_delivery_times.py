@@ -1,4 +1,4 @@
-"""When a message was delivered, again and again: kept by the sink, shown on the message's page."""
+"""The times of repeated deliveries: the sink stores them, and the message's page shows them."""
 
 import re
 from collections.abc import AsyncIterator

@@ -25,7 +25,7 @@ from tests.integration.waiting import until
 
 CHANGES, PROMISED_SECONDS = 10, 2.0
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 ACME = TenantId("acme")
 
 
@@ -207,7 +207,7 @@ async def test_a_change_that_no_notification_told_is_found_by_its_number(
     stack: Settings, names: Names, tenancy: Tenancy, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directory_module, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(Directory, "_told", lambda *_: None)
+    monkeypatch.setattr(Directory, "_note_change", lambda *_: None)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
     try:
@@ -257,7 +257,7 @@ async def test_a_change_makes_a_role_read_the_rows_of_one_tenant(
 async def test_changes_are_known_in_every_role_within_two_seconds_except_when_the_machine_is_busy(
     stack: Settings, names: Names, tenancy: Tenancy, directory: Directory, vault: Vault
 ) -> None:
-    """Half of them at least: a machine that does other things may let any one of them wait."""
+    """At least half of the changes, because a busy machine may delay any one of them."""
     other = Directory(stack.postgres, names, vault)
     await other.start()
     try:

@@ -1,4 +1,4 @@
-"""The examples of docs/readers.md, run as they stand."""
+"""Runs the examples of docs/readers.md unchanged."""
 
 import importlib.util
 import json
@@ -33,7 +33,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    """The one route of the console that a deserializer asks."""
+    """Serves the one route of the console that a deserializer calls."""
     pinned = json.loads((AVRO_DIR / "ids.json").read_text())
 
     class Registry(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ def registry() -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests are silent."""
+            """Logs nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""`sensorium endpoints`: the way that providers work, from a URL without a secret to a secret that is replaced."""
+"""`sensorium endpoints`, from a URL without a secret to a secret that is replaced."""
 
 import pytest
 from click.testing import CliRunner
@@ -102,4 +102,4 @@ def test_a_secret_can_come_from_standard_input(acme: Commands) -> None:
     empty = CliRunner().invoke(
         main, ["endpoints", "secret", name, "--set", "-"], env=environment, input=""
     )
-    assert empty.exit_code == 1 and "an empty secret is not a secret" in empty.stderr
+    assert empty.exit_code == 1 and "a secret must not be empty" in empty.stderr

@@ -1,4 +1,4 @@
-"""Why jobs wait, as it stands in Postgres."""
+"""The notes in Postgres that say why jobs wait."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,7 +1,8 @@
-"""Two writers of the same rows, given in opposite orders, beside a real Postgres.
+"""Two writers of the same rows, given in opposite orders, on a real Postgres.
 
-Somebody else holds the row in the middle until both wait: either one of the two stands before its first row, or each has one that
-the other needs, and then Postgres ends one of them as soon as the middle is free.
+Another session holds the row in the middle until both wait. If writers lock in one
+order, one of them waits before its first row. Otherwise each holds a row that the other
+needs, and Postgres ends one of them as soon as the middle is free.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ Writer = Callable[["Case"], Awaitable[object]]
 
 
 class Case(NamedTuple):
-    """What a writer gets: its number, and the names of its rows in the order in which it meets them."""
+    """A writer's number, and the names of its rows in the order in which it gets them."""
 
     stack: Settings
     pool: Pool
@@ -139,7 +140,10 @@ async def count_deliveries(case: Case) -> None:
 
 
 async def settle(case: Case, *, tries: bool = True) -> None:
-    """Each repairs records of quarantine for another tenant, and counts tries of the same records or only marks them."""
+    """Settles a portion of a repair of quarantined records, for a tenant of its own.
+
+    It counts tries of the same records as the other writer, or only marks them.
+    """
     repairs, tenant = Repairs(case.pool), TenantId(f"t{case.number}")
     choice = RepairChoice(reason="not_json")
     asked = RepairRequest(tenant, "quarantine", choice, "ana")
@@ -162,7 +166,7 @@ async def only_mark(case: Case) -> None:
 
 
 async def nothing(case: Case) -> None:
-    """The rows are new to both."""
+    """Stores nothing before: the rows are new to both writers."""
 
 
 def new(table: str, **columns: object) -> str:
@@ -209,7 +213,7 @@ CASES: dict[str, tuple[Writer, str, Writer, Writer]] = {
         only_mark,
     ),
 }
-"""What there is before, who holds the row in the middle, and the two writers."""
+"""What is stored before, which session holds the row in the middle, and the two writers."""
 
 
 @pytest.fixture
@@ -219,7 +223,7 @@ async def pool(stack: Settings, namespace: str, database: Connection) -> AsyncIt
 
 
 async def meet(name: str, stack: Settings, database: Connection, pool: Pool) -> list[object]:
-    """What the two writers raised, in the order of their numbers."""
+    """Runs both writers and returns what they raised, in the order of their numbers."""
     before, hold, *writers = CASES[name]
     await before(Case(stack, pool, 0, ROWS))
     orders = (ROWS, ROWS[::-1])

@@ -1,4 +1,7 @@
-"""What the commands can do to a tenant, done in the console: a portal link, a new tenant, an erasure."""
+"""Commands about a tenant that can also be done in the console.
+
+These are a portal link, a new tenant, and an erasure.
+"""
 
 import re
 from collections.abc import AsyncIterator

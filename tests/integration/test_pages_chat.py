@@ -18,7 +18,7 @@ from tests.integration.people import Visitor
 
 
 def links(page: str, words: str) -> list[str]:
-    """Where links go whose address has these words."""
+    """The targets of links whose address contains these words."""
     return [
         one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*)"', page) if words in one
     ]
@@ -102,7 +102,7 @@ async def test_a_sound_that_browsers_do_not_play_is_played_as_mp3_from_any_place
     assert (part.status_code, part.content) == (206, whole.content[100:200])
 
 
-async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
+async def test_what_is_not_a_picture_is_answered_as_it_came_or_not_at_all(
     scene: Scene, visitor: Visitor
 ) -> None:
     fine = await kept(scene.console, "m1", "voice-es.mp3", "image", "image/jpeg")

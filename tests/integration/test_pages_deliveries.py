@@ -13,7 +13,7 @@ SECRET, KEY = "whsec_geheim", "yc_key_geheim"
 
 
 async def endpoint_in(scene: Scene, tenant: str) -> Endpoint:
-    """An endpoint to which two deliveries were accepted and one refused."""
+    """An endpoint with two accepted deliveries and a refused one."""
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     made = await tenancy.add_endpoint(tenant, "ycloud", secret=SECRET, unsigned=False, api_key=KEY)
     await scene.console.connection.execute(

@@ -22,7 +22,7 @@ SENT = message_key("acme", "ycloud", "sent")  # type: ignore[arg-type]
 
 
 class Receiver:
-    """In the place of the real one: answers what it is told to."""
+    """Replaces the receiver and answers as it is told to."""
 
     def __init__(self) -> None:
         self.status, self.asked = 202, list[str]()

@@ -1,4 +1,4 @@
-"""Open pages change by themselves: that of one message, and earlier pages of a chat."""
+"""Open pages change by themselves: the page of a message, and earlier pages of a chat."""
 
 import asyncio
 import re

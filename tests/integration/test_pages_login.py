@@ -132,7 +132,7 @@ async def test_the_login_form_has_a_token_too(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=1", b"a=1&" * 300, b"x" * 70_000])
-async def test_a_body_that_is_no_form_is_refused(visitor: Visitor, body: bytes) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(visitor: Visitor, body: bytes) -> None:
     await visitor.get("/login")
     kind = {"content-type": "application/x-www-form-urlencoded"}
     answer = await visitor.client.post("/login", content=body, headers=kind)

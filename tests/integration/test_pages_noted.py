@@ -1,4 +1,4 @@
-"""What the audit log notes of logins and plans."""
+"""The entries of the audit log about logins and plans."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Addresses and bodies that reach no page, as a browser and as a program gets them answered."""
+"""The answers to addresses and bodies that reach no page, for a browser and for a program."""
 
 from storage.postgres.tenancy import Tenancy
 from tests.browser.scene import PASSWORD, Scene

@@ -58,7 +58,7 @@ async def test_a_stage_that_stopped_itself_is_seen(scene: Scene) -> None:
     await ana.client.aclose()
 
 
-async def test_a_day_of_the_flow_stands_in_tables(scene: Scene) -> None:
+async def test_a_day_of_the_flow_is_in_tables(scene: Scene) -> None:
     rows = StageMinutes(scene.console.connection)
     for ago in (30, 31, 60, 26 * 60):
         await rows.write(minute("dedupe", ago))

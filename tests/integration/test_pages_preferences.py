@@ -55,7 +55,7 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
     form = {"language": "klingon", "rate": "fast", "max_bytes": "0", "context_text": "x", "trade": "ok"}  # fmt: skip
     answer = await visitor.post(PAGE, form, at=PAGE)
     assert answer.status_code == 422 and answer.text.count('aria-invalid="true"') == 4
-    assert "&#39;klingon&#39; is not a language: " in answer.text and 'value="fast"' in answer.text
+    assert "“klingon” is not a language: " in answer.text and 'value="fast"' in answer.text
     assert await settings_of(scene) == before
 
 
@@ -82,7 +82,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 ) -> None:
     await visitor.post(PAGE, {"vision_model": "my-own-model"}, at=PAGE)
     assert (await settings_of(scene))["vision_model"] == "my-own-model"
-    assert "my-own-model is no model that this version knows" in (await visitor.get(PAGE)).text
+    assert "This version does not know the model my-own-model" in (await visitor.get(PAGE)).text
 
 
 # --- people

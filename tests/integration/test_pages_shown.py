@@ -1,4 +1,5 @@
-"""What the pages of a chat, of its context and of a message show of everything that a message can hold."""
+"""The pages of a chat, of its context and of a message show everything that a message can contain.
+"""
 
 import re
 
@@ -25,7 +26,7 @@ def ref_of(scene: Scene, kind: str, identifier: str) -> str:
 
 
 def bubble_of(chat: str, words: str) -> str:
-    """The one bubble of a chat that has these words."""
+    """The one bubble of a chat with these words."""
     (found,) = [one for one in chat.split('class="bubble')[1:] if words in one]
     return found
 

@@ -1,4 +1,4 @@
-"""The limit of a replay of files counts what is tried, not what is left out."""
+"""The limit of a replay of files counts the messages that are tried, not those left out."""
 
 import json
 from datetime import timedelta
@@ -17,7 +17,7 @@ KEPT = {"url": "/media/acme/a.jpg", "sha256": "a" * 64, "mime_type": "image/jpeg
 
 
 def tried_before(commands: Commands, identifier: str, reason: str) -> None:
-    """The message was tried as often as it may be."""
+    """Notes that the message was tried as often as it may be."""
 
     async def noted(connection: Connection) -> None:
         await connection.execute(

@@ -42,7 +42,7 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
     words = ("replay", "raw", "--since", "2026-01-01")
     with dedupe_of(commands, further):
         refused = commands.fails(*words)
-        assert "would be read by nobody" in refused
+        assert "nothing would read what is written" in refused
         assert f"SENSORIUM_NAMESPACE={further.namespace} " in refused
         assert commands.json(*words, "--dry-run")["records"] == 2
         with dedupe_of(commands, commands.names):
@@ -51,7 +51,7 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
 
 
 def planned(commands: Commands) -> str:
-    """A plan as the console makes it."""
+    """A plan, made as the console makes it."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
         choice = RepairChoice(spans=("0:0-1",))

@@ -34,7 +34,10 @@ FOR_EVER = {
     "people_roles",
     "repair_tries",
 }
-"""What is kept until somebody removes it: the product's output, the tenants, and the installation's own state."""
+"""Tables that are kept until a person deletes from them.
+
+These are the product's output, the tenants, and the installation's own state.
+"""
 ELSEWHERE = {
     "job_attempts",
     "webhook_deliveries",

@@ -1,4 +1,4 @@
-"""What the sink does with records of messages that were erased, and with tombstones."""
+"""How the sink treats records of erased messages, and tombstones."""
 
 import asyncio
 
@@ -81,7 +81,7 @@ async def test_the_same_key_of_another_tenant_is_stored(sink: Sink, database: Co
 
 
 def receipt() -> Receipt:
-    """Of two messages, the first of which is a duplicate."""
+    """A receipt about two messages, the first of which is a duplicate."""
     lines = [
         Line(7, KEY.encode(), 0, "duplicate", "", 0),
         Line(8, BESIDE.encode(), 0, "forwarded", "", 0),

@@ -1,4 +1,7 @@
-"""Positions of the sink from which the log cannot be read: such a partition waits for a person, the others go on."""
+"""Positions of the sink from which the log cannot be read.
+
+Such a partition waits for a person, and the others continue.
+"""
 
 import asyncio
 import json
@@ -75,7 +78,11 @@ class World:
         await until(there, 60, f"rows {wanted}")
 
     def delete_before(self, offset: int) -> None:
-        """Brokers delete no records of a topic that is only compacted, until somebody configures it to be shortened too."""
+        """Deletes the records before an offset.
+
+        Brokers refuse that for a topic that is only compacted, so its policy is changed
+        first.
+        """
         entry = ConfigEntry(
             "cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET
         )
@@ -178,7 +185,7 @@ async def test_a_position_beyond_the_end_parks_its_partition_until_a_person_sets
     assert noted == 0
 
 
-async def test_records_that_were_deleted_unread_park_their_partition_and_the_others_go_on(
+async def test_records_that_were_deleted_unread_park_their_partition_and_the_others_continue(
     world: World,
 ) -> None:
     count = world.partitions

@@ -1,4 +1,4 @@
-"""What `quarantine replay` does not write again, by the rows that are there."""
+"""The records that `quarantine replay` does not write again, by the rows that exist."""
 
 from schemas.codec import encode
 from schemas.keys import MessageKey

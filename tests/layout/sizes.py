@@ -1,4 +1,7 @@
-"""Sizes of the code: `python -m tests.layout.sizes [PACKAGE…]`, or `make metrics`. Prints one row per package and the outliers."""
+"""Sizes of the code: `python -m tests.layout.sizes [PACKAGE…]`, or `make metrics`.
+
+It prints one row per package, and the outliers.
+"""
 
 import ast
 import io
@@ -102,7 +105,7 @@ def _functions(tree: ast.AST, file: str) -> Iterator[Function]:
 
 
 def _branches(node: ast.AST) -> Iterator[int]:
-    """The branches of a function, without those of the functions in it."""
+    """The branches of a function, without those of nested functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.BoolOp):
             yield len(child.values) - 1
@@ -161,7 +164,7 @@ def _line(cells: Sequence[object]) -> str:
 
 
 def outliers(files: list[File]) -> Iterator[str]:
-    """What is over a limit."""
+    """What exceeds a limit."""
     for file in files:
         if file.lines > LONGEST_FILE:
             yield f"{file.path.relative_to(ROOT)}: {file.lines} lines"

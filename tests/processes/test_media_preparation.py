@@ -40,7 +40,7 @@ def tone(seconds: float) -> bytes:
 
 
 def encoded(codec: str, container: str) -> bytes:
-    """A second of sound, as some phone would write it."""
+    """A second of sound, encoded as some phones do."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
         stream = target.add_stream(
@@ -97,7 +97,7 @@ async def test_a_picture_of_an_uncommon_kind_becomes_jpeg_on_white(decoder: Deco
         assert (image.format, image.getpixel((4, 4))) == ("JPEG", (255, 255, 255))
 
 
-async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_anew(
+async def test_a_picture_lying_on_its_side_is_turned_upright_when_it_is_made_again(
     decoder: Decoder,
 ) -> None:
     exif = Image.Exif()
@@ -119,7 +119,7 @@ async def test_a_small_picture_lying_on_its_side_is_turned_upright_too(
     assert (shown.data != given, shown.width < shown.height) == (True, orientation in (6, 8))
 
 
-async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Decoder) -> None:
+async def test_an_upright_picture_is_not_made_again_for_its_metadata(decoder: Decoder) -> None:
     exif = Image.Exif()
     exif[0x0112] = 1
     given = picture("JPEG", (60, 20), exif=exif)
@@ -129,7 +129,7 @@ async def test_an_upright_picture_is_not_made_anew_for_its_metadata(decoder: Dec
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "I;16")])
-async def test_a_picture_in_colours_no_model_takes_is_made_anew(
+async def test_a_picture_in_colours_no_model_takes_is_made_again(
     kind: str, mode: str, decoder: Decoder
 ) -> None:
     shown = await decoder.prepare_image(picture(kind, (8, 8), mode, 0), "acme")
@@ -197,7 +197,7 @@ async def test_a_picture_that_would_unfold_to_too_many_pixels_is_refused_by_its_
         bomb(100)[:41],
     ],
 )
-async def test_what_is_no_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
+async def test_what_is_not_a_whole_picture_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_image(data, "acme")
     assert isinstance(refused, NotPrepared)
     assert refused.reason == "image_undecodable"
@@ -252,7 +252,7 @@ async def test_a_sound_shorter_than_half_a_second_is_too_short(
     ("codec", "as_it_is"),
     [("pcm_s16le", True), ("pcm_alaw", True), ("adpcm_ima_wav", False), ("adpcm_ms", False)],
 )
-async def test_a_codec_the_api_would_refuse_is_written_anew(
+async def test_a_codec_the_api_would_refuse_is_written_again(
     codec: str, as_it_is: bool, decoder: Decoder
 ) -> None:
     given = encoded(codec, "wav")
@@ -297,7 +297,7 @@ async def test_a_container_is_named_by_what_it_is(
         b"#!AMR\n" + b"\xff" * 300,
     ],
 )
-async def test_what_is_no_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
+async def test_what_is_not_sound_is_undecodable(data: bytes, decoder: Decoder) -> None:
     refused = await decoder.prepare_audio(data, "acme")
     assert isinstance(refused, NotPrepared)
     assert refused.reason == "audio_undecodable"

@@ -1,4 +1,7 @@
-"""Webhook events for tests: each builder gives a valid one, and takes the fields that matter to the case."""
+"""Webhook events for tests.
+
+Each function builds a valid event, with the fields that matter to the test.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The receiver without servers: a log and a directory in memory, and requests as a connection gives them."""
+"""The receiver without servers.
+
+Log and directory are in memory, and requests come as a connection would pass them.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,7 @@ from prometheus_client import REGISTRY
 from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.siblings import Siblings
 from schemas.codec import decode
@@ -41,7 +44,7 @@ MESSAGE = {
 
 @dataclass
 class MemoryLog:
-    """`held`: what was sent is not said to be durable until `release`."""
+    """A log in memory. With `held`, no record is acknowledged until `release`."""
 
     healthy: bool = True
     away: bool = False
@@ -68,7 +71,7 @@ class MemoryLog:
             asyncio.get_running_loop().call_soon(self.release)
 
     def release(self) -> None:
-        """Says what became of everything that was sent."""
+        """Reports this outcome for every record that was sent."""
         waiting, self.waiting = self.waiting, []
         for done in waiting:
             done("_TIMED_OUT" if self.away else None)
@@ -148,7 +151,7 @@ def count(provider: str, status: int) -> float:
 
 
 class Line:
-    """Where a request came by."""
+    """The connection of a request."""
 
     def __init__(self) -> None:
         self.reply: HttpReply | None = None
@@ -161,12 +164,12 @@ class Line:
 
 
 class Application:
-    """The receiver and what stands around it."""
+    """The receiver with its parts."""
 
     def __init__(
         self,
         *,
-        understanding: Understanding | None = None,
+        functions: ProviderFunctions | None = None,
         siblings: Siblings | None = None,
         **settings: Any,
     ) -> None:
@@ -176,7 +179,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, DIRECT.accept, check_signature),
+            functions or ProviderFunctions(identify, DIRECT.accept, check_signature),
             siblings,
         )
 
@@ -215,7 +218,7 @@ class Application:
         token: str | None = None,
         headers: Mapping[str, str] = {},
     ) -> Answer:
-        """A signed delivery, `at` seconds from now."""
+        """Sends a signed delivery, whose time is `at` seconds from now."""
         path = f"/webhooks/{provider}/{TOKENS[provider] if token is None else token}"
         return await self.request(
             "POST", path, body, {**sign(provider, secret, body, int(time.time() + at)), **headers}

@@ -1,4 +1,4 @@
-"""A small installation that balances, and every way in which it can be made not to."""
+"""A small installation that balances, and every way in which it can fail to."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +52,7 @@ def enriched(key: str, version: int, offset: int, **fields: Any) -> EnrichedMess
 
 
 def topic() -> list[tuple[int, int, bytes, EnrichedMessage]]:
-    """Versions as they stand in enriched-messages: a text, and an image in two steps."""
+    """The versions in enriched-messages: a text, and an image in two steps."""
     records = [
         enriched(TEXT, 1, 0),
         enriched(IMAGE, 1, 1, status="pending"),
@@ -238,7 +238,10 @@ def a_key_without_an_arrival(facts: Facts) -> None:
 
 
 def a_message_swallowed(facts: Facts) -> None:
-    """Its key was claimed, and it never came out: all that is told of it is a duplicate."""
+    """Its key was claimed, but its message never came out.
+
+    The only receipt about it is of a duplicate.
+    """
     facts.sources[RAW][5] = seen(5, SWALLOWED)
     facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, SWALLOWED, "duplicate")))
     facts.arrivals[SWALLOWED] = arrived(1, "duplicate")
@@ -315,7 +318,7 @@ ENRICHMENTS = StagePartition("assemble", 3)
 
 
 def opened_again(facts: Facts, *versions_written: int) -> None:
-    """A later delivery brought a file: dedupe forwarded it, and assemble wrote these versions."""
+    """A later delivery brought a file. dedupe forwarded it, and assemble wrote these versions."""
     facts.sources[RAW][5] = seen(5, IMAGE)
     facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, IMAGE, "forwarded")))
     facts.arrivals[IMAGE] = arrived(3)

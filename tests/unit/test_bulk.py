@@ -13,7 +13,7 @@ BEHIND_SECONDS = 0.2
 
 
 def send(limits: BulkLimits, tenant: str, per_second: int, now: float) -> int:
-    """For one look's time. Returns how many were taken."""
+    """Sends for the time between two looks. Returns how many were accepted."""
     count = int(per_second * LOOK_SECONDS)
     return sum(
         limits.wait_seconds(tenant, now + LOOK_SECONDS * number / count) == 0.0

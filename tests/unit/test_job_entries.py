@@ -15,7 +15,7 @@ from streams.lanes.jobs import JobIntake, Jobs
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value
@@ -89,7 +89,7 @@ class SimpleLane(SimpleNamespace):
 
 
 def fill(made: JobIntake, state: JobEntries, tenant: str, offsets: Iterator[int]) -> int:
-    """Entries with a body of ten bytes that the tenant may have."""
+    """Adds entries with a body of ten bytes while the tenant has room. Returns their number."""
     count = 0
     while made.has_room_for_body(tenant, 10):
         state.put(next(offsets), entry(tenant, b"x" * 10))
@@ -228,7 +228,7 @@ async def test_a_lane_that_is_lost_while_it_opens_schedules_no_more() -> None:
     assert made._jobs.schedule.take(time.monotonic(), 4) is None
 
 
-def test_an_entry_with_an_empty_body_is_no_stub() -> None:
+def test_an_entry_with_an_empty_body_is_not_a_stub() -> None:
     state = JobEntries()
     state.put(1, entry(value=b""))
     state.put(2, entry(value=None))

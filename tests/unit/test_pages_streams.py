@@ -1,4 +1,4 @@
-"""Event streams of the pages: how they end, without servers."""
+"""The ends of the pages' event streams, without servers."""
 
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def session(role: str) -> Session:
 
 
 class Roles:
-    """People: one whose role is another at each look."""
+    """People, one of whom has another role at each look."""
 
     def __init__(self, *roles: str) -> None:
         self._roles = iter(roles)
@@ -49,7 +49,7 @@ class Roles:
 
 
 class OneRepair:
-    """Goes on from look to look."""
+    """A repair with more progress at each look."""
 
     looked = 0
 
@@ -131,7 +131,7 @@ async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait(
     assert [one["event"] for one in found] == ["busy"]
 
 
-async def test_a_stream_ends_quietly_when_it_may_not_go_on() -> None:
+async def test_a_stream_ends_quietly_when_it_may_not_continue() -> None:
     async def fragment() -> str:
         raise PageProblem(403, "problem.403")
 

@@ -1,4 +1,4 @@
-"""An adapter holds for any bytes: it never raises, and what it understood can always be written."""
+"""An adapter never raises, whatever the bytes, and its messages can always be written."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ CAPTURED: list[tuple[str, Any]] = [
 ] + [("direct", DIRECT_BODY)]
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=20)
-"""Surrogates and U+0000 among it: JSON can hold both."""
+"""Includes surrogates and U+0000, which JSON can contain."""
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -107,7 +107,7 @@ def check(provider: str, content: bytes) -> None:
 
 
 def dumped(document: object) -> bytes:
-    """As a program with no scruples writes it: NaN, lone surrogates and all."""
+    """JSON as a careless program writes it, with NaN and lone surrogates."""
     try:
         return json.dumps(document).encode()
     except ValueError:  # an integer of more digits than Python writes
@@ -157,7 +157,7 @@ def test_a_body_says_what_the_standard_library_reads_in_it(content: bytes, encod
         max_size=12,
     )
 )
-def test_what_the_standard_library_refuses_is_no_json(pieces: list[str]) -> None:
+def test_what_the_standard_library_refuses_is_not_json(pieces: list[str]) -> None:
     content = f'{{"a": {"".join(pieces)}}}'.encode("latin-1")
     assert (read_by(parse, content) == "not JSON") == (read_by(json.loads, content) == "not JSON")
 
@@ -191,7 +191,7 @@ def test_arbitrary_json(provider: str, document: object) -> None:
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value inside."""
+    """The path of every value in the document."""
     inside = (
         document.items()
         if isinstance(document, dict)

@@ -134,7 +134,7 @@ async def test_a_chatwoot_message_has_account_and_message_in_its_key() -> None:
 
 async def test_a_batched_delivery_is_a_record_per_event() -> None:
     application = Application(
-        understanding=Understanding(
+        functions=ProviderFunctions(
             lambda _provider, _body: ("a", "b:c", "d"), DIRECT.accept, check_signature
         )
     )

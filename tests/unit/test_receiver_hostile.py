@@ -1,4 +1,4 @@
-"""What clients do to the receiver's own server that its requests alone do not show."""
+"""Clients that do to the receiver's own server what its requests alone do not show."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ EVENT = b'{"type":"x","id":"e1"}'
 
 
 class Receiving:
-    """A receiver at a port, and what stands around it."""
+    """A receiver at a port, with its parts."""
 
     def __init__(self, app: Application, server: ReceiverServer, port: int) -> None:
         self.app, self.server, self.port = app, server, port
@@ -64,7 +64,7 @@ async def until(condition: Any) -> None:
 
 
 def head(body: bytes, *more: str, length: bool = True) -> bytes:
-    """Of a signed delivery."""
+    """The head of a signed delivery."""
     signed = sign("ycloud", SECRETS[0], body, int(time.time()))
     lines = [f"POST /webhooks/ycloud/{TOKENS['ycloud']} HTTP/1.1", "host: x", *more]
     lines += [f"{name}: {value}" for name, value in signed.items()]
@@ -313,7 +313,7 @@ async def test_what_the_connection_refuses_by_itself_is_counted(said: bytes, sta
 
 
 @pytest.mark.parametrize(("version", "is_told"), [("1.0", False), ("1.1", True)])
-async def test_only_http_1_1_is_told_to_go_on(version: str, is_told: bool) -> None:
+async def test_only_http_1_1_is_told_to_continue(version: str, is_told: bool) -> None:
     async with receiving() as served, connected(served.port) as client:
         start = head(EVENT, "Expect: 100-continue").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.say(start)

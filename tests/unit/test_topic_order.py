@@ -1,4 +1,7 @@
-"""enriched-messages keeps the last record of each key: whatever overlaps, that must be the newest version."""
+"""enriched-messages keeps the last record of each key.
+
+It must be the newest version, whatever overlaps.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +28,7 @@ HORIZON_DAYS = HORIZON_MS // 86_400_000
 
 
 def of_generation(generation: int, files: int, number: int = 0) -> list[Enrichment]:
-    """What one opening of the message brings to assemble: itself, and a file each."""
+    """What assemble gets from one opening of the message: the opening, and one file each."""
     attachments = [attachment(index) for index in range(files)]
     status = "pending" if files else "complete"
     version = generation * 1000 + number * 200 + 1
@@ -36,7 +39,10 @@ def of_generation(generation: int, files: int, number: int = 0) -> list[Enrichme
 
 @st.composite
 def interleavings(draw: st.DrawFn) -> tuple[list[list[Enrichment]], list[int]]:
-    """Openings of several generations and a late one of the living, each in its own order, shuffled together; and batch sizes."""
+    """Openings of several generations and a late one of live traffic, mixed, with batch sizes.
+
+    Each opening keeps its own order.
+    """
     generations = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4, unique=True))
     queues = [of_generation(generation, draw(st.integers(0, 2))) for generation in generations]
     queues.append(of_generation(0, draw(st.integers(1, 2)), draw(st.sampled_from([0, 1]))))
@@ -54,7 +60,10 @@ def interleavings(draw: st.DrawFn) -> tuple[list[list[Enrichment]], list[int]]:
 
 
 def run(batches: list[list[Enrichment]]) -> tuple[list[int], dict[bytes, bytes | None]]:
-    """Versions in the order in which the topic gets them. The table is read again from its changelog before each batch."""
+    """The versions in the order of the topic.
+
+    The table is loaded again from its changelog before each batch.
+    """
     written: list[int] = []
     changelog: dict[bytes, bytes | None] = {}
     for facts in batches:

@@ -116,14 +116,14 @@ async def list_values(
     """Returns the template values of the list: conversations before a place, or the newest."""
     query = visit.request.query_params
     sees = visit.person.may(tenant_id, "reader")
-    wanted = filters_of(visit, tenant_id)
-    found = await desk.reading.conversations(tenant_id, wanted, before)
+    filters = filters_of(visit, tenant_id)
+    found = await desk.reading.conversations(tenant_id, filters, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
         "heads": [
             _head(row, desk, tenant_id, visit.words, is_masked=not sees) for row in found.rows
         ],
-        "filters": wanted,
+        "filters": filters,
         "older": older,
         "is_first": before is NOW,
         "providers": await desk.reading.providers(tenant_id),

@@ -40,10 +40,10 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login", name="login")
     async def login(request: Request) -> Response:
         visit = visit_of(request)
-        wanted = local_path(request.query_params.get("next"))
+        path = local_path(request.query_params.get("next"))
         if visit.session is not None:
-            return RedirectResponse(wanted, 303)
-        return visit.page("login.html", next=wanted, wrong=False, name="")
+            return RedirectResponse(path, 303)
+        return visit.page("login.html", next=path, wrong=False, name="")
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:

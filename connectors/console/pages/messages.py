@@ -172,7 +172,7 @@ def several(texts: list[Any]) -> list[list[Any]]:
     by_file: dict[str, list[Any]] = {}
     for one in texts:
         by_file.setdefault(one["sha256"], []).append(one)
-    return [said for said in by_file.values() if len(said) > 1]
+    return [readings for readings in by_file.values() if len(readings) > 1]
 
 
 def shown_steps(rows: list[Any]) -> list[StepShown]:

@@ -40,7 +40,7 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
         steps = await reading.fetch("steps_of", tenant_id, row["message_key"])
         if not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
@@ -50,14 +50,14 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
     async def delivery(
         request: Request, tenant: str, ref: str, partition: int, index: int
     ) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
         place = await delivery_at(reading, tenant_id, row, partition, index)
         if place is None:
             raise PageProblem(404, "problem.404")
         return await _page(pages, visit, tenant_id, row, place, "dedupe")
 
 
-async def _asked(
+async def _message_of(
     pages: PageParts, request: Request, tenant: str, ref: str
 ) -> tuple[Visit, TenantId, dict[str, Any]]:
     visit = visit_of(request)

@@ -90,7 +90,7 @@ class PageReading:
         }
 
     async def conversations(
-        self, tenant_id: TenantId, wanted: Filters, before: PageCursor
+        self, tenant_id: TenantId, filters: Filters, before: PageCursor
     ) -> ListPage:
         """Returns one row per conversation: its newest message that matches the filters.
 
@@ -98,7 +98,7 @@ class PageReading:
         """
         chosen: dict[str, Any] = {}
         at: PageCursor | None = before
-        query = tsquery(wanted.text)
+        query = tsquery(filters.text)
         is_rare = False
         for number in range(MOST_WINDOWS):
             assert at is not None
@@ -106,10 +106,10 @@ class PageReading:
                 if number == 1:  # the index needs seconds to count words that are frequent
                     is_rare = await self._search.is_rare(tenant_id, query)
                 rows, at = await self._search.window(
-                    tenant_id, wanted, at, is_rare=is_rare, number=number
+                    tenant_id, filters, at, is_rare=is_rare, number=number
                 )
             else:
-                rows, at = await self._window(tenant_id, wanted, at)
+                rows, at = await self._window(tenant_id, filters, at)
             for row in rows:
                 if row["is_newest"]:
                     chosen.setdefault(row["conversation_id"], row["message_key"])
@@ -120,10 +120,10 @@ class PageReading:
                 break
         return ListPage(await self.fetch("heads", tenant_id, list(chosen.values())), at)
 
-    async def _window(self, tenant_id: TenantId, wanted: Filters, at: PageCursor) -> Window:
-        name = f"newest_{wanted.state}" if wanted.state else "newest"
+    async def _window(self, tenant_id: TenantId, filters: Filters, at: PageCursor) -> Window:
+        name = f"newest_{filters.state}" if filters.state else "newest"
         place = (at.received_at, at.message_key)
-        rows = await self.fetch(name, tenant_id, *place, wanted.provider or None, WINDOW)
+        rows = await self.fetch(name, tenant_id, *place, filters.provider or None, WINDOW)
         is_last = len(rows) < WINDOW
         return rows, None if is_last else PageCursor(
             rows[-1]["received_at"], rows[-1]["message_key"]

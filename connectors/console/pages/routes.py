@@ -101,8 +101,8 @@ def _static_files() -> APIRouter:
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
         # while a release is rolled out, a page of the new one may ask a console of the old one
-        kept = _YEAR if version == static_version() else "no-store"
-        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        cache_control = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": cache_control, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router

@@ -1,4 +1,4 @@
-"""The job intake on the real broker, the workers' part played by hand."""
+"""The job intake on the real broker. The tests act for the workers."""
 
 import asyncio
 import time
@@ -22,12 +22,15 @@ from streams.lanes.pace import Pace
 from streams.lanes.transactions import Write
 
 NO_BODIES = 1 << 40
-"""As `BODIES_PART`: every entry is a stub."""
+"""A value for `BODIES_PART` with which every entry is a stub."""
 
 
 @dataclass
 class Shop:
-    """One process: its workers, its free hands, and one lane. A tenant that is alone gets half of the workers."""
+    """One process with its workers and one lane.
+
+    A single tenant gets half of the workers.
+    """
 
     world: World
     workers: int = 64
@@ -58,7 +61,7 @@ class Shop:
         return job
 
     async def finish(self, job: Job, *writes: Write) -> None:
-        """Finishes it and waits until that is committed."""
+        """Finishes the job and waits until that is committed."""
         job.finish(list(writes), job.line("forwarded"))
         await committed(self.lane)
 
@@ -68,7 +71,7 @@ def for_tenant(tenant: str) -> list[tuple[str, bytes]]:
 
 
 async def committed(lane: Lane) -> None:
-    """Until what was added to the lane just now is committed."""
+    """Waits until what was just added to the lane is committed."""
     await asyncio.wait_for(asyncio.shield(lane.add([], [], [])), SECONDS)
 
 
@@ -140,7 +143,7 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
-async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(
+async def test_a_refused_record_never_enters_the_queue_and_its_replacement_comes_with_the_offset(
     world: World,
 ) -> None:
     instead = [write(world.topic("out"), b"quarantined"), write(world.topic("out"), b"failed")]
