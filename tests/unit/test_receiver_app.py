@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from connectors.providers import catalogue
 from connectors.providers.catalogue import DIRECT, check_signature, sign
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from schemas.records import ChatMessage
 from schemas.tenants import Endpoint
 from tests.unit.receiving import ACME, SECRETS, TEXT, TOKENS, WOOT, Application, count
