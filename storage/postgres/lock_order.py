@@ -15,12 +15,16 @@ def _first_columns(row: Any) -> Any:
 
 
 def in_lock_order(rows: Iterable[Row], key: Callable[[Row], Any] = _first_columns) -> list[Row]:
-    """The rows, sorted by their key. Every writer of several rows passes them through here.
+    """The rows, sorted by their key. Every writer of several rows that it names passes
+    them through here.
 
     So two writers of the same rows may wait for each other, but never deadlock. A
     statement that joins, or looks something up for each row, keeps this order by WITH
     ORDINALITY and ORDER BY, because the planner may change it otherwise. Pass `key`
     unless the rows begin with the columns of their key.
+
+    Statements that choose rows themselves are not sorted here. `dismiss_quarantined`
+    sorts in SQL. Expiry deletes in portions, so a deadlock there only repeats a portion.
     """
     return sorted(rows, key=key)
 
