@@ -82,6 +82,11 @@ def secret_id(endpoint_id: str, secret: str) -> str:
     return f"sec_{hashlib.sha256(f'{endpoint_id}:{secret}'.encode()).hexdigest()[:12]}"
 
 
+def key_id(key: str) -> str:
+    """The public id of an API key, as the database derives it from the digest."""
+    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: TenantId
     scope: Scope

@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from connectors.console.parameters import refuse_unknown
 from connectors.console.problems import ConsoleProblem
 from schemas.keys import TenantId
-from schemas.tenants import ApiKey, Tenant
+from schemas.tenants import ApiKey, Tenant, key_id
 
 SHOWS_KEY = Depends(
     HTTPBearer(
@@ -48,13 +48,7 @@ def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
             "the API keys are not loaded yet: try again after Retry-After",
             {"retry-after": "1"},
         )
-    header = request.headers.get("authorization")
-    if header is None:
-        raise _unauthorized("there is no Authorization header")
-    scheme, _, plain = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not plain.strip():
-        raise _unauthorized("the Authorization header is not of the form Bearer <key>")
-    key = directory.key(plain.strip())
+    key = directory.key(_plain(request))
     if key is None:
         raise _unauthorized(
             "this key is unknown here: it is mistyped, was revoked, or belongs to another system"
@@ -62,6 +56,21 @@ def authorized(directory: KeyDirectory, request: Request) -> ApiKey:
     if key.scope not in ("read", "admin"):
         raise ConsoleProblem(403, 'this key does not have the scope "read"')
     return key
+
+
+async def key_id_of_request(request: Request) -> str:
+    """Returns the public id of the key of this request, by which the audit log names it."""
+    return key_id(_plain(request))
+
+
+def _plain(request: Request) -> str:
+    header = request.headers.get("authorization")
+    if header is None:
+        raise _unauthorized("there is no Authorization header")
+    scheme, _, plain = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not plain.strip():
+        raise _unauthorized("the Authorization header is not of the form Bearer <key>")
+    return plain.strip()
 
 
 def _unauthorized(why: str) -> ConsoleProblem:

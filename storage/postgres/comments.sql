@@ -254,6 +254,7 @@ COMMENT ON COLUMN people.person_id IS 'The person''s id.';
 COMMENT ON COLUMN people.name IS 'The name with which they log in, in lower case.';
 COMMENT ON COLUMN people.password IS 'The argon2id hash with its parameters. Null if only a login link lets the person in.';
 COMMENT ON COLUMN people.created_at IS 'When the person was added.';
+COMMENT ON COLUMN people.is_own_password IS 'True if the person set the password in the console, false if a command did.';
 
 COMMENT ON TABLE people_roles IS 'The role of a person at a tenant.';
 COMMENT ON COLUMN people_roles.tenant_id IS 'The tenant; * means every tenant.';

@@ -137,7 +137,7 @@ class Tenancy(EndpointChanges):
             key_id = await self._connection.fetchval(
                 self._sql["add_key"], tenant, digest(key), scope, name
             )
-            await self._audit(tenant, "key_added", f"{key_id} {scope}")
+            await self._audit(tenant, "key_added", _named(key_id, scope, name))
         return key
 
     async def keys(self, tenant: str) -> list[dict[str, Any]]:
@@ -154,7 +154,8 @@ class Tenancy(EndpointChanges):
             row = await self._connection.fetchrow(self._sql["revoke_key"], key_id)
             if row is None:
                 raise TenancyError(f"no key has the id {key_id!r}: sensorium keys list TENANT")
-            await self._audit(row["tenant_id"], "key_revoked", f"{row['key_id']} {row['scope']}")
+            named = _named(row["key_id"], row["scope"], row["name"])
+            await self._audit(row["tenant_id"], "key_revoked", named)
         return dict(row)
 
     async def next_generation(self, command: str, detail: str) -> int:
@@ -175,10 +176,15 @@ class Tenancy(EndpointChanges):
         await self._audit(tenant, action, detail)
 
 
+def _named(key_id: str, scope: str, name: str) -> str:
+    """How the audit log names a key."""
+    return f"{key_id} {scope} {name}".rstrip()
+
+
 def _count(status: str) -> int:
     """The number of rows that a statement affected, from its command tag."""
     return int(status.rpartition(" ")[2])
 
 
-def _fate(kept: bool) -> str:
-    return "kept" if kept else "to be deleted"
+def _fate(is_kept: bool) -> str:
+    return "kept" if is_kept else "to be deleted"

@@ -40,7 +40,8 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     note(
         "its rows and files are kept, but cannot be read over HTTP any more"
         if keep_data
-        else "its rows, files, recorded model answers and quarantined records are DELETED and cannot be restored"
+        else "its rows, files, recorded model answers and quarantined records are DELETED and "
+        "cannot be restored"
     )
     if not yes:
         _confirm(name)
@@ -117,9 +118,8 @@ def _confirm(name: str) -> None:
 
 def _lines(name: str, document: dict[str, Any]) -> list[str]:
     ended, deleted = document["ended"], document["deleted"]
-    lines = [
-        f"{name}: ended {counted(ended['keys'], 'key')} and {counted(ended['endpoints'], 'endpoint')}"
-    ]
+    keys, endpoints = counted(ended["keys"], "key"), counted(ended["endpoints"], "endpoint")
+    lines = [f"{name}: ended {keys} and {endpoints}"]
     if deleted is None:
         return [
             *lines,
@@ -127,9 +127,11 @@ def _lines(name: str, document: dict[str, Any]) -> list[str]:
             "--keep-data deletes them",
         ]
     lines += [
-        f"deleted: {counted(deleted['messages'], 'message')}, {counted(deleted['rows'], 'other row')}, "
+        f"deleted: {counted(deleted['messages'], 'message')}, "
+        f"{counted(deleted['rows'], 'other row')}, "
         f"{counted(deleted['files'], 'file')} of {counted(deleted['file_bytes'], 'byte')}",
-        f"{counted(deleted['tombstones'], 'tombstone')} on enriched-messages: its compaction removes them after {HORIZON_MS // DAY_MS} days",
+        f"{counted(deleted['tombstones'], 'tombstone')} on enriched-messages: its compaction "
+        f"removes them after {HORIZON_MS // DAY_MS} days",
     ]
     lines += [
         f"expires by itself on {one['topic']}: within {one['days']:g} days"

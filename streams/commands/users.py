@@ -1,4 +1,7 @@
-"""`sensorium users add|list|role|password|link|remove` and `sensorium portal`: the console's users."""
+"""The commands about the console's users.
+
+They are `sensorium users add|list|role|password|link|remove` and `sensorium portal`.
+"""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -79,12 +82,16 @@ def list_(as_json: bool) -> None:
 @_tenant
 @as_json_option
 def role(name: str, role: PersonRole, tenant: str, as_json: bool) -> None:
-    """Gives NAME a ROLE. It replaces NAME's previous role at the same tenant."""
+    """Gives NAME a ROLE. It replaces NAME's previous role at the same tenant.
+
+    At a tenant that is new to NAME, what others may hold ends: sessions, login links and
+    a password that was set in the console.
+    """
     settings = command_settings()
     require_tenant(settings, None if tenant == EVERY_TENANT else tenant)
 
     async def work(people: People) -> None:
-        await people.set_role(tenant, await _id_of(people, name), role)
+        await people.admit(tenant, await _id_of(people, name), role)
         await people.note(tenant, "", "role_given", f"{name} {role}")
 
     _run(settings, work)

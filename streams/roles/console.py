@@ -39,7 +39,7 @@ from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.repair.removing import TenantRemoving
-from streams.roles.http import connections_allowed, serve_until_told
+from streams.roles.http import connections_allowed, serve_until_signal
 from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -77,7 +77,7 @@ async def run(settings: Settings) -> None:
             repairs=pages.work.run(), removals=removing.run(), partition_counts=_watched(counts)
         )
         try:
-            await serve_until_told(
+            await serve_until_signal(
                 create_console(parts),
                 settings.console.host,
                 settings.console.port,

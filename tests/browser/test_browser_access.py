@@ -63,8 +63,8 @@ async def test_no_main_page_has_a_serious_finding(
 ) -> None:
     page = await entered(scene, browser, **LOOKS[look])
     found = {}
-    for path in main_pages(scene):
-        await page.goto(f"{scene.url}/t/acme/{path}")
+    for path in [*(f"t/acme/{one}" for one in main_pages(scene)), "account", "tenants"]:
+        await page.goto(f"{scene.url}/{path}")
         await page.wait_for_load_state("load")
         if findings := await serious_findings(page):
             found[path] = findings
@@ -146,6 +146,9 @@ async def test_a_secret_is_rotated_and_the_old_one_ended_in_the_browser(
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     endpoint = await tenancy.endpoint(scene.endpoints["acme"])
     assert endpoint.secrets == (shown, "whsec_a")
+    await page.reload()
+    await expect(page.locator("#shown-once")).to_have_count(0)
+    assert await tenancy.endpoint(scene.endpoints["acme"]) == endpoint
     await page.locator(f"li:has-text('{endpoint.secret_ids()[1]}') button").click()
     await expect(page.locator(".lines li")).to_have_count(1)
     assert (await tenancy.endpoint(scene.endpoints["acme"])).secrets == (shown,)

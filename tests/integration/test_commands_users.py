@@ -44,7 +44,7 @@ def test_a_portal_link_is_for_one_tenant_only(people: Commands) -> None:
     assert people.json("portal", "acme")["link"]
 
 
-def test_a_portal_link_logs_out_whoever_held_the_name_before(people: Commands) -> None:
+def test_a_portal_link_logs_out_the_former_holder_of_the_name(people: Commands) -> None:
     people.json("tenants", "add", "acme")
     people.json("tenants", "add", "other")
     people.json("users", "add", "portal@acme", "--role", "reader", "--tenant", "other")
@@ -74,6 +74,30 @@ def test_people_are_changed_and_removed(people: Commands) -> None:
     assert "/login/link?token=" in people.json("users", "link", "luz")["link"]
     people.json("users", "remove", "luz")
     assert people.json("users", "list")["people"] == []
+
+
+def test_a_role_at_another_tenant_ends_a_password_that_was_set_in_the_console(
+    people: Commands,
+) -> None:
+    for tenant in ("acme", "other"):
+        people.json("tenants", "add", tenant)
+
+    def luz() -> tuple[bool, dict[str, str]]:
+        (person,) = people.json("users", "list")["people"]
+        return person["has_password"], person["roles"]
+
+    people.json("users", "add", "luz", "--role", "viewer", "--tenant", "acme")
+    people.json("users", "role", "luz", "reader", "--tenant", "other")
+    assert luz() == (True, {"acme": "viewer", "other": "reader"})
+    people.database(
+        lambda connection: connection.execute(
+            "DELETE FROM people_roles WHERE tenant_id = 'other'; UPDATE people SET is_own_password = true"
+        )
+    )
+    people.json("users", "role", "luz", "admin", "--tenant", "acme")
+    assert luz() == (True, {"acme": "admin"})
+    people.json("users", "role", "luz", "reader", "--tenant", "other")
+    assert luz() == (False, {"acme": "admin", "other": "reader"})
 
 
 def test_what_cannot_be_is_said_in_one_line(people: Commands) -> None:

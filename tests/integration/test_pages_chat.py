@@ -1,7 +1,6 @@
 """The page of one conversation, and its files."""
 
 import re
-from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
@@ -13,29 +12,13 @@ from connectors.console.pages.words import Words
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment
-from schemas.settings import Settings
-from schemas.topics import Names
-from tests.browser.scene import PASSWORD, Scene, kept, said, staged
+from tests.browser.scene import Scene, kept, said
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
 
 
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
-
-
 def links(page: str, words: str) -> list[str]:
-    """Where links go whose address has these words."""
+    """The targets of links whose address contains these words."""
     return [
         one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*)"', page) if words in one
     ]
@@ -119,7 +102,7 @@ async def test_a_sound_that_browsers_do_not_play_is_played_as_mp3_from_any_place
     assert (part.status_code, part.content) == (206, whole.content[100:200])
 
 
-async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
+async def test_what_is_not_a_picture_is_answered_as_it_came_or_not_at_all(
     scene: Scene, visitor: Visitor
 ) -> None:
     fine = await kept(scene.console, "m1", "voice-es.mp3", "image", "image/jpeg")

@@ -3,12 +3,12 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.requests import Request
 
-from connectors.console.pages import login, visits
+from connectors.console.pages import throttle, visits
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import PeopleError, sha256
 from tests.browser.scene import PASSWORD, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visiting
 
 HOME = "/t/acme/conversations"
 
@@ -22,9 +22,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    yield made
-    await made.client.aclose()
+    async with visiting(scene) as made:
+        yield made
 
 
 async def test_a_person_logs_in_reads_and_logs_out(scene: Scene, visitor: Visitor) -> None:
@@ -62,7 +61,7 @@ async def test_behind_https_cookies_are_secure_and_bound_to_the_host(visitor: Vi
 
 async def test_a_session_is_stored_as_a_digest_only(scene: Scene, visitor: Visitor) -> None:
     await visitor.log_in("ana", PASSWORD)
-    token = visitor.client.cookies["sensorium"]
+    token = visitor.client.cookies[visitor.cookie]
     stored = await scene.console.connection.fetchval("SELECT session_sha256 FROM people_sessions")
     assert stored == sha256(token)
 
@@ -70,12 +69,12 @@ async def test_a_session_is_stored_as_a_digest_only(scene: Scene, visitor: Visit
 async def test_a_session_that_was_there_before_the_login_is_not_the_one_after(
     scene: Scene, visitor: Visitor
 ) -> None:
-    visitor.client.cookies.set("sensorium", "planted-by-somebody", domain="127.0.0.1")
+    visitor.client.cookies.set(visitor.cookie, "planted-by-somebody", domain="127.0.0.1")
     await visitor.log_in("ana", PASSWORD)
-    own = [one.value for one in visitor.client.cookies.jar if one.name == "sensorium"]
+    own = [one.value for one in visitor.client.cookies.jar if one.name == visitor.cookie]
     assert "planted-by-somebody" not in own[-1:]
     fixed = Visitor(scene.url)
-    fixed.client.cookies.set("sensorium", "planted-by-somebody")
+    fixed.client.cookies.set(fixed.cookie, "planted-by-somebody")
     assert (await fixed.get(HOME)).status_code == 303
     await fixed.client.aclose()
 
@@ -133,7 +132,7 @@ async def test_the_login_form_has_a_token_too(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=1", b"a=1&" * 300, b"x" * 70_000])
-async def test_a_body_that_is_no_form_is_refused(visitor: Visitor, body: bytes) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(visitor: Visitor, body: bytes) -> None:
     await visitor.get("/login")
     kind = {"content-type": "application/x-www-form-urlencoded"}
     answer = await visitor.client.post("/login", content=body, headers=kind)
@@ -154,7 +153,7 @@ async def test_after_the_login_nobody_is_led_away(visitor: Visitor) -> None:
 async def test_too_many_failed_logins_of_an_account_from_an_address_are_refused(
     scene: Scene, visitor: Visitor
 ) -> None:
-    for _ in range(login.PER_ACCOUNT_AND_ADDRESS):
+    for _ in range(throttle.PER_ACCOUNT_AND_ADDRESS):
         assert (await visitor.log_in("ana", "wrong")).status_code == 401
     refused = await visitor.log_in("ana", PASSWORD)
     assert refused.status_code == 429 and int(refused.headers["retry-after"]) > 0
@@ -172,7 +171,7 @@ async def test_too_many_failed_logins_of_an_account_from_an_address_are_refused(
 async def test_one_address_cannot_try_every_account(
     scene: Scene, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(login, "PER_ADDRESS", 3)
+    monkeypatch.setattr(throttle, "PER_ADDRESS", 3)
     for number in range(3):
         assert (await visitor.log_in(f"name{number}", "wrong")).status_code == 401
     assert (await visitor.log_in("another", "wrong")).status_code == 429
@@ -186,8 +185,8 @@ async def test_many_addresses_cannot_try_one_account(
     def another(_: Request) -> str:
         return f"10.0.0.{next(addresses)}"
 
-    monkeypatch.setattr(login, "PER_ACCOUNT", 3)
-    monkeypatch.setattr(login, "_address", another)
+    monkeypatch.setattr(throttle, "PER_ACCOUNT", 3)
+    monkeypatch.setattr(throttle, "address_of", another)
     for _ in range(3):
         assert (await visitor.log_in("ana", "wrong")).status_code == 401
     assert (await visitor.log_in("ana", "wrong")).status_code == 429

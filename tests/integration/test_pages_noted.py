@@ -1,4 +1,4 @@
-"""What the audit log notes of logins and plans."""
+"""The entries of the audit log about logins and plans."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visiting
 from tests.integration.waiting import until
 
 LOST = Attachment(
@@ -25,9 +25,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    yield made
-    await made.client.aclose()
+    async with visiting(scene) as made:
+        yield made
 
 
 async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
@@ -53,7 +52,7 @@ async def test_a_failed_login_of_an_account_and_a_logout_are_noted(
     assert len(await noted(scene, "login_failed")) == 1
     await visitor.log_in("ana", PASSWORD)
     page = (await visitor.get("/t/acme/audit")).text
-    assert "failed to log in" in page and "logged out" in page
+    assert "failed to log in</span>" in page and "logged out</span>" in page
 
 
 async def test_a_plan_is_noted_when_it_is_made_and_a_refused_one_is_not(

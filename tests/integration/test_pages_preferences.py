@@ -1,31 +1,18 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 PAGE, PEOPLE = "/t/acme/preferences", "/t/acme/people"
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def settings_of(scene: Scene) -> dict[str, Any]:
@@ -68,7 +55,7 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
     form = {"language": "klingon", "rate": "fast", "max_bytes": "0", "context_text": "x", "trade": "ok"}  # fmt: skip
     answer = await visitor.post(PAGE, form, at=PAGE)
     assert answer.status_code == 422 and answer.text.count('aria-invalid="true"') == 4
-    assert "&#39;klingon&#39; is not a language: " in answer.text and 'value="fast"' in answer.text
+    assert "“klingon” is not a language: " in answer.text and 'value="fast"' in answer.text
     assert await settings_of(scene) == before
 
 
@@ -95,7 +82,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 ) -> None:
     await visitor.post(PAGE, {"vision_model": "my-own-model"}, at=PAGE)
     assert (await settings_of(scene))["vision_model"] == "my-own-model"
-    assert "my-own-model is no model that this version knows" in (await visitor.get(PAGE)).text
+    assert "This version does not know the model my-own-model" in (await visitor.get(PAGE)).text
 
 
 # --- people
@@ -104,7 +91,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 async def test_a_person_is_invited_given_roles_logged_out_and_removed(
     scene: Scene, visitor: Visitor
 ) -> None:
-    shown = await visitor.post(PEOPLE, {"name": "Luz@acme", "role": "viewer"}, at=PEOPLE)
+    shown = await visitor.send(PEOPLE, {"name": "Luz@acme", "role": "viewer"}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     assert shown.status_code == 200 and link
     luz = Visitor(scene.url)
@@ -175,7 +162,7 @@ async def test_an_account_whose_last_role_is_taken_away_is_logged_out(
 async def test_an_account_without_password_is_logged_out_when_another_tenant_adds_it(
     scene: Scene, visitor: Visitor
 ) -> None:
-    shown = await visitor.post(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
+    shown = await visitor.send(PEOPLE, {"name": "maria@other", "role": "reader"}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     held = Visitor(scene.url)
     await held.use(f"/login/link?token={link}")
@@ -206,7 +193,7 @@ async def test_who_has_no_password_gets_a_new_link_as_often_as_needed(
 ) -> None:
     await visitor.post(PEOPLE, {"name": "luz", "role": "viewer"}, at=PEOPLE)
     luz = await scene.console.connection.fetchval("SELECT person_id FROM people WHERE name = 'luz'")
-    shown = await visitor.post(f"{PEOPLE}/{luz}/link", {}, at=PEOPLE)
+    shown = await visitor.send(f"{PEOPLE}/{luz}/link", {}, at=PEOPLE)
     link = shown.text.partition("/login/link?token=")[2].partition("<")[0]
     guest = Visitor(scene.url)
     assert (await guest.use(f"/login/link?token={link}")).status_code == 303

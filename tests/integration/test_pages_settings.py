@@ -1,7 +1,6 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,34 +10,21 @@ from connectors.console.pages import audit
 from connectors.console.pages.audit import as_csv
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.directory import digest
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 PAGE = "/t/acme/tenants"
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    """An admin of acme only."""
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def test_a_key_is_created_shown_once_and_revoked(scene: Scene, visitor: Visitor) -> None:
-    shown = await visitor.post("/t/acme/keys", {"name": "bot 1", "scope": "read"}, at=PAGE)
+    shown = await visitor.send("/t/acme/keys", {"name": "bot 1", "scope": "read"}, at=PAGE)
     found = re.search(r"sk_read_[\w-]{40,}", shown.text)
     assert shown.status_code == 200 and found is not None
     database = scene.console.connection
@@ -50,9 +36,26 @@ async def test_a_key_is_created_shown_once_and_revoked(scene: Scene, visitor: Vi
     assert (await visitor.post(f"/t/acme/keys/{key_id}/revoke", {}, at=PAGE)).status_code == 303
     assert key_id not in (await visitor.get(PAGE)).text
     rows = await database.fetch(
-        "SELECT actor, action FROM audit_log WHERE action IN ('key_added', 'key_revoked') AND actor <> ''"
+        "SELECT actor, action, detail FROM audit_log WHERE action IN ('key_added', 'key_revoked') AND actor <> ''"
     )
-    assert [tuple(row) for row in rows] == [("adam", "key_added"), ("adam", "key_revoked")]
+    named = f"{key_id} read bot 1"
+    assert [tuple(row) for row in rows] == [
+        ("adam", "key_added", named),
+        ("adam", "key_revoked", named),
+    ]
+
+
+async def test_to_load_the_page_of_a_new_key_again_makes_no_other_one(
+    scene: Scene, visitor: Visitor
+) -> None:
+    count = "SELECT count(*) FROM api_keys"
+    before = await scene.console.connection.fetchval(count)
+    made = await visitor.post("/t/acme/keys", {"name": "bot 1", "scope": "read"}, at=PAGE)
+    assert made.status_code == 303 and "sk_read" not in made.text
+    pages = [(await visitor.get(made.headers["location"])).text for _ in range(3)]
+    assert [page.count("sk_read_") for page in pages] == [1, 0, 0]
+    assert ["was shown once" in page for page in pages] == [False, True, True]
+    assert await scene.console.connection.fetchval(count) == before + 1
 
 
 async def test_keys_and_endpoints_of_another_tenant_stay(scene: Scene, visitor: Visitor) -> None:
@@ -84,7 +87,7 @@ async def test_a_secret_is_rotated_with_both_live_until_the_old_one_ends(
         "acme", "ycloud", secret="first", unsigned=False, api_key=None
     )
     path = f"/t/acme/endpoints/{made.endpoint_id}"
-    shown = await visitor.post(f"{path}/rotate", {}, at=PAGE)
+    shown = await visitor.send(f"{path}/rotate", {}, at=PAGE)
     assert 'id="shown-once"' in shown.text and made.token not in shown.text
     both = await tenancy.endpoint_of("acme", "ycloud")
     assert both is not None and len(both.secrets) == 2 and both.secrets[0] in shown.text

@@ -47,7 +47,7 @@ def test_a_reference_hides_the_id_and_is_read_back_only_for_its_tenant_and_kind(
 
 
 @pytest.mark.parametrize("bad", ["", "x", "ä", "a" * 9_999, "..", "AAAA", "=" * 8])
-def test_what_is_no_reference_is_nothing(bad: str) -> None:
+def test_what_is_not_a_reference_is_nothing(bad: str) -> None:
     assert REFS.open(ACME, "c", bad) is None
 
 

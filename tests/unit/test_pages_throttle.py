@@ -1,4 +1,4 @@
-"""Failed logins that come at the same time, without a database."""
+"""Failed logins at the same time, without a database."""
 
 import asyncio
 from collections import Counter
@@ -10,13 +10,14 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from connectors.console.pages import login
+from connectors.console.pages import throttle
+from connectors.console.pages.login import add_login
 from connectors.console.pages.visits import form_cookie, page_route
 from connectors.console.tenant_queue import Busy
 
 
 class Waiting:
-    """People of whom nobody is known. All tries look at the counts before any of them is counted."""
+    """Has no accounts. All tries read the counts before any of them is counted."""
 
     def __init__(self, tries: int) -> None:
         self.counts: Counter[bytes] = Counter()
@@ -40,10 +41,10 @@ class Waiting:
 
 
 async def statuses(people: Waiting, tries: int) -> list[int]:
-    """What so many logins at once are answered."""
+    """The statuses of this many logins at the same time."""
     parts: Any = SimpleNamespace(people=people, public_url="")
     router = APIRouter(route_class=page_route(parts))
-    login.add_login(router, parts)
+    add_login(router, parts)
     app = FastAPI()
     app.include_router(router)
     transport = httpx.ASGITransport(app=app)
@@ -68,9 +69,9 @@ async def test_tries_at_once_are_bounded_like_tries_in_a_row(
         tried += 1
         return False
 
-    monkeypatch.setattr(login, "is_right", wrong)
+    monkeypatch.setattr(throttle, "is_right", wrong)
     people = Waiting(40)
-    allowed = login.PER_ACCOUNT_AND_ADDRESS
+    allowed = throttle.PER_ACCOUNT_AND_ADDRESS
     assert await statuses(people, 40) == [401] * allowed + [429] * (40 - allowed)
     assert tried == allowed
     assert sorted(people.counts.values()) == [allowed, 40, 40]  # the account's owner may still try
@@ -82,7 +83,7 @@ async def test_a_login_that_nobody_had_time_for_does_not_count(
     async def busy(*_: object) -> bool:
         raise Busy
 
-    monkeypatch.setattr(login, "is_right", busy)
+    monkeypatch.setattr(throttle, "is_right", busy)
     people = Waiting(1)
     assert await statuses(people, 1) == [429]
     assert set(people.counts.values()) == {0}
@@ -101,4 +102,4 @@ async def test_a_login_that_nobody_had_time_for_does_not_count(
 )
 def test_tries_are_counted_by_ipv4_address_and_by_ipv6_network(peer: str, bucket: str) -> None:
     request: Any = SimpleNamespace(client=SimpleNamespace(host=peer))
-    assert login._address(request) == bucket
+    assert throttle.address_of(request) == bucket

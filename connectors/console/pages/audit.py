@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,11 +14,14 @@ from fastapi.responses import Response, StreamingResponse
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.refs import Refs
-from connectors.console.pages.visits import Visit, visit_of
+from connectors.console.pages.repairing import moment_of
+from connectors.console.pages.visits import PageProblem, Visit, visit_of
+from connectors.console.pages.words import catalogue
 from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import EVERY_TENANT
+from storage.postgres.repair_plans import RepairError
 
 PAGE = 100
 PORTION = 1_000
@@ -31,12 +35,24 @@ _COLUMNS = ("at", "actor", "action", "detail", "tenant")
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Selects the entries of tenants before an entry, optionally of one person or one action."""
+    """Selects the entries of tenants before an entry.
+
+    Optionally only those of one person, one action, and a span of time, whose end is
+    not included.
+    """
 
     tenants: tuple[str, ...]
     before: int
     actor: str
     action: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        """What is chosen, for the entry of an export."""
+        times = (("from", self.since), ("to", self.until))
+        span = [f"{word} {at:%Y-%m-%dT%H:%M:%SZ}" for word, at in times if at is not None]
+        return " ".join(filter(None, (self.actor, self.action, *span))) or "everything"
 
 
 def add_audit(router: APIRouter, pages: PageParts) -> None:
@@ -47,31 +63,29 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
     async def audit(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        rows = await _entries(reading, tenant_id, wanted, PAGE + 1)
-        choices = await reading.fetch("audit_choices", tenant_id, list(wanted.tenants))
+        audit_filter = _filter(visit, tenant_id)
+        rows = await _entries(reading, tenant_id, audit_filter, PAGE + 1)
+        choices = await reading.fetch("audit_choices", tenant_id, list(audit_filter.tenants))
         return visit.page(
             "audit.html",
             tenant=tenant_id,
             section="audit",
             rows=[shown_entry(row, pages.refs, tenant_id) for row in rows[:PAGE]],
             older=rows[PAGE - 1]["id"] if len(rows) > PAGE else None,
-            actions=sorted({row["action"] for row in choices}),
+            actions=sorted({row["action"] for row in choices} | known_actions()),
             actors=sorted({row["actor"] for row in choices if row["actor"]}),
-            action=wanted.action,
-            actor=wanted.actor,
+            chosen=_chosen(visit),
         )
 
     @router.get("/t/{tenant}/audit.csv", name="audit-file")
     async def audit_file(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        first = await _entries(reading, tenant_id, wanted, PORTION)
-        chosen = " ".join(filter(None, (wanted.actor, wanted.action))) or "everything"
-        await pages.people.note(tenant_id, visit.person.name, "audit_exported", chosen)
+        audit_filter = _filter(visit, tenant_id)
+        first = await _entries(reading, tenant_id, audit_filter, PORTION)
+        await pages.people.note(tenant_id, visit.person.name, "audit_exported", str(audit_filter))
         return StreamingResponse(
-            whole_table(reading, tenant_id, wanted, first),
+            whole_table(reading, tenant_id, audit_filter, first),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="audit-{tenant_id}.csv"'},
         )
@@ -112,7 +126,7 @@ def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
 
 
 async def whole_table(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, rows: list[Any]
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, rows: list[Any]
 ) -> AsyncIterator[str]:
     """Yields the table from these rows back to the oldest entry.
 
@@ -124,11 +138,11 @@ async def whole_table(
         yield as_csv(rows)
         if len(rows) < PORTION:
             return
-        wanted = replace(wanted, before=rows[-1]["id"])
+        audit_filter = replace(audit_filter, before=rows[-1]["id"])
         try:
-            rows = await _entries(reading, tenant_id, wanted, PORTION)
+            rows = await _entries(reading, tenant_id, audit_filter, PORTION)
         except (Unavailable, Busy):
-            yield _line(("", "", "INCOMPLETE", f"continue with ?before={wanted.before}", ""))
+            yield _line(("", "", "INCOMPLETE", f"continue with ?before={audit_filter.before}", ""))
             return
 
 
@@ -141,20 +155,39 @@ def _filter(visit: Visit, tenant_id: TenantId) -> AuditFilter:
     before = query.get("before", "")
     last = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else _LAST
     tenants = (tenant_id, EVERY_TENANT) if visit.person.is_chief else (tenant_id,)
-    return AuditFilter(tenants, last, query.get("actor", "")[:200], query.get("action", "")[:100])
+    chosen = _chosen(visit)
+    try:
+        since, until = (moment_of(chosen[name], visit.zone) for name in ("since", "until"))
+    except RepairError as error:
+        raise PageProblem(422, error.args[0]) from None
+    return AuditFilter(tenants, last, chosen["actor"], chosen["action"], since, until)
+
+
+def _chosen(visit: Visit) -> dict[str, str]:
+    """Returns the filters as they were typed; links to older entries and the export keep them."""
+    query = visit.request.query_params
+    bounds = {"actor": 200, "action": 100, "since": 40, "until": 40}
+    return {name: query.get(name, "").strip()[:most] for name, most in bounds.items()}
+
+
+def known_actions() -> set[str]:
+    """Returns every action that has a text, also those of no entry so far."""
+    return {key.removeprefix("action.") for key in catalogue("en") if key.startswith("action.")}
 
 
 async def _entries(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, most: int
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, most: int
 ) -> list[Any]:
     return await reading.fetch(
         "audit_page",
         tenant_id,
-        wanted.before,
-        wanted.actor or None,
-        wanted.action or None,
+        audit_filter.before,
+        audit_filter.actor or None,
+        audit_filter.action or None,
         most,
-        list(wanted.tenants),
+        list(audit_filter.tenants),
+        audit_filter.since,
+        audit_filter.until,
     )
 
 

@@ -1,5 +1,6 @@
 """Routes of a tenant's endpoints: create, connect, watch, test and remove."""
 
+import re
 import time
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from connectors.console.pages.changing import is_readable, own_endpoint, with_tenancy
+from connectors.console.pages.once import show_once, shown_once
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
@@ -27,11 +29,12 @@ def add_endpoints(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
     _add_page(router, pages, reading)
-    _add_secrets(router, pages, reading)
+    _add_secrets(router, pages)
     _add_api_key(router, pages)
-    _add_urls(router, pages, reading)
+    _add_urls(router, pages)
     _add_checks(router, pages, reading)
-    _add_test(router, pages, reading)
+    _add_test(router, pages)
+    _add_sent(router, pages, reading)
 
 
 def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
@@ -58,7 +61,7 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
             )
 
         made = await with_tenancy(pages, visit, work)
-        return await _page(pages, reading, visit, made, shown=_url_of(pages, made))
+        return _show_url(pages, visit, made)
 
     @router.get("/t/{tenant}/endpoints/{endpoint_id}", name="endpoint")
     async def endpoint(request: Request, tenant: str, endpoint_id: str) -> Response:
@@ -79,7 +82,7 @@ def _add_page(router: APIRouter, pages: PageParts, reading: PageReading) -> None
         return RedirectResponse(f"/t/{tenant_id}/tenants", 303)
 
 
-def _add_secrets(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+def _add_secrets(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/rotate")
     async def rotate(request: Request, tenant: str, endpoint_id: str) -> Response:
         visit = visit_of(request)
@@ -92,7 +95,7 @@ def _add_secrets(router: APIRouter, pages: PageParts, reading: PageReading) -> N
         endpoint, secret = await with_tenancy(pages, visit, work)
         is_first = len(endpoint.secrets) == 1
         word = "endpoint.first_secret" if is_first else "settings.new_secret"
-        return await _page(pages, reading, visit, endpoint, shown=(word, secret or ""))
+        return show_once(pages, visit, _path(tenant_id, endpoint_id), word, secret or "")
 
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/drop")
     async def drop(request: Request, tenant: str, endpoint_id: str) -> Response:
@@ -136,7 +139,7 @@ def _add_api_key(router: APIRouter, pages: PageParts) -> None:
         return _to(tenant_id, endpoint_id)
 
 
-def _add_urls(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+def _add_urls(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/url")
     async def url(request: Request, tenant: str, endpoint_id: str) -> Response:
         visit = visit_of(request)
@@ -149,8 +152,7 @@ def _add_urls(router: APIRouter, pages: PageParts, reading: PageReading) -> None
             endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=grace_seconds)
             return endpoint
 
-        endpoint = await with_tenancy(pages, visit, work)
-        return await _page(pages, reading, visit, endpoint, shown=_url_of(pages, endpoint))
+        return _show_url(pages, visit, await with_tenancy(pages, visit, work))
 
 
 def _add_checks(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
@@ -163,7 +165,7 @@ def _add_checks(router: APIRouter, pages: PageParts, reading: PageReading) -> No
         return await _page(pages, reading, visit, found, steps=steps)
 
 
-def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+def _add_test(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/test")
     async def test(request: Request, tenant: str, endpoint_id: str) -> Response:
         visit = visit_of(request)
@@ -179,10 +181,13 @@ def _add_test(router: APIRouter, pages: PageParts, reading: PageReading) -> None
             raise PageProblem(502, "endpoint.no_receiver") from None
         await pages.people.note(tenant_id, visit.person.name, "test_sent", endpoint_id)
         if sent.status >= 300:
-            return await _page(pages, reading, visit, found, test_status=sent.status)
+            path = _path(tenant_id, endpoint_id)
+            return RedirectResponse(f"{path}?answered={sent.status}", 303)
         ref = pages.refs.of(tenant_id, "m", sent.message_key)
         return RedirectResponse(f"/t/{tenant_id}/sent/{ref}?at={int(time.time())}", 303)
 
+
+def _add_sent(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
     @router.get("/t/{tenant}/sent/{ref}", name="sent")
     async def sent(request: Request, tenant: str, ref: str) -> Response:
         """Waits for a message that was just sent; works without JavaScript too."""
@@ -211,15 +216,9 @@ async def _page(
     reading: PageReading,
     visit: Visit,
     endpoint: Endpoint,
-    *,
-    shown: tuple[str, str] | None = None,
-    **found: Any,
+    steps: Any = None,
 ) -> Response:
-    """Renders the page of an endpoint.
-
-    `shown` is the catalogue key of a sentence and a secret that is shown only this
-    once.
-    """
+    """Renders the page of an endpoint; `steps` are those of a check of its signature."""
     tenant_id = endpoint.tenant_id
     rows = await reading.fetch("deliveries_of", tenant_id, endpoint.endpoint_id, DELIVERY_DAYS)
     return visit.page(
@@ -242,14 +241,27 @@ async def _page(
         is_public=pages.other_roles.is_public,
         may_test=pages.other_roles.send_test is not None,
         old_url_minutes=round(OLD_URL_SECONDS / 60),
-        shown_once=shown,
-        **{"steps": None, "test_status": None, "pasted": visit.form} | found,
+        shown_once=shown_once(pages, visit),
+        test_status=_answered(visit),
+        steps=steps,
+        pasted=visit.form,
     )
 
 
-def _url_of(pages: PageParts, endpoint: Endpoint) -> tuple[str, str]:
-    return "endpoint.new_url", pages.other_roles.url_of(endpoint)
+def _answered(visit: Visit) -> int | None:
+    """Returns the status with which the receiver refused the test before this page."""
+    text = visit.request.query_params.get("answered", "")
+    return int(text) if re.fullmatch(r"[3-5][0-9]{2}", text) else None
+
+
+def _show_url(pages: PageParts, visit: Visit, endpoint: Endpoint) -> Response:
+    path = _path(endpoint.tenant_id, endpoint.endpoint_id)
+    return show_once(pages, visit, path, "endpoint.new_url", pages.other_roles.url_of(endpoint))
+
+
+def _path(tenant_id: TenantId, endpoint_id: str) -> str:
+    return f"/t/{tenant_id}/endpoints/{endpoint_id}"
 
 
 def _to(tenant_id: TenantId, endpoint_id: str) -> Response:
-    return RedirectResponse(f"/t/{tenant_id}/endpoints/{endpoint_id}", 303)
+    return RedirectResponse(_path(tenant_id, endpoint_id), 303)

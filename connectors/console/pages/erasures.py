@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import opened
 from connectors.console.pages.messages import message_row
+from connectors.console.pages.once import IS_OVER, show_once, shown_once
 from connectors.console.pages.other_roles import EraseKind
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
@@ -31,13 +33,15 @@ def _add_conversation(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         conversation_id = opened(pages, tenant_id, "c", ref)
+        if (done := _done(pages, visit)) is not None:
+            return _page(visit, tenant_id, ref, "", done, is_done=True)
         async with pages.reading.turn(tenant_id):
             counts = await eraser.look(tenant_id, "conversation", conversation_id)
         return _page(visit, tenant_id, ref, conversation_id, counts)
 
     @router.post("/t/{tenant}/c/{ref}/erase")
     async def erase(request: Request, tenant: str, ref: str) -> Response:
-        """Erases it if the form has the id of the conversation."""
+        """Erases it if the form has its id, and leads to a page that says once what was erased."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
         conversation_id = opened(pages, tenant_id, "c", ref)
@@ -47,7 +51,7 @@ def _add_conversation(router: APIRouter, pages: PageParts) -> None:
             counts = await eraser.erase(
                 tenant_id, "conversation", conversation_id, visit.person.name
             )
-        return _page(visit, tenant_id, ref, "", counts, is_done=True)
+        return _show_done(pages, visit, f"/t/{tenant_id}/c/{ref}/erase", counts)
 
 
 def _page(
@@ -79,6 +83,9 @@ def _add_message(router: APIRouter, pages: PageParts) -> None:
     async def look(request: Request, tenant: str, ref: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
+        opened(pages, tenant_id, "m", ref)
+        if (done := _done(pages, visit)) is not None:
+            return _page_of_message(visit, tenant_id, ref, "", (done, None), is_done=True)
         row = await message_row(pages.reading, pages, tenant_id, ref)
         contact = contact_of(row)
         async with pages.reading.turn(tenant_id):
@@ -89,7 +96,7 @@ def _add_message(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/m/{ref}/erase")
     async def erase(request: Request, tenant: str, ref: str) -> Response:
         """Erases the message if its box is ticked, or everything with its customer if the
-        form has the customer's id.
+        form has the customer's id. Leads to a page that says once what was erased.
         """
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
@@ -97,7 +104,7 @@ def _add_message(router: APIRouter, pages: PageParts) -> None:
         kind, named = _chosen(visit, row)
         async with pages.kafka.turn(tenant_id):
             counts = await eraser.erase(tenant_id, kind, named, visit.person.name)
-        return _page_of_message(visit, tenant_id, ref, "", (counts, None), is_done=True)
+        return _show_done(pages, visit, f"/t/{tenant_id}/m/{ref}/erase", counts)
 
 
 def contact_of(row: Mapping[str, Any]) -> str:
@@ -144,6 +151,19 @@ def _page_of_message(
         unfinished=every["unfinished"] if every is not None else one["unfinished"],
         is_done=is_done,
     )
+
+
+def _show_done(pages: PageParts, visit: Visit, path: str, counts: Counts) -> Response:
+    """Leads to the page that says once what was erased."""
+    return show_once(pages, visit, path, "erase.done", msgspec.json.encode(counts).decode())
+
+
+def _done(pages: PageParts, visit: Visit) -> Counts | None:
+    """Returns the counts of an erasure that led to this page, the first time it is shown."""
+    done = shown_once(pages, visit)
+    if done is None or done == IS_OVER:
+        return None
+    return msgspec.json.decode(done[1], type=Counts)
 
 
 def _shown(counts: Counts) -> list[tuple[str, int]]:

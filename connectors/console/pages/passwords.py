@@ -25,6 +25,15 @@ def hashed(password: str) -> str:
     return _HASHER.hash(password)
 
 
+async def hashed_in_turn(password: str) -> str:
+    """Returns the hash without holding up other requests.
+
+    Raises Busy if too many people log in at once.
+    """
+    async with _TURNS.turn(TenantId("")):
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, hashed, password)
+
+
 async def is_right(password: str, stored: str | None) -> bool:
     """Whether the password matches the stored hash.
 

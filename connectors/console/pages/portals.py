@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from connectors.console.pages.changing import with_people
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.team import address_of, team_page
+from connectors.console.pages.team import show_link
 from connectors.console.pages.visits import PageProblem, visit_of
 from storage.postgres.people import People, PeopleError
 from storage.postgres.portals import portal_token
@@ -16,7 +16,7 @@ def add_portals(router: APIRouter, pages: PageParts) -> None:
 
     @router.post("/t/{tenant}/portal")
     async def portal(request: Request, tenant: str) -> Response:
-        """Shows the link only this once. It gives the role reader at this tenant."""
+        """Leads to a page that shows the link once. It gives the role reader at this tenant."""
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
 
@@ -26,5 +26,5 @@ def add_portals(router: APIRouter, pages: PageParts) -> None:
             except PeopleError:  # the account got roles elsewhere
                 raise PageProblem(409, "people.portal_taken") from None
 
-        link = address_of(pages, visit, await with_people(pages, visit, work))
-        return await team_page(pages, visit, tenant_id, link, "people.portal_link")
+        token = await with_people(pages, visit, work)
+        return show_link(pages, visit, tenant_id, token, "people.portal_link")

@@ -30,8 +30,8 @@ def preview(row: Mapping[str, Any], words: Words, *, is_masked: bool) -> str:
     data = message_data(provider, row["message_key"])
     if "reaction" in data:
         return _reaction(data["reaction"], words)
-    said = row["content"] or row["description"] or row["transcript"]
-    text = said or short_text(data, words.language) or row["filename"] or ""
+    content = row["content"] or row["description"] or row["transcript"]
+    text = content or short_text(data, words.language) or row["filename"] or ""
     return " ".join(text.split()) or kind
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from schemas.keys import TenantId
-from storage.postgres.people import PersonRole, Session
+from storage.postgres.people import MOST_LISTED, PersonRole, Session
 
 SECTIONS: tuple[tuple[str, PersonRole], ...] = (
     ("conversations", "viewer"),
@@ -24,7 +24,7 @@ SECTIONS: tuple[tuple[str, PersonRole], ...] = (
 )
 """The sections of the navigation, and the role that each requires."""
 REPLACED = {"deliveries": "tenants"}
-"""Section → the section that contains it; whoever sees that one needs no link to this one."""
+"""Maps a section to the one that contains it, for people who see both: they need one link only."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )
@@ -129,8 +129,8 @@ def _headline(sentence: str) -> str:
 
 
 _TEMPLATES.filters.update(
-    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
-    pace=_pace, age=_age, plain=_plain,
+    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money,
+    count=_count, took=_took, pace=_pace, age=_age, plain=_plain,
 )  # fmt: skip
 
 
@@ -140,15 +140,20 @@ def _nav(session: Session, tenant: TenantId) -> list[tuple[str, str]]:
     return [(key, f"/t/{tenant}/{key}") for key in seen if REPLACED.get(key) not in seen]
 
 
+def _listed(session: Session) -> tuple[list[TenantId], bool]:
+    """Returns the tenants of the menu, and whether there are others."""
+    return [*session.roles][:MOST_LISTED], session.has_more or len(session.roles) > MOST_LISTED
+
+
 def _list_query(filters: Any, chosen: str) -> str:
     """Returns the filters of the list as a query string, without empty ones."""
-    wanted = {
+    parameters = {
         "provider": filters.provider,
         "state": filters.state,
         "q": filters.text,
         "chosen": chosen,
     }
-    return urlencode({name: value for name, value in wanted.items() if value})
+    return urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _kind_icon(kind: str) -> str:
@@ -166,6 +171,7 @@ _TEMPLATES.globals.update(
     bars=_bars,
     static_version=static_version,
     nav=_nav,
+    listed=_listed,
     live_query=_list_query,
     kind_icon=_kind_icon,
 )

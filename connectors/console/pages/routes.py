@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from connectors.console.pages.account import add_account
 from connectors.console.pages.audit import add_audit
 from connectors.console.pages.conversations import add_conversations, desk_of
 from connectors.console.pages.deliveries import add_deliveries
@@ -43,6 +44,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     _add_entrance(router)
     router.include_router(_static_files())
     add_login(router, pages)
+    add_account(router, pages)
     desk = desk_of(parts, pages)
     add_conversations(router, desk)
     add_messages(router, desk)
@@ -99,8 +101,8 @@ def _static_files() -> APIRouter:
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
         # while a release is rolled out, a page of the new one may ask a console of the old one
-        kept = _YEAR if version == static_version() else "no-store"
-        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        cache_control = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": cache_control, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from connectors.console.pages.changing import with_tenancy
+from connectors.console.pages.once import show_once, shown_once
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
@@ -19,7 +20,7 @@ DAYS = 14
 def add_settings(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes."""
     reading = pages.reading
-    _add_keys(router, pages, reading)
+    _add_keys(router, pages)
 
     @router.get("/t/{tenant}/tenants", name="settings")
     async def settings(request: Request, tenant: str) -> Response:
@@ -29,14 +30,8 @@ def add_settings(router: APIRouter, pages: PageParts) -> None:
 
 
 async def _page(
-    pages: PageParts,
-    reading: PageReading,
-    visit: Visit,
-    tenant_id: TenantId,
-    shown_once: tuple[str, str] | None = None,
+    pages: PageParts, reading: PageReading, visit: Visit, tenant_id: TenantId
 ) -> Response:
-    """`shown_once` is the purpose of a new secret and the secret, which is stored nowhere."""
-
     async def known(tenancy: Tenancy) -> tuple[Any, Any]:
         return await tenancy.keys(tenant_id), await tenancy.endpoints(tenant_id)
 
@@ -50,11 +45,11 @@ async def _page(
         providers=pages.other_roles.providers,
         usage=await reading.fetch("usage_by_day", tenant_id, DAYS),
         scopes=get_args(Scope),
-        shown_once=shown_once,
+        shown_once=shown_once(pages, visit),
     )
 
 
-def _add_keys(router: APIRouter, pages: PageParts, reading: PageReading) -> None:
+def _add_keys(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/keys")
     async def add(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
@@ -67,7 +62,7 @@ def _add_keys(router: APIRouter, pages: PageParts, reading: PageReading) -> None
             return await tenancy.add_key(tenant_id, cast(Scope, scope), name)
 
         key = await with_tenancy(pages, visit, work)
-        return await _page(pages, reading, visit, tenant_id, ("settings.new_key", key))
+        return show_once(pages, visit, f"/t/{tenant_id}/tenants", "settings.new_key", key)
 
     @router.post("/t/{tenant}/keys/{key_id}/revoke")
     async def revoke(request: Request, tenant: str, key_id: str) -> Response:

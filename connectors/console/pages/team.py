@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from connectors.console.pages.changing import with_people
+from connectors.console.pages.once import show_once, shown_once
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
@@ -24,17 +25,22 @@ def add_team(router: APIRouter, pages: PageParts) -> None:
     @router.get("/t/{tenant}/people", name="people")
     async def people(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
-        return await team_page(pages, visit, visit.at(tenant, "admin"))
+        return await _page(pages, visit, visit.at(tenant, "admin"))
 
 
-async def team_page(
-    pages: PageParts,
-    visit: Visit,
-    tenant_id: TenantId,
-    link: str | None = None,
-    about: str = "people.link",
+def show_link(
+    pages: PageParts, visit: Visit, tenant_id: TenantId, token: str, about: str = "people.link"
 ) -> Response:
-    """`link` is a login link that is shown only this once, and `about` says what it is."""
+    """Redirects to the page of the people, which shows the login link once."""
+    base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
+    address = f"{base}/login/link?token={token}"
+    return show_once(pages, visit, f"/t/{tenant_id}/people", about, address)
+
+
+async def _page(pages: PageParts, visit: Visit, tenant_id: TenantId) -> Response:
+    shown = shown_once(pages, visit)
+    if shown is not None:
+        shown = (visit.words(shown[0], minutes=round(LINK_SECONDS / 60)), shown[1])
     members = [
         dict(row)
         | {
@@ -50,9 +56,7 @@ async def team_page(
         section="tenants",
         members=members,
         roles=get_args(PersonRole),
-        link=link,
-        about=about,
-        minutes=round(LINK_SECONDS / 60),
+        shown_once=shown,
         me=visit.person.name,
     )
 
@@ -84,9 +88,7 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
             if not visit.person.is_chief:
                 _refuse_foreign(visit, ours, name, person)
             person_id = person["person_id"] if person is not None else await people.add(name, None)
-            if person is not None and person["password"] is None and person_id not in ours:
-                await people.end_sessions(person_id)  # another tenant has its first link
-            await people.set_role(tenant_id, person_id, role)
+            await people.admit(tenant_id, person_id, role)
             action = "role_given" if person is not None else "person_added"
             await people.note(tenant_id, visit.person.name, action, f"{name} {role}")
             return await people.add_link(person_id) if person is None else None
@@ -94,7 +96,7 @@ def _add_invitation(router: APIRouter, pages: PageParts) -> None:
         token = await with_people(pages, visit, work)
         if token is None:
             return _to(tenant_id)
-        return await team_page(pages, visit, tenant_id, address_of(pages, visit, token))
+        return show_link(pages, visit, tenant_id, token)
 
 
 def _refuse_foreign(visit: Visit, ours: set[str], name: str, person: Any | None) -> None:
@@ -115,24 +117,18 @@ def _refuse_oneself(visit: Visit, person_id: str) -> None:
         raise PageProblem(409, "people.yourself")
 
 
-def address_of(pages: PageParts, visit: Visit, token: str) -> str:
-    """Returns the address of a login link."""
-    base = pages.public_url.rstrip("/") or str(visit.request.base_url).rstrip("/")
-    return f"{base}/login/link?token={token}"
-
-
 def _add_changes(router: APIRouter, pages: PageParts) -> None:
     @router.post("/t/{tenant}/people/{person_id}/role")
     async def role(request: Request, tenant: str, person_id: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        member, wanted = await _member(pages, tenant_id, person_id), _role(visit)
+        member, new_role = await _member(pages, tenant_id, person_id), _role(visit)
         _refuse_oneself(visit, person_id)
 
         async def work(people: People) -> None:
-            await people.set_role(tenant_id, person_id, wanted)
+            await people.set_role(tenant_id, person_id, new_role)
             await people.note(
-                tenant_id, visit.person.name, "role_given", f"{member['name']} {wanted}"
+                tenant_id, visit.person.name, "role_given", f"{member['name']} {new_role}"
             )
 
         await with_people(pages, visit, work)
@@ -167,8 +163,7 @@ def _add_access(router: APIRouter, pages: PageParts) -> None:
             await people.note(tenant_id, visit.person.name, "login_link_made", member["name"])
             return await people.add_link(person_id)
 
-        token = await with_people(pages, visit, work)
-        return await team_page(pages, visit, tenant_id, address_of(pages, visit, token))
+        return show_link(pages, visit, tenant_id, await with_people(pages, visit, work))
 
     @router.post("/t/{tenant}/people/{person_id}/log-out")
     async def log_out(request: Request, tenant: str, person_id: str) -> Response:
@@ -195,10 +190,10 @@ async def _member(pages: PageParts, tenant_id: TenantId, person_id: str) -> Any:
 
 
 def _role(visit: Visit) -> PersonRole:
-    wanted = visit.form.get("role", "")
-    if wanted not in get_args(PersonRole):
+    role = visit.form.get("role", "")
+    if role not in get_args(PersonRole):
         raise PageProblem(422, "problem.422")
-    return cast(PersonRole, wanted)
+    return cast(PersonRole, role)
 
 
 def _to(tenant_id: TenantId) -> Response:

@@ -1,4 +1,4 @@
-"""The form that adds a tenant, for admins of every tenant."""
+"""The page of all tenants of a person, and the form with which admins of every tenant add one."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -9,13 +9,17 @@ from connectors.console.pages.visits import PageProblem, visit_of
 from schemas.keys import TENANT_PATTERN, TenantId
 from storage.postgres.tenancy import Tenancy, TenancyError
 
+PAGE = 200
+LONGEST_NAME = 63
+
 
 def add_tenants(router: APIRouter, pages: PageParts) -> None:
-    """Adds the route."""
+    """Adds the routes."""
+    _add_list(router, pages)
 
     @router.post("/tenants")
     async def add(request: Request) -> Response:
-        """Leads to the settings of the tenant; adding one that is there changes nothing."""
+        """Adds the tenant, unless it exists, and leads to its settings."""
         visit = visit_of(request)
         if not visit.person.is_chief:
             raise PageProblem(403, "problem.403")
@@ -31,3 +35,19 @@ def add_tenants(router: APIRouter, pages: PageParts) -> None:
 
         tenant_id = await with_tenancy(pages, visit, work)
         return RedirectResponse(f"/t/{tenant_id}/tenants", 303)
+
+
+def _add_list(router: APIRouter, pages: PageParts) -> None:
+    @router.get("/tenants", name="all-tenants")
+    async def all_tenants(request: Request) -> Response:
+        visit = visit_of(request)
+        wanted = request.query_params.get("q", "").strip().lower()[:LONGEST_NAME]
+        after = request.query_params.get("after", "")[:LONGEST_NAME]
+        found = await pages.people.tenants(visit.person.person_id, wanted, after, PAGE + 1)
+        shown = dict(list(found.items())[:PAGE])
+        return visit.page(
+            "all_tenants.html",
+            found=shown,
+            wanted=wanted,
+            after=next(reversed(shown)) if len(found) > PAGE else "",
+        )

@@ -44,6 +44,7 @@ Encoded as a form, every quote and every byte of a letter with an accent has thr
 """
 _PASTES = re.compile(r"/t/[^/]+/endpoints/[^/]+/check")
 MOST_FIELDS = 200
+_PORT = re.compile(r":([0-9]{1,5})\Z")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
 
 
@@ -69,7 +70,9 @@ class Visit:
     session: Session | None
     form_seed: str
     is_secure: bool
+    port: str = ""
     is_new_seed: bool = False
+    ended_cookie: str = ""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     form: dict[str, str] = field(default_factory=dict)
 
@@ -79,6 +82,16 @@ class Visit:
         if self.session is None:
             raise LoginNeeded
         return self.session
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the cookie that holds the token of the session."""
+        return session_cookie(self.is_secure, self.port)
+
+    @property
+    def once_cookie(self) -> str:
+        """The name of the cookie that holds what the next page shows once."""
+        return _cookie("-once", self.is_secure, self.port)
 
     @property
     def csrf(self) -> str:
@@ -112,33 +125,52 @@ def visit_of(request: Request) -> Visit:
     return visit
 
 
-def session_cookie(is_secure: bool) -> str:
-    """A `__Host-` cookie cannot be set by another host, but browsers accept it over https only."""
-    return "__Host-sensorium" if is_secure else "sensorium"
+def session_cookie(is_secure: bool, port: str = "") -> str:
+    """Returns the name of the cookie that holds the token of a session."""
+    return _cookie("", is_secure, port)
 
 
-def form_cookie(is_secure: bool) -> str:
+def form_cookie(is_secure: bool, port: str = "") -> str:
     """Before the login, the token of the login form is derived from this cookie."""
-    return "__Host-sensorium-form" if is_secure else "sensorium-form"
+    return _cookie("-form", is_secure, port)
 
 
-def set_cookie(response: Response, name: str, value: str, is_secure: bool) -> None:
-    """Sets a cookie that scripts cannot read and that is not sent with forms of other sites."""
-    response.set_cookie(name, value, path="/", secure=is_secure, httponly=True, samesite="lax")
+def _cookie(purpose: str, is_secure: bool, port: str) -> str:
+    """Returns a cookie's name.
+
+    A `__Host-` cookie cannot be set by another host, but browsers accept it over https
+    only. Over http its name has the port, because all ports of a host share their
+    cookies, and another installation at another port would replace this one's.
+    """
+    if is_secure:
+        return f"__Host-sensorium{purpose}"
+    return f"sensorium{purpose}-{port}" if port else f"sensorium{purpose}"
 
 
-def local_path(wanted: str | None) -> str:
+def set_cookie(
+    response: Response, name: str, value: str, is_secure: bool, seconds: int | None = None
+) -> None:
+    """Sets a cookie that scripts cannot read and that is not sent with forms of other sites.
+
+    It ends after this time, or with the browser.
+    """
+    response.set_cookie(
+        name, value, seconds, path="/", secure=is_secure, httponly=True, samesite="lax"
+    )
+
+
+def local_path(path: str | None) -> str:
     """Returns the target after a login: the requested path, or "/" if it leaves this console."""
     if (
-        not wanted
-        or not wanted.startswith("/")
-        or wanted.startswith("//")
-        or "\\" in wanted
-        or not wanted.isprintable()
-        or urlsplit(wanted).netloc
+        not path
+        or not path.startswith("/")
+        or path.startswith("//")
+        or "\\" in path
+        or not path.isprintable()
+        or urlsplit(path).netloc
     ):
         return "/"
-    return wanted
+    return path
 
 
 def page_route(parts: PageParts) -> type[APIRoute]:
@@ -164,9 +196,8 @@ async def _answer(
     try:
         if _has_nul((*request.path_params.values(), *request.query_params.values())):
             raise PageProblem(404, "problem.404")
-        token = request.cookies.get(session_cookie(visit.is_secure), "")
-        if token:
-            visit.session = await parts.people.session(token, is_use=not _is_stream(request))
+        if token := request.cookies.get(visit.session_cookie, ""):
+            visit.session = await _session(parts, request, token)
         if request.method == "POST":
             await _check_form(visit, parts.public_url)
         elif visit.session is None and not visit.form_seed:
@@ -190,15 +221,26 @@ async def _answer(
     return _guarded(visit, response)
 
 
+async def _session(parts: PageParts, request: Request, token: str) -> Session | None:
+    """Returns the session, with the roles that this request needs; a stream has no menu."""
+    about = str(request.path_params.get("tenant") or request.path_params.get("rest") or "")
+    if _is_stream(request):
+        return await parts.people.session(token, is_use=False, about=about, most=0)
+    return await parts.people.session(token, about=about)
+
+
 def _visit(request: Request, public_url: str) -> Visit:
     is_secure = request.url.scheme == "https" or public_url.startswith("https:")
+    found = _PORT.search(request.headers.get("host", ""))
+    port = found[1] if found is not None else ""
     return Visit(
         request,
         Words(language_of(request.headers.get("accept-language", ""))),
         zone_of(request.cookies.get("tz", "")),
         None,
-        request.cookies.get(form_cookie(is_secure), ""),
+        request.cookies.get(form_cookie(is_secure, port), ""),
         is_secure,
+        port,
     )
 
 
@@ -227,8 +269,8 @@ def _to_login(visit: Visit) -> Response:
     if visit.request.method != "GET" or _is_stream(visit.request):
         return visit.page("problem.html", 401, status=401, word="problem.401")
     query = f"?{visit.request.url.query}" if visit.request.url.query else ""
-    wanted = local_path(visit.request.url.path + query)
-    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
+    path = local_path(visit.request.url.path + query)
+    return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303)
 
 
 def _problem(visit: Visit, problem: PageProblem) -> Response:
@@ -257,7 +299,10 @@ def _guarded(visit: Visit, response: Response) -> Response:
     }.items():
         response.headers.setdefault(name, value)
     if visit.is_new_seed:
-        set_cookie(response, form_cookie(visit.is_secure), visit.form_seed, visit.is_secure)
+        name = form_cookie(visit.is_secure, visit.port)
+        set_cookie(response, name, visit.form_seed, visit.is_secure)
+    if visit.ended_cookie and response.status_code < 400:
+        response.delete_cookie(visit.ended_cookie, path="/", secure=visit.is_secure, httponly=True)
     return response
 
 
@@ -307,7 +352,7 @@ async def _check_form(visit: Visit, public_url: str) -> None:
     sent = visit.form.get("csrf", "")
     has_seed = visit.session is not None or visit.form_seed
     if not has_seed or not hmac.compare_digest(sent.encode(), visit.csrf.encode()):
-        was_logged_in = session_cookie(visit.is_secure) in visit.request.cookies
+        was_logged_in = visit.session_cookie in visit.request.cookies
         if visit.session is None and was_logged_in:
             raise PageProblem(401, "problem.401")
         raise PageProblem(403, "problem.form")

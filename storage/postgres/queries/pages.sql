@@ -154,21 +154,35 @@ LEFT JOIN LATERAL (
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
 -- name: deliveries_of_message
--- Returns the deliveries of a message whose time is known, newest first, by provider ($2) and the
--- provider's message id ($3), at most $4. A row with `deliveries` 0 is a repair. The reason is known
--- of a delivery that was alone in its batch of the sink.
-SELECT topic, partition, "offset", received_at, deliveries, reason FROM (
-    SELECT topic, partition, "offset", received_at, deliveries, '' AS reason FROM inbound_messages
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
-    UNION ALL
-    SELECT topic, partition, "offset", received_at, deliveries, CASE WHEN again_offsets IS NULL THEN reason ELSE '' END FROM arrival_records
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
-    UNION ALL
-    SELECT a.topic, a.partition, later."offset", later.at, 1, ''
-    FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
-    WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
-) AS every
-ORDER BY received_at DESC, "offset" DESC LIMIT $4;
+-- Returns the deliveries of a message whose time is known, before a position ($4 to $6), newest
+-- first, by provider ($2) and the provider's message id ($3), at most $7. A row with `deliveries` 0
+-- is a repair; `known` counts the other ones, on all pages. The reason is known of a delivery
+-- that was alone in its batch of the sink.
+SELECT topic, partition, "offset", received_at, deliveries, reason, known FROM (
+    SELECT topic, partition, "offset", received_at, deliveries, reason, count(*) FILTER (WHERE deliveries > 0) OVER () AS known FROM (
+        SELECT topic, partition, "offset", received_at, deliveries, '' AS reason FROM inbound_messages
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
+        UNION ALL
+        SELECT topic, partition, "offset", received_at, deliveries, CASE WHEN again_offsets IS NULL THEN reason ELSE '' END FROM arrival_records
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
+        UNION ALL
+        SELECT a.topic, a.partition, later."offset", later.at, 1, ''
+        FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
+        WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
+    ) AS every
+) AS counted
+WHERE (received_at, "offset", partition) < ($4, $5, $6)
+ORDER BY received_at DESC, "offset" DESC, partition DESC LIMIT $7;
+
+-- name: delivery_of_message
+-- Returns one delivery of a message by its partition ($4) and offset ($5), or no row.
+SELECT topic, partition, "offset" FROM inbound_messages
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3 AND partition = $4 AND "offset" = $5
+UNION ALL
+SELECT topic, partition, $5::bigint FROM arrival_records
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3 AND partition = $4
+  AND ("offset" = $5 OR $5 = ANY(again_offsets))
+LIMIT 1;
 
 -- name: steps_of
 -- Returns the steps of a message through the stages, oldest first.
@@ -248,19 +262,21 @@ LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.rec
 ORDER BY q.created_at DESC, q.place DESC;
 
 -- name: audit_page
--- Returns audit log entries of these tenants ($6) before an entry ($2), newest first. Actor and
--- action may be NULL for any. $1 is only there because every statement names the tenant first.
+-- Returns audit log entries of these tenants ($6) before an entry ($2), newest first. Actor, action,
+-- and the first and last time ($7, $8) may be NULL for any. $1 is only there because every statement
+-- names the tenant first.
 SELECT one.id, one.at, one.actor, one.action, one.detail, one.tenant_id
 FROM unnest($6::text[]) AS named (tenant_id), LATERAL (
     SELECT id, at, actor, action, detail, audit_log.tenant_id FROM audit_log
     WHERE audit_log.tenant_id = named.tenant_id AND id < $2 AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR action = $4)
+      AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
     ORDER BY id DESC LIMIT $5
 ) AS one
 WHERE $1 <> '' ORDER BY one.id DESC LIMIT $5;
 
 -- name: audit_choices
 -- Returns the distinct actions and actors among the latest 2000 entries of each of these tenants.
--- They fill the filters of the page.
+-- They are proposed in the filters of the page, which take others too.
 SELECT DISTINCT latest.action, latest.actor
 FROM unnest($2::text[]) AS wanted (tenant_id)
 CROSS JOIN LATERAL (

@@ -29,8 +29,26 @@ SELECT p.person_id, p.name, p.password IS NOT NULL AS has_password, p.created_at
 FROM people p JOIN people_roles r USING (person_id) WHERE r.tenant_id IN ($1, '*') GROUP BY p.person_id ORDER BY p.name;
 
 -- name: set_password
--- Replaces a person's password hash.
-UPDATE people SET password = $2 WHERE person_id = $1;
+-- Replaces a person's password hash by one from a command.
+UPDATE people SET password = $2, is_own_password = false WHERE person_id = $1;
+
+-- name: set_own_password
+-- Replaces the password hash of a person by one that the person chose. Returns no row if the former
+-- one is not $3 (NULL for none) any more.
+UPDATE people SET password = $2, is_own_password = true
+WHERE person_id = $1 AND password IS NOT DISTINCT FROM $3 RETURNING person_id;
+
+-- name: end_own_password
+-- Removes a password that the person chose. Returns a row unless the password is from a command.
+UPDATE people SET password = NULL, is_own_password = false
+WHERE person_id = $1 AND (password IS NULL OR is_own_password) RETURNING person_id;
+
+-- name: account
+-- Returns whether a person has a password, and how many of their sessions are live.
+SELECT p.password IS NOT NULL AS has_password,
+       (SELECT count(*) FROM people_sessions s WHERE s.person_id = p.person_id
+          AND s.seen_at > now() - make_interval(secs => $2) AND s.began_at > now() - make_interval(secs => $3)) AS sessions
+FROM people p WHERE p.person_id = $1;
 
 -- name: remove_person
 -- Deletes a person. Roles, sessions and links are deleted with it by their foreign keys.
@@ -55,13 +73,26 @@ INSERT INTO people_sessions (session_sha256, person_id) VALUES ($1, $2);
 
 -- name: session
 -- Returns the person of a session that is neither idle longer than $2 seconds nor older than $3
--- seconds. The roles are those at tenants that exist and are not removed.
+-- seconds. The roles are those at one tenant ($4), those that were given at single tenants, and
+-- those at every tenant, the first $5 by name of each, at tenants that exist and are not removed.
 SELECT p.person_id, p.name, s.seen_at, now() AS now,
-       ARRAY(SELECT t.tenant_id || ':' || r.role FROM people_roles r JOIN tenants t ON r.tenant_id IN (t.tenant_id, '*')
-             WHERE r.person_id = p.person_id AND t.removed_at IS NULL ORDER BY t.tenant_id) AS roles,
+       ARRAY(SELECT t.tenant_id || ':' || r.role FROM tenants t JOIN people_roles r ON r.tenant_id IN (t.tenant_id, '*')
+             WHERE t.tenant_id = $4 AND r.person_id = p.person_id AND t.removed_at IS NULL)
+       || ARRAY(SELECT t.tenant_id || ':' || r.role FROM people_roles r JOIN tenants t USING (tenant_id)
+             WHERE r.person_id = p.person_id AND t.removed_at IS NULL ORDER BY t.tenant_id LIMIT $5)
+       || ARRAY(SELECT t.tenant_id || ':' || r.role FROM tenants t JOIN people_roles r ON r.tenant_id = '*'
+             WHERE r.person_id = p.person_id AND t.removed_at IS NULL ORDER BY t.tenant_id LIMIT $5) AS roles,
        EXISTS (SELECT 1 FROM people_roles r WHERE r.person_id = p.person_id AND r.tenant_id = '*' AND r.role = 'admin') AS is_chief
 FROM people_sessions s JOIN people p USING (person_id)
 WHERE s.session_sha256 = $1 AND s.seen_at > now() - make_interval(secs => $2) AND s.began_at > now() - make_interval(secs => $3);
+
+-- name: tenants_of_person
+-- Returns the tenants that a person may see, by name, with the person's roles there: those after a
+-- name ($3) whose name contains a text ($2), at most $4 (NULL for all).
+SELECT t.tenant_id, array_agg(r.role) AS roles
+FROM tenants t JOIN people_roles r ON r.tenant_id IN (t.tenant_id, '*')
+WHERE r.person_id = $1 AND t.removed_at IS NULL AND strpos(t.tenant_id, $2) > 0 AND t.tenant_id > $3
+GROUP BY t.tenant_id ORDER BY t.tenant_id LIMIT $4;
 
 -- name: see_session
 -- Records that a session was used now.
@@ -72,13 +103,16 @@ UPDATE people_sessions SET seen_at = now() WHERE session_sha256 = $1;
 DELETE FROM people_sessions WHERE session_sha256 = $1;
 
 -- name: end_sessions_of
--- Ends every session of a person.
-DELETE FROM people_sessions WHERE person_id = $1;
+-- Ends every session of a person and returns them.
+DELETE FROM people_sessions WHERE person_id = $1 RETURNING session_sha256;
 
 -- name: sweep_sessions
--- Deletes expired sessions of everybody, and all but the newest $4 sessions of one person.
+-- Deletes expired sessions of everybody, and all but the newest $4 sessions of one person, or $5 if
+-- the name of the account begins with $6.
 DELETE FROM people_sessions WHERE seen_at <= now() - make_interval(secs => $2) OR began_at <= now() - make_interval(secs => $3)
-   OR session_sha256 IN (SELECT session_sha256 FROM people_sessions WHERE person_id = $1 ORDER BY seen_at DESC OFFSET $4);
+   OR session_sha256 IN (
+       SELECT session_sha256 FROM people_sessions WHERE person_id = $1 ORDER BY seen_at DESC
+       OFFSET (SELECT CASE WHEN starts_with(name, $6) THEN $5::bigint ELSE $4::bigint END FROM people WHERE person_id = $1));
 
 -- name: add_link
 -- Adds a login link, stored as a digest, that is valid for $3 seconds.

@@ -1,4 +1,4 @@
-"""Workers beyond the number of partitions: members of their group, and ready only while they are."""
+"""Spare workers are members of their group, and are ready only while they are members."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import errors as Errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from lane_world import app_at_work, until
 from test_seams import raw, staged
@@ -21,7 +22,7 @@ POLL_INTERVAL_SECONDS = 4.0
 
 @pytest.fixture
 def narrow(stack: Settings, namespace: str) -> tuple[Kafka, Names]:
-    """Topics of one partition: a second worker is one too many."""
+    """Topics of one partition, so that a second worker is spare."""
     kafka, names = msgspec.structs.replace(stack.kafka, partitions=1), Names(namespace)
     make_topics(kafka, names)
     return kafka, names
@@ -89,7 +90,7 @@ async def test_a_worker_that_joins_before_its_topic_exists_is_given_it_soon_afte
     assert deaths == []
 
 
-async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
+async def test_a_worker_that_is_not_a_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
     narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka, names = narrow
@@ -106,6 +107,29 @@ async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_t
         monkeypatch.setattr(membership_module, "JOIN_SECONDS", 1.0)
         await until(lambda: deaths, "the worker ends")
     assert "although the brokers answer" in deaths[0]
+
+
+async def test_a_worker_ends_when_a_broker_that_still_loads_the_group_refuses_it(
+    narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, *_ = staged(*narrow)
+    send = GroupCoordinator._send_req
+
+    async def refused(self: GroupCoordinator, request: Any) -> Any:
+        answer = await send(self, request)
+        if "SyncGroup" in type(answer).__name__:
+            answer.error_code = Errors.GroupLoadInProgressError.errno
+        return answer
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", refused)
+    app.finalize()
+    start = asyncio.create_task(app.start())  # returns after the first assignment, so never here
+    try:
+        await until(lambda: deaths, "the worker ends", 30)
+    finally:
+        await app.stop()
+        start.cancel()
+    assert "GroupLoadInProgress" in deaths[0]
 
 
 async def test_a_member_that_left_its_group_is_not_ready(
