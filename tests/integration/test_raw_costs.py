@@ -5,7 +5,7 @@ import pytest
 from streams.repair import raw_count
 from tests.integration.commands import Commands
 from tests.integration.databases import Connection
-from tests.integration.test_commands_replay import produce
+from tests.integration.replays import produce
 
 DRY_RUN = ("replay", "raw", "--since", "2020-01-01", "--dry-run")
 
