@@ -239,7 +239,7 @@ class Lanes:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
             die(
                 f"partition {lane.partition} is assigned to this worker, but another one "
-                    "has its transactional id"
+                "has its transactional id"
             )
 
 

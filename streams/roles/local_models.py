@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import HTTPException
 
 from connectors.engines.app import Engines, LocalPictureModel, LocalSpeechModel, create_app
-from connectors.engines.outcomes import Transcript, RequestRefused
+from connectors.engines.outcomes import RequestRefused, Transcript
 from schemas.settings import Local
 from streams.errors import StreamsError
 from streams.local.weights import naming_model, whisper_at

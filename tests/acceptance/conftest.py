@@ -15,8 +15,7 @@ from tests.pipeline import Pipeline
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves the tests that judge the whole run behind all others, whatever their files are called.
-    """
+    """Moves the tests that judge the whole run behind all others, whatever their files are called."""
 
     def place(item: pytest.Item) -> int:
         marker = item.get_closest_marker("last")

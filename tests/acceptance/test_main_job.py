@@ -173,8 +173,7 @@ async def test_every_sample_body_becomes_a_row_a_skip_or_a_quarantine(
 async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(
     pipeline: Pipeline, connection: Any
 ) -> None:
-    """The poison is written to the receiver's topic, because the receiver itself never writes any.
-    """
+    """The poison is written to the receiver's topic, because the receiver itself never writes any."""
     from confluent_kafka import Producer
 
     from storage.kafka.client import plain_producer_config

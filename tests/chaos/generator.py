@@ -116,8 +116,7 @@ class Generator:
         return str(answer.status_code)
 
     def _addressed(self, item: Item) -> tuple[str, dict[str, str]]:
-        """The path and headers: signed as by a provider, or with the key of a tenant's own program.
-        """
+        """The path and headers: signed as by a provider, or with the key of a tenant's own program."""
         sender, provider = self._senders[item.tenant], item.sample.provider
         plain = {"content-type": "application/json"}
         if provider == OWN:

@@ -117,8 +117,7 @@ def stuck(facts: Facts) -> Iterator[str]:
 
 
 def degraded(facts: Facts) -> Iterator[str]:
-    """No job gives up because a server has trouble, unless the fault lasts longer than the retries.
-    """
+    """No job gives up because a server has trouble, unless the fault lasts longer than the retries."""
     if not facts.degraded_allowed:
         yield from (f"{row.key} {_reasons(row)}" for row in facts.rows if row.status == "degraded")
 

@@ -68,8 +68,7 @@ def no_claims() -> None:
 
 
 def offset_first() -> None:
-    """Lanes that first commit their position alone and then wait, so that a death loses the output.
-    """
+    """Lanes that first commit their position alone and then wait, so that a death loses the output."""
     from streams.lanes import lane
     from streams.lanes.transactions import PartitionTransactions, Transaction
 

@@ -113,8 +113,7 @@ class Chaos:
         return self._line(world, fault, facts, judge(facts))
 
     async def _senders(self, name: str, count: int) -> list[Sender]:
-        """Adds tenants of this phase alone, so that what is found under their names belongs to it.
-        """
+        """Adds tenants of this phase alone, so that what is found under their names belongs to it."""
         connection = await gather.open_connection(self.pipeline.settings)
         try:
             tenancy = Tenancy(connection, Vault(self.pipeline.settings.secrets.key))

@@ -56,8 +56,7 @@ class Watcher:
         return first
 
     def hidden_seconds(self, since: float, until: float) -> float:
-        """The longest time without a new record in a partition, between two times of steady load.
-        """
+        """The longest time without a new record in a partition, between two times of steady load."""
         times = {partition: [since] for partition in self.starts}
         for one in self.seen:
             if since < one.at < until:
@@ -101,8 +100,7 @@ def ends(settings: Kafka, topic: str) -> list[int]:
 
 
 def read_all(settings: Kafka, topic: str, starts: dict[int, int]) -> list[Version]:
-    """All versions from `starts` to the last stable offset, as a read_committed reader sees them.
-    """
+    """All versions from `starts` to the last stable offset, as a read_committed reader sees them."""
     consumer = Consumer(reader_config(settings, "chaos-oracle") | {"enable.partition.eof": True})
     consumer.assign(
         [TopicPartition(topic, partition, offset) for partition, offset in starts.items()]

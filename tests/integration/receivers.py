@@ -198,8 +198,7 @@ def written(settings: Settings) -> list[RawMessage]:
 
 
 class Proxy:
-    """A TCP proxy that can be cut: connections end, and new ones are refused, until it is mended.
-    """
+    """A TCP proxy that can be cut: connections end, and new ones are refused, until it is mended."""
 
     def __init__(self, host: str, port: int) -> None:
         self.port = unused_port()

@@ -133,8 +133,7 @@ def test_doctor_looks_at_the_stages_whatever_is_wrong_with_postgres(
 
 @pytest.fixture
 def at_work(ready: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Pretends that every stage has workers, and that each record is old enough to have been read.
-    """
+    """Pretends that every stage has workers, and that each record is old enough to have been read."""
     monkeypatch.setattr(stage_checks, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(stage_checks, "SLOW_SECONDS", -60.0)
     monkeypatch.setattr(stage_checks, "_workers", lambda _: dict.fromkeys((*STAGES, "sink"), 1))

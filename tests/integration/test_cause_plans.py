@@ -1,5 +1,4 @@
-"""A rare cause of failed files is found by its index, a frequent one by reading messages in order.
-"""
+"""A rare cause of failed files is found by its index, a frequent one by reading messages in order."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime

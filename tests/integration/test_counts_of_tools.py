@@ -1,5 +1,4 @@
-"""Tools whose SENSORIUM_KAFKA__PARTITIONS differs from the topics must not use only a part of them.
-"""
+"""Tools whose SENSORIUM_KAFKA__PARTITIONS differs from the topics must not use only a part of them."""
 
 import asyncio
 from contextlib import AsyncExitStack

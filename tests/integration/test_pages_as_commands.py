@@ -160,9 +160,10 @@ async def test_an_admin_erases_everything_with_a_customer_by_typing_their_id(
     third = {"conversation_id": "15550109999~15550100003", "sender_id": "15550100003"}
     bot = {"role": "assistant", "direction": "outbound", "sender_id": None}
     await scene.console.write(said("m4", 2, "otra", **third), said("m5", 1, "respuesta", **bot))
-    assert "Everything with this customer" not in (
-        await adam.get(f"{path_of(scene, 'm5')}/erase")
-    ).text
+    assert (
+        "Everything with this customer"
+        not in (await adam.get(f"{path_of(scene, 'm5')}/erase")).text
+    )
     path = path_of(scene, "m1")
     asked = (await adam.get(f"{path}/erase")).text
     assert "<dt>Messages</dt><dd>1</dd>" in asked  # only this one

@@ -1,5 +1,4 @@
-"""The pages of a chat, of its context and of a message show everything that a message can contain.
-"""
+"""The pages of a chat, of its context and of a message show everything that a message can contain."""
 
 import re
 

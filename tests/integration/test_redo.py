@@ -1,5 +1,4 @@
-"""Repairs on real servers: the records in Kafka afterwards, even if a process died in the middle.
-"""
+"""Repairs on real servers: the records in Kafka afterwards, even if a process died in the middle."""
 
 import asyncio
 import json

@@ -48,8 +48,7 @@ class Live:
         assert self._producer.flush(30) == 0
 
     def seconds_until(self, value: bytes, at_most: float) -> float:
-        """How long a read_committed reader waits for the record. Everything before it comes first.
-        """
+        """How long a read_committed reader waits for the record. Everything before it comes first."""
         began = time.monotonic()
         while time.monotonic() - began < at_most:
             for message in self._consumer.consume(100, 0.05):

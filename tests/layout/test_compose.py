@@ -1,5 +1,4 @@
-"""docker-compose.yml gives each role the settings it needs, and keeps data where programs write it.
-"""
+"""docker-compose.yml gives each role the settings it needs, and keeps data where programs write it."""
 
 import copy
 import re

@@ -110,8 +110,7 @@ def test_the_page_has_the_connections_that_each_role_opens() -> None:
 
 
 def threads() -> dict[str, int]:
-    """Maps each thread name, without what differs per partition, to the most threads of that name.
-    """
+    """Maps each thread name, without what differs per partition, to the most threads of that name."""
     found = dict[str, int]()
     for _, module, call in calls("ThreadPoolExecutor", "threading.Thread"):
         given = {one.arg: one.value for one in call.keywords}

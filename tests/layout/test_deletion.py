@@ -1,5 +1,4 @@
-"""Every table that names a message is erased with it, and every table of a tenant with the tenant.
-"""
+"""Every table that names a message is erased with it, and every table of a tenant with the tenant."""
 
 import re
 from pathlib import Path

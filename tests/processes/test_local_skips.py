@@ -1,5 +1,4 @@
-"""Tests the guard of conftest.py against tests that are silently skipped, in a session of its own.
-"""
+"""Tests the guard of conftest.py against tests that are silently skipped, in a session of its own."""
 
 import subprocess
 import sys

@@ -156,9 +156,7 @@ def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tena
     assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
 
 
-def test_in_a_stage_without_tenants_so_far_so_many_in_a_row_are_enough_from_any_tenants() -> (
-    None
-):
+def test_in_a_stage_without_tenants_so_far_so_many_in_a_row_are_enough_from_any_tenants() -> None:
     made = Breaker(REAL)
     for n in range(REAL.consecutive):
         assert made.trouble(0.0) is None

@@ -56,8 +56,7 @@ def digest_of(number: int) -> bytes:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Buckets from the fifth id of a day on, and blocks from the sixth claim on, for small cases.
-    """
+    """Buckets from the fifth id of a day on, and blocks from the sixth claim on, for small cases."""
     monkeypatch.setattr(digests, "SET_IDS", 4)
     monkeypatch.setattr(digests, "USUAL_IDS", 2)
     monkeypatch.setattr(digests, "FULL_IDS", 3)
@@ -123,8 +122,7 @@ def test_what_this_program_cannot_read_is_never_passed_over() -> None:
 
 
 def test_an_older_program_refuses_what_this_one_wrote() -> None:
-    """It reads a value as the digits of a day. If it accepted this one, it would forget the claim.
-    """
+    """It reads a value as the digits of a day. If it accepted this one, it would forget the claim."""
     for day in range(19_000, 23_000):
         keys = ClaimedKeys()
         keys.claim(b"1" * 16, day)

@@ -38,7 +38,9 @@ def executed(code: str, name: str) -> ModuleType:
 
 
 def test_a_section_gives_its_own_blocks_and_a_page_without_it_is_an_error() -> None:
-    page = "# X\n\n## A\n\n```python\none\n```\n\n```sql\ntwo\n```\n\n## B\n\n```python\nthree\n```\n"
+    page = (
+        "# X\n\n## A\n\n```python\none\n```\n\n```sql\ntwo\n```\n\n## B\n\n```python\nthree\n```\n"
+    )
     assert examples_of("A", page) == ["one\n", "two\n"]
     with pytest.raises(AssertionError, match="no section 'C'"):
         examples_of("C", page)

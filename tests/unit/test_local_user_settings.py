@@ -1,5 +1,4 @@
-"""The settings that people give to `up` in three places, and those that a second `up` still knows.
-"""
+"""The settings that people give to `up` in three places, and those that a second `up` still knows."""
 
 from pathlib import Path
 

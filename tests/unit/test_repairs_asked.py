@@ -94,8 +94,7 @@ def test_a_command_takes_no_rate_at_which_it_would_lose_its_hold() -> None:
 
 
 class TakenOver:
-    """A repair whose worker died with a portion that was begun, and a Kafka that does not have it.
-    """
+    """A repair whose worker died with a portion that was begun, and a Kafka that does not have it."""
 
     def __init__(self) -> None:
         self.settled: list[Intent] = []

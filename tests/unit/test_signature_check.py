@@ -38,8 +38,7 @@ def steps(
     drop: str = "",
     shown: str | None = None,
 ) -> list[CheckedStep]:
-    """The results for a sample that was signed at a moment. `shown` is pasted instead of the body.
-    """
+    """The results for a sample that was signed at a moment. `shown` is pasted instead of the body."""
     make = chatwoot if provider == "chatwoot" else ycloud
     sent = body if body is not None else make("hi", None, what="x").body.decode()
     headers = sign(provider, secret, sent.encode(), at)

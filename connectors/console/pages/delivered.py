@@ -55,7 +55,8 @@ async def deliveries_of(
     """Returns a page of the deliveries of a message whose times are known.
 
     A delivery counts if it opened the message (`opened_by`). Every other one is a duplicate,
-    or an update of the provider, which changes nothing. A text in `before` that is not a position means the newest.
+    or an update of the provider, which changes nothing. A text in `before` that is not a
+    position means the newest.
     """
     about = (row["provider"], _identifier(row))
     found = await reading.fetch(

@@ -109,8 +109,8 @@ async def _remove(
     """Ends the tenant's credentials and roles, and begins to delete its data.
 
     `keeps_data`: nothing is deleted. `again`: the tenant must be removed already, else it
-    must not be, and PageProblem 404 is raised otherwise. The log of every tenant gets an entry too, because pages
-    no longer show that of the tenant.
+    must not be, and PageProblem 404 is raised otherwise. The log of every tenant gets an
+    entry too, because pages no longer show that of the tenant.
     """
 
     async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

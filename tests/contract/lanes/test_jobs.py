@@ -14,7 +14,6 @@ from streams.lanes.entries import Entry
 from streams.lanes.jobs import Refusal
 from streams.lanes.pace import Pace
 
-
 # admission
 
 
