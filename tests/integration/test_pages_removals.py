@@ -251,7 +251,7 @@ async def test_a_deletion_waits_while_kafka_is_away_and_the_page_says_so(
         await until(waits)
         page = (await ana.get(LIST)).text
         assert "deletion waits" in page
-        assert Words("en")("repair.trouble", what="Kafka") in page
+        assert Words("en")("removed.trouble", what="Kafka") in page
     assert await stored(scene, "acme") == (2, 1)
 
 
