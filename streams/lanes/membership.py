@@ -88,6 +88,8 @@ class Membership:
         task = self.coordination_task()
         if task is not None and task.done():
             return "the coordination of the consumer group has ended"
+        if (failure := self.failure()) is not None:
+            return f"the coordination of the consumer group failed: {failure}"
         if self.is_current or time.monotonic() - self._alone_since <= JOIN_SECONDS:
             return None
         if not self.joined:
@@ -102,6 +104,14 @@ class Membership:
         return cast(
             "asyncio.Task[None] | None", getattr(self._coordinator(), "_coordination_task", None)
         )
+
+    def failure(self) -> Exception | None:
+        """The error for which aiokafka's coordination waits to be handled, or None.
+
+        A fetch would raise it, but Faust does not fetch while it has no partitions. One such
+        error is GROUP_LOAD_IN_PROGRESS, which a broker that was just started answers.
+        """
+        return cast("Exception | None", getattr(self._coordinator(), "_pending_exception", None))
 
     def _listen_to(self, coordinator: Any) -> None:
         beat: Callable[[], Any] = coordinator._do_heartbeat

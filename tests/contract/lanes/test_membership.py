@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import errors as Errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from lane_world import app_at_work, until
 from test_seams import raw, staged
@@ -106,6 +107,29 @@ async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_t
         monkeypatch.setattr(membership_module, "JOIN_SECONDS", 1.0)
         await until(lambda: deaths, "the worker ends")
     assert "although the brokers answer" in deaths[0]
+
+
+async def test_a_worker_ends_when_a_broker_that_still_loads_the_group_refuses_it(
+    narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, *_ = staged(*narrow)
+    send = GroupCoordinator._send_req
+
+    async def refused(self: GroupCoordinator, request: Any) -> Any:
+        answer = await send(self, request)
+        if "SyncGroup" in type(answer).__name__:
+            answer.error_code = Errors.GroupLoadInProgressError.errno
+        return answer
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", refused)
+    app.finalize()
+    start = asyncio.create_task(app.start())  # returns after the first assignment, so never here
+    try:
+        await until(lambda: deaths, "the worker ends", 30)
+    finally:
+        await app.stop()
+        start.cancel()
+    assert "GroupLoadInProgress" in deaths[0]
 
 
 async def test_a_member_that_left_its_group_is_not_ready(
