@@ -9,7 +9,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY = .venv/ready$(if $(filter 0,$(LOCAL)),-without-local)
 TESTS ?=
-# a process whose modules are compiled anew each time it starts takes seconds longer
+# a process that compiles its modules at each start takes seconds longer
 unexport PYTHONDONTWRITEBYTECODE
 # 0 leaves out the models of this machine (700 MB), as a key or a server of one's own does
 MODEL_IN_ENV := $(shell grep -sE '^(export )?SENSORIUM_OPENAI__(API_KEY|BASE_URL)=.' .env | grep -v '=https://api.openai.com/v1$$')

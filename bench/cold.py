@@ -36,18 +36,26 @@ BATCH = 2_000
 BATCHES = 10
 CHUNK = 100_000
 _FILL = (
-    """INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes,
-        status, version, occurred_at, received_at, enriched_at, sender_id, sender_name, endpoint_id, steps, changed_era, changed_xid)
-    SELECT tenant, tenant || ':ycloud:wamid.' || id, 'ycloud', 'c' || n % 500000, 'user', 'inbound', 'text', words, '{"provider": {"event_id": "e"}}',
+    """INSERT INTO chat_messages (
+        tenant_id, message_key, provider, conversation_id, role, direction, kind, content,
+        content_attributes, status, version, occurred_at, received_at, enriched_at, sender_id,
+        sender_name, endpoint_id, steps, changed_era, changed_xid)
+    SELECT tenant, tenant || ':ycloud:wamid.' || id, 'ycloud', 'c' || n % 500000, 'user', 'inbound',
+        'text', words, '{"provider": {"event_id": "e"}}',
         'complete', 1, at, at, at, '1202555' || n % 100000, 'Joe Sample', 'bench-endpoint',
-        jsonb_build_object('0', 'dedupe\traw-messages\t0\t' || n || '\t1795818450.738123\tforwarded'), era, xid
-    FROM (SELECT feed_era() AS era, pg_current_xact_id()::text::bigint AS xid) AS now, generate_series($1::int, $2::int) AS n,
+        jsonb_build_object(
+            '0', 'dedupe\traw-messages\t0\t' || n || '\t1795818450.738123\tforwarded'),
+        era, xid
+    FROM (SELECT feed_era() AS era, pg_current_xact_id()::text::bigint AS xid) AS now,
+        generate_series($1::int, $2::int) AS n,
         LATERAL (SELECT 't' || n % 1000 AS tenant, md5(n::text) || md5(n::text) AS id,
             now() - (100000000 - n) * interval '10 milliseconds' AS at) AS made,
-        LATERAL (SELECT string_agg('w' || (n::bigint * 7919 + k * 104729) % 40000, ' ') AS words FROM generate_series(1, 8) AS k) AS said""",
-    """INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries)
-    SELECT 't' || n % 1000, 'ycloud', 'wamid.' || md5(n::text) || md5(n::text), 'raw-messages', 0, n,
-        now() - (100000000 - n) * interval '10 milliseconds', 'forwarded', '', 1
+        LATERAL (SELECT string_agg('w' || (n::bigint * 7919 + k * 104729) % 40000, ' ') AS words
+            FROM generate_series(1, 8) AS k) AS texts""",
+    """INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition,
+        "offset", received_at, outcome, reason, deliveries)
+    SELECT 't' || n % 1000, 'ycloud', 'wamid.' || md5(n::text) || md5(n::text), 'raw-messages', 0,
+        n, now() - (100000000 - n) * interval '10 milliseconds', 'forwarded', '', 1
     FROM generate_series($1::int, $2::int) AS n""",
 )
 _INDEX_BYTES = "SELECT pg_indexes_size('chat_messages')"
@@ -71,7 +79,8 @@ async def _measure(settings: Settings) -> list[Table]:
                     await connection.execute(statement, filled + 1, filled + CHUNK)
                 filled += CHUNK
             await connection.execute("ANALYZE chat_messages")
-            note = f"{filled:,} rows, {await connection.fetchval(_INDEX_BYTES) / 1e6:,.0f} MB of indexes"
+            index_bytes = await connection.fetchval(_INDEX_BYTES)
+            note = f"{filled:,} rows, {index_bytes / 1e6:,.0f} MB of indexes"
             first = [_spread(number) for number in range(filled, filled + BATCH * BATCHES)]
             inserts.append(await _paced(connection, note, first))
             updates.append(await _paced(connection, note, list(map(second_version, first))))

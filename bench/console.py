@@ -1,10 +1,11 @@
-"""Measures the pages that must stay fast with many rows: p50 and p95 of trouble, lists, searches, a chat and a message.
+"""Measures the pages that must stay fast with many rows.
 
-One tenant has all rows: messages of many conversations, and among them messages with a
-failed file. A few have a cause of their own, and a word of many old messages is in no new
-one. The figures are those of the role itself, `sensorium console`, asked over
-HTTP by one person at a time. `CONVERSATIONS=… MESSAGES=… FAILED=… make bench
-BENCH=console` sets how many; the defaults fit a small machine.
+These are trouble, lists, searches, a chat and a message, each with p50 and p95. One
+tenant has all rows: messages of many conversations, and among them messages with a
+failed file. A few have a cause of their own, and a word of many old messages is in no
+new one. The figures are those of the role itself, `sensorium console`, which one person
+at a time asks over HTTP. `CONVERSATIONS=… MESSAGES=… FAILED=… make bench BENCH=console`
+sets how many; the defaults fit a small machine.
 """
 
 import asyncio
@@ -49,32 +50,43 @@ _WORDS = (
     "foto",
 )
 _FILL = """
-INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes,
-    status, version, occurred_at, received_at, enriched_at, sender_id, sender_name)
+INSERT INTO chat_messages (
+    tenant_id, message_key, provider, conversation_id, role, direction, kind, content,
+    content_attributes, status, version, occurred_at, received_at, enriched_at, sender_id,
+    sender_name)
 SELECT $1, $1 || ':ycloud:' || n, 'ycloud', '1555~' || (n * 7919 % $4::bigint), 'user', 'inbound',
     CASE WHEN n <= $5 THEN 'image' ELSE 'text' END,
-    CASE WHEN n > $5 THEN ($6::text[])[1 + n % 10] || ' ' || ($6::text[])[1 + n / 10 % 10] || ' w' || n % 50000 END,
-    CASE WHEN n > $5 THEN '{}'::jsonb ELSE jsonb_build_object('attachments', jsonb_build_array(jsonb_build_object(
-        'index', 0, 'type', CASE WHEN n % 3 = 0 THEN 'audio' ELSE 'image' END, 'status', 'failed',
-        'reason', ($7::text[])[1 + n % 6], 'original_url', 'https://files.example.com/' || n))) END,
+    CASE WHEN n > $5 THEN ($6::text[])[1 + n % 10] || ' ' || ($6::text[])[1 + n / 10 % 10]
+        || ' w' || n % 50000 END,
+    CASE WHEN n > $5 THEN '{}'::jsonb ELSE jsonb_build_object(
+        'attachments', jsonb_build_array(jsonb_build_object(
+            'index', 0, 'type', CASE WHEN n % 3 = 0 THEN 'audio' ELSE 'image' END,
+            'status', 'failed', 'reason', ($7::text[])[1 + n % 6],
+            'original_url', 'https://files.example.com/' || n))) END,
     CASE WHEN n <= $5 THEN 'degraded' ELSE 'complete' END, 2, at, at, at, n % 9999 || '', 'Customer'
 FROM generate_series($2::bigint, $3::bigint) AS n,
     LATERAL (SELECT now() - (n * 104729 % 2592000) * interval '1 second' AS at) AS times
 """
 _OLD, _OLD_MESSAGES, _RARE, _RARE_FILES = "campania", 25_000, "audio_silent", 10
 _FILL_OLD = """
-INSERT INTO chat_messages (tenant_id, message_key, provider, conversation_id, role, direction, kind, content, content_attributes,
-    status, version, occurred_at, received_at, enriched_at)
-SELECT $1, $1 || ':chatwoot:' || n, 'chatwoot', '1/' || n, 'user', 'inbound', 'text', $2 || ' ' || n, '{}'::jsonb,
-    'complete', 2, at, at, at
-FROM generate_series(1, $3::bigint) AS n, LATERAL (SELECT now() - interval '60 days' - n * interval '1 second' AS at) AS times
+INSERT INTO chat_messages (
+    tenant_id, message_key, provider, conversation_id, role, direction, kind, content,
+    content_attributes, status, version, occurred_at, received_at, enriched_at)
+SELECT $1, $1 || ':chatwoot:' || n, 'chatwoot', '1/' || n, 'user', 'inbound', 'text',
+    $2 || ' ' || n, '{}'::jsonb, 'complete', 2, at, at, at
+FROM generate_series(1, $3::bigint) AS n,
+    LATERAL (SELECT now() - interval '60 days' - n * interval '1 second' AS at) AS times
 """
 _FILL_RARE = """
-UPDATE chat_messages SET content_attributes = jsonb_set(content_attributes, '{attachments,0,reason}', to_jsonb($2::text))
-WHERE tenant_id = $1 AND message_key = ANY(SELECT $1 || ':ycloud:' || n * 997 FROM generate_series(1, $3::bigint) AS n)
+UPDATE chat_messages
+SET content_attributes = jsonb_set(
+    content_attributes, '{attachments,0,reason}', to_jsonb($2::text))
+WHERE tenant_id = $1 AND message_key = ANY(
+    SELECT $1 || ':ycloud:' || n * 997 FROM generate_series(1, $3::bigint) AS n)
 """
 _REASONS = (
-    "media_gone", "media_timeout", "model_unavailable", "refused_by_model", "media_too_large", "image_damaged"
+    "media_gone", "media_timeout", "model_unavailable", "refused_by_model", "media_too_large",
+    "image_damaged",
 )  # fmt: skip
 
 
@@ -133,7 +145,7 @@ PAGES = {
 
 
 async def _fill(settings: Settings, counts: dict[str, int]) -> None:
-    """The rows, and statistics as autovacuum would have made them."""
+    """Stores the rows and updates the statistics, as autovacuum would."""
     connection = await connect(settings.postgres, Names(settings.namespace), "bench")
     try:
         await connection.execute("SET synchronous_commit = off")
@@ -191,7 +203,7 @@ def _visitor(settings: Settings) -> Iterator[httpx.Client]:
 
 
 def _figure(client: httpx.Client, name: str, path: str) -> Figure:
-    """Milliseconds of each request; the first is left out, in which statements are prepared."""
+    """The milliseconds of each request, except the first, which prepares statements."""
     taken = []
     for _ in range(ASKED + 1):
         began = time.monotonic()
@@ -203,7 +215,8 @@ def _figure(client: httpx.Client, name: str, path: str) -> Figure:
     runs.sort()
     p50, p95 = runs[len(runs) // 2], runs[int(len(runs) * 0.95)]
     most = TROUBLE_MS if "trouble" in path else LIST_MS
-    verdict = "" if "?q=" in path else f", p95 wanted at most {most:g}: {'yes' if p95 <= most else 'NO'}"  # fmt: skip
+    is_met = "yes" if p95 <= most else "NO"
+    verdict = "" if "?q=" in path else f", p95 wanted at most {most:g}: {is_met}"
     return Figure(
         name=name, runs=runs, note=f"p50 {p50:.0f}, p95 {p95:.0f}, first {first:.0f}{verdict}"
     )

@@ -100,7 +100,8 @@ def _stored(job: MediaJob) -> Enrichment:
 def _described(job: MediaJob) -> Enrichment:
     return _fact(
         job, "described", "describe", text="A dog runs over a green meadow under a blue sky. " * 4,
-        model="gpt-4o-mini", recipe=_HASH[:16], prompt_version="v1", input_tokens=300, output_tokens=60,
+        model="gpt-4o-mini", recipe=_HASH[:16], prompt_version="v1", input_tokens=300,
+        output_tokens=60,
     )  # fmt: skip
 
 

@@ -54,15 +54,18 @@ def _throughput(rig: Rig) -> Table:
         paced("dedupe, exactly-once", product),
         paced("stock Faust, at-least-once", stock),
     )
-    title = "dedupe: raw webhooks to enriched messages by the real stage function, 10 % duplicates, 20 % images"
-    wanted = ratio("dedupe : stock", ours, reference, at_least=3)
+    title = (
+        "dedupe: raw webhooks to enriched messages by the real stage function, "
+        "10 % duplicates, 20 % images"
+    )
+    goal = ratio("dedupe : stock", ours, reference, at_least=3)
     return Table(
-        bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[wanted]
+        bench="dedupe", title=title, unit="records/s", figures=[ours, reference], ratios=[goal]
     )
 
 
 def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
-    """Measures the role on this many records, without the share `warming` at the beginning."""
+    """Measures the role on `count` records, of which the first share `warming` is not counted."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     fill(settings.kafka, names.topic("raw-messages"), map(raw_record, with_duplicates(count)))
@@ -76,7 +79,7 @@ def ours_run(rig: Rig, count: int, warming: float = 0.0) -> Pace:
 
 
 def stock_run(rig: Rig, count: int) -> Pace:
-    """Measures stock Faust on this many records."""
+    """Measures stock Faust on `count` records."""
     settings = rig.fresh()
     names = Names(settings.namespace)
     numbers = list(with_duplicates(count))
@@ -88,12 +91,12 @@ def stock_run(rig: Rig, count: int) -> Pace:
 
 
 def ours_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
-    """The role, as a process."""
+    """Starts the role as a process."""
     return rig.process(settings, "streams.commands.main", "stream", "dedupe")
 
 
 def stock_started(rig: Rig, settings: Settings) -> AbstractContextManager[Worker]:
-    """The other side, as a process."""
+    """Starts stock Faust as a process."""
     return rig.process(settings, "bench.dedupe")
 
 
@@ -109,7 +112,10 @@ def _latency(rig: Rig) -> Table:
         for side, of_side in runs.items()
         for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
     ]
-    title = f"dedupe: produced to visible for a read_committed reader at {LATENCY_PER_SECOND:,}/s; aim: p99 under 100"
+    title = (
+        "dedupe: produced to visible for a read_committed reader at "
+        f"{LATENCY_PER_SECOND:,}/s; aim: p99 under 100"
+    )
     return Table(bench="dedupe", title=title, unit="ms", figures=figures)
 
 

@@ -54,9 +54,11 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         if self.at_least:
-            return f", wanted at least {self.at_least:g}: {'yes' if self.value >= self.at_least else 'NO'}"
+            is_met = "yes" if self.value >= self.at_least else "NO"
+            return f", wanted at least {self.at_least:g}: {is_met}"
         if self.at_most:
-            return f", wanted at most {self.at_most:g}: {'yes' if self.value <= self.at_most else 'NO'}"
+            is_met = "yes" if self.value <= self.at_most else "NO"
+            return f", wanted at most {self.at_most:g}: {is_met}"
         return ""
 
 

@@ -78,7 +78,8 @@ def run(rig: Rig) -> list[Table]:
         ),
         Table(
             bench="jobs",
-            title=f"jobs: produced to visible at {PER_SECOND}/s, the job's {JOB_SECONDS * 1000:g} ms included",
+            title=f"jobs: produced to visible at {PER_SECOND}/s, the job's "
+            f"{JOB_SECONDS * 1000:g} ms included",
             unit="ms",
             figures=[Figure(name="p99 without it", runs=_p99(alone)), p99],
             ratios=[Ratio(name="of 200 ms", value=p99.median / 200, at_most=1)],
@@ -261,7 +262,7 @@ class _Asking(asyncio.Protocol):
 
 
 class _OneServer:
-    """The clients of the stage, as `World` describes them."""
+    """The clients of the stage, as `StageClients` describes them."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -19,7 +19,7 @@ from bench.figures import Figure, Table, ratio
 from bench.rig import BenchFailed, Rig
 from bench.traffic import TENANT, webhook
 from connectors.providers.catalogue import DIRECT, check_signature, identify
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.server import ReceiverServer
 from schemas.headers import Headers
@@ -32,7 +32,7 @@ from streams.local.lifecycle import sensorium
 from streams.local.parts import program
 from streams.local.parts import run as run_program
 from streams.local.ports import free_port
-from streams.roles.http import listening_socket, until_told
+from streams.roles.http import listening_socket, run_until_signal
 from streams.roles.port_claims import installation_of
 from streams.settings import read_settings
 
@@ -67,14 +67,14 @@ def run(rig: Rig) -> list[Table]:
             ours = _figure("signature, acks=all, then 200", durable, receiver.memory_mib())
             reference = _figure("same server, no signature, no Kafka", plain, bare.memory_mib())
             title = f"receiver: webhooks of {BODY_BYTES} B over {connections} connections"
-            wanted = ratio("receiver : without", ours, reference, at_least=0.5)
+            goal = ratio("receiver : without", ours, reference, at_least=0.5)
             tables.append(
                 Table(
                     bench="receiver",
                     title=title,
                     unit="requests/s",
                     figures=[ours, reference],
-                    ratios=[wanted],
+                    ratios=[goal],
                 )
             )
     return tables
@@ -82,7 +82,10 @@ def run(rig: Rig) -> list[Table]:
 
 def _figure(name: str, runs: list["LoadRun"], memory_mib: float) -> Figure:
     middle = sorted(runs, key=lambda one: one.per_second)[len(runs) // 2]
-    note = f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, longest {middle.longest_ms:.1f} ms"
+    note = (
+        f"p50 {middle.p50_ms:.1f} ms, p99 {middle.p99_ms:.1f} ms, "
+        f"longest {middle.longest_ms:.1f} ms"
+    )
     return Figure(
         name=name, runs=[one.per_second for one in runs], memory_mib=memory_mib, note=note
     )
@@ -223,7 +226,7 @@ async def _serve(settings: Settings) -> None:
         "raw-messages",
         _Nowhere(),
         _OneEndpoint(),
-        Understanding(identify, DIRECT.accept, check_signature),
+        ProviderFunctions(identify, DIRECT.accept, check_signature),
     )
     server = ReceiverServer(
         app,
@@ -232,7 +235,7 @@ async def _serve(settings: Settings) -> None:
         drain_seconds=receiver.drain_seconds,
     )
     installation = installation_of(settings.namespace, settings.secrets.key)
-    await until_told(
+    await run_until_signal(
         server, listening_socket(receiver.host, receiver.port, installation), app.drain
     )
 

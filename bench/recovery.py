@@ -52,7 +52,7 @@ class _Kill(NamedTuple):
 class _Load:
     """Record and probe number n go out together, to partition n mod 4.
 
-    `at[n]` is the time of sending, `seen` the time at which a reader had the key.
+    `at[n]` is the time of sending, `seen` the time at which a reader received the key.
     """
 
     keys: list[bytes] = field(default_factory=list)
@@ -75,7 +75,10 @@ def run(rig: Rig) -> list[Table]:
     draws = random.Random(7)
     with _loaded(settings) as load:
         kills = [_kill(rig, settings, load, draws.random()) for _ in range(KILLS)]
-    title = f"recovery: from SIGKILL of dedupe's worker at {RECORDS_PER_SECOND} records/s; {KILLS} kills"
+    title = (
+        f"recovery: from SIGKILL of dedupe's worker at {RECORDS_PER_SECOND} records/s; "
+        f"{KILLS} kills"
+    )
     figures = [
         _figure("next committed output", [kill.next_output for kill in kills]),
         _figure("next of every partition", [kill.every_partition for kill in kills]),
@@ -127,7 +130,7 @@ def _wait_visible(worker: Worker, load: _Load, begin: int, number: int) -> None:
 
 @contextmanager
 def _loaded(settings: Settings) -> Iterator[_Load]:
-    """Load, and a reader of what becomes of it, while the block runs."""
+    """Sends the load while the block runs, and notes when a reader receives each record."""
     names = Names(settings.namespace)
     enriched = names.topic("enriched-messages")
     load, ending = _Load(), threading.Event()

@@ -104,9 +104,16 @@ def receipts_of(messages: list[EnrichedMessage]) -> list[bytes]:
     ledger, receipts = Ledger("dedupe", "raw-messages", 0), list[bytes]()
     for begin in range(0, len(messages), RECEIPT_LINES):
         lines = [
-            Line(offset, m.message_key.encode(), int(m.received_at.timestamp() * 1000), "forwarded", "", 0)
+            Line(
+                offset,
+                m.message_key.encode(),
+                int(m.received_at.timestamp() * 1000),
+                "forwarded",
+                "",
+                0,
+            )
             for offset, m in enumerate(messages[begin : begin + RECEIPT_LINES], begin)
-        ]  # fmt: skip
+        ]
         receipts += ledger.receipts(Span(begin, begin + len(lines)), lines)
     return receipts
 

@@ -31,7 +31,7 @@ ConnectorsError
 ├── Unreadable                   connectors/providers/adapter.py
 ├── ForeignHost                  connectors/providers/downloads.py
 └── Problem                      connectors/webhooks/answers.py
-    └── Stranger                 connectors/webhooks/answers.py
+    └── Unauthenticated          connectors/webhooks/answers.py
 """
 
 

@@ -104,7 +104,7 @@ def decode(kind: type[R], value: bytes | None) -> R:
     """
     read = None if value is None else _readers(kind.__name__).get(value[: _HEAD.size])
     if value is None or read is None:
-        raise _of_nobody(kind, value)
+        raise _wrong_head(kind, value)
     try:
         record, end = read(value, _HEAD.size)
     except Exception as error:  # on hostile bytes a reader may raise anything
@@ -117,10 +117,10 @@ def decode(kind: type[R], value: bytes | None) -> R:
     return decoded
 
 
-def _of_nobody(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
+def _wrong_head(kind: type[R], value: bytes | None) -> UnknownVersion | Undecodable:
     """The exception for a value that does not begin like a record of this type."""
     if value is None or len(value) < _HEAD.size:
-        return Undecodable(f"{0 if value is None else len(value)} bytes are no wire format")
+        return Undecodable(f"{0 if value is None else len(value)} bytes are not in the wire format")
     magic, schema_id = _HEAD.unpack_from(value)
     known = pinned_schemas()
     if magic == 0 and schema_id not in known and 0 < schema_id < OUR_IDS:

@@ -28,7 +28,7 @@ Type = Any
 """An Avro type as JSON."""
 EncodeValue = Callable[[Any], bytes]
 DecodeValue = Callable[[bytes, int], tuple[Any, int]]
-"""Bytes and a position in them → the value and the position after it."""
+"""Takes bytes and a position in them, and returns the value and the position after it."""
 
 
 def _array(write: EncodeValue, values: Collection[Any]) -> bytes:

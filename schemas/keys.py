@@ -129,9 +129,9 @@ def key_partition(key: bytes, partitions: int) -> int:
     """The partition of a record in a topic that is partitioned by key.
 
     It is the choice of every Kafka client (murmur2), but from the number in the settings.
-    A client's own choice would put records into partitions that were added to a topic,
-    where nobody reads, as soon as it hears of them. Cached, because a message's records
-    have the same key and come one after the other.
+    If partitions are added to a topic, a client soon puts records into them, where
+    nobody reads. Cached, because a message's records have the same key and come one
+    after the other.
     """
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 

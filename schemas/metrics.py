@@ -43,7 +43,8 @@ ATTACHMENTS_FAILED = Counter(
 )
 TENANT_ATTACHMENTS_FAILED = Counter(
     "sensorium_tenant_attachments_failed",
-    'Failed attachments, by tenant. After the first 50 tenants of a process all others are "other".',
+    "Failed attachments, by tenant. After the first 50 tenants of a process all others are "
+    '"other".',
     ["tenant"],
 )
 STAGE_LAG = Gauge(

@@ -28,5 +28,5 @@ class StreamsError(Exception):
 EXIT_TROUBLE = 70
 """The exit code of a process that cannot continue.
 
-Whoever started it starts it again.
+The program that started it starts it again.
 """

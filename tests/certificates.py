@@ -1,4 +1,4 @@
-"""Keeps tests quick that make HTTP clients and never leave this machine."""
+"""Makes HTTP clients in tests start quickly, for tests that never leave this machine."""
 
 import datetime
 import os
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def _one_certificate() -> bytes:
-    """A certificate that signs nothing: loading a hundred real ones takes 60 ms per client."""
+    """A certificate that signs nothing. Loading a hundred real ones takes 60 ms per client."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "unit tests")])
     now = datetime.datetime.now(datetime.UTC)
@@ -32,9 +32,9 @@ _FILE = tempfile.NamedTemporaryFile(suffix=".pem")
 
 
 def trust_one() -> None:
-    """Lets HTTP clients read a single certificate in place of the system's hundreds.
+    """Lets HTTP clients read a single certificate instead of the system's hundreds.
 
-    A variable that the machine has is replaced too: it names the hundreds.
+    A variable of the machine is replaced too, because it names the hundreds.
     """
     _FILE.write(_one_certificate())
     _FILE.flush()

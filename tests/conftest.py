@@ -1,4 +1,4 @@
-"""Real servers for the tests that need them, names of their own for each test, and a count of what was skipped."""
+"""Real servers for the tests that need them, separate names for each test, and a check of skips."""
 
 import gc
 import os
@@ -30,13 +30,20 @@ MAY_BE_SKIPPED: dict[str, str] = {
     "tests/unit/test_engines.py": "the extra `local` is left out (make LOCAL=0)",
     "tests/integration/test_local_models.py": "the extra `local`, or a source of the weights, is not there",
 }
-"""Test id (or how it begins) → why a machine may lack what it needs. Any other skipped test fails the session."""
+"""Maps a test id, or how it begins, to what a machine may lack.
+
+Any other skipped test fails the session.
+"""
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Settings]:
-    """Settings whose Kafka, Postgres and object store run: started for this session on free ports, by the code behind `sensorium up`,
-    or, with SENSORIUM_TEST_STACK=<an environment file as `up` writes it>, those of the file."""
+    """Settings with running Kafka, Postgres and object store.
+
+    They are started for this session on free ports, by the code behind `sensorium up`.
+    With SENSORIUM_TEST_STACK=FILE, an environment file as `up` writes it, they are
+    those of the file.
+    """
     if RUNNING:
         nowhere = LocalSecrets(
             postgres_password="", objects_secret_key="", key=Fernet.generate_key().decode()
@@ -77,13 +84,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Python's collector no longer walks over modules and tests, which are there to the end: some tests call it often."""
+    """Excludes modules and tests from garbage collection, because some tests call it often."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without TESTS_THOROUGH=1 the tests with the marker `thorough` are left out; pytest counts them as deselected."""
+    """Without TESTS_THOROUGH=1, leaves out the tests with the marker `thorough`.
+
+    pytest counts them as deselected.
+    """
     if THOROUGH:
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]
@@ -96,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed shows the ends of the logs of its processes."""
+    """Shows the ends of the logs of a failed test's processes."""
     report = yield
     if report.failed:
         report.sections += logs_of(getattr(item, "funcargs", {}), call.start)

@@ -1,4 +1,7 @@
-"""What the processes of a test that failed wrote into their logs, for the report: on a machine of others the report is all there is."""
+"""The logs of the processes of a failed test, for the report.
+
+On another machine, the report is all that a person has.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +12,7 @@ TAIL_CHARACTERS = 5_000
 
 
 def logs_of(fixtures: Mapping[str, Any], since: float) -> list[tuple[str, str]]:
-    """The ends of logs that were written since then, in folders that the test's fixtures are or have."""
+    """The ends of logs that were written since then, in folders of the test's fixtures."""
     files = sorted({file for folder in _folders(fixtures) for file in _logs(folder, since)})
     return [(f"End of {file}", tail_of(file)) for file in files[:MOST_FILES]]
 

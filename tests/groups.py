@@ -35,7 +35,7 @@ class Group:
     paths: tuple[str, ...]
     options: tuple[str, ...] = ()
     repeats: bool = True
-    """Whether a test that failed beside others may pass alone."""
+    """True if a test that failed beside others may pass alone."""
 
 
 CORES = os.cpu_count() or 2
@@ -51,9 +51,12 @@ INTEGRATION = Group(
 BREAKING = tuple(
     f"tests/acceptance/test_{name}.py" for name in ("kills", "partitions", "disasters")
 )
-"""The acceptance tests that take longest: they kill, move or lose parts of a pipeline, and wait until it is whole again."""
+"""The acceptance tests that take longest.
+
+They kill, move or lose parts of a pipeline, and wait until it works again.
+"""
 JUDGING = tuple(f"tests/acceptance/test_{name}.py" for name in ("run_balances", "run_logs"))
-"""These judge what all others of their session did."""
+"""Tests that judge what all others of their session did."""
 ACCEPTANCE = Group(
     "acceptance", ("tests/acceptance",), tuple(f"--ignore={file}" for file in BREAKING)
 )
@@ -61,7 +64,7 @@ KILLS = Group("kills", (*BREAKING, *JUDGING))
 CHAOS = Group("chaos", ("tests/chaos",), ("-n", "2", "--dist", "worksteal"))
 GROUPS = (UNIT, PROCESSES, LANES, INTEGRATION, ACCEPTANCE, KILLS, CHAOS)
 MOST_REPEATED = 3
-"""Where more tests of a group fail, something is broken."""
+"""If more tests of a group fail, something is broken."""
 DURATIONS = ("--durations=40", "--durations-min=1")
 PYTEST_TESTS_FAILED, PYTEST_INTERRUPTED = 1, 2
 ENDING_SECONDS = 60
@@ -69,7 +72,7 @@ POLL_SECONDS = 0.5
 FAILURES = "TESTS_FAILURES"
 """The variable that names the file in which a session writes the ids of its failed tests (tests/conftest.py)."""
 SUMMARY = re.compile(r"=+ .*\b(passed|failed|error|errors)\b.* in [0-9.]+s")
-"""The last line that pytest prints of itself; what a library prints at its end comes after it."""
+"""The last line that pytest itself prints. A library may print more at its end."""
 
 
 @dataclass
@@ -80,7 +83,7 @@ class Session:
     environment: dict[str, str]
     logs: Path
     tests: tuple[str, ...] = ()
-    """Ids of the only tests to run, without helpers beside; empty: all of the group."""
+    """The ids of the only tests to run, without helpers beside. Empty for all of the group."""
     began: float = field(default_factory=time.monotonic)
     process: "subprocess.Popen[bytes]" = field(init=False)
 
@@ -177,7 +180,10 @@ def _cpu_seconds() -> float:
 
 
 def print_ends_of_logs(folder: Path) -> None:
-    """Of the servers, whose folder is removed: a test may have failed because one of them was slow."""
+    """Prints the ends of the servers' logs, whose folder is removed.
+
+    A test may have failed because a server was slow.
+    """
     for log in sorted(folder.glob("*.log")):
         print(f"--- End of {log}\n{tail_of(log)}", flush=True)
 

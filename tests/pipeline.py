@@ -41,17 +41,23 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def role_of(name: str) -> str:
-    """`describe#2` is a second process of the role `describe`."""
+    """The role of a process. `describe#2` is a second process of the role `describe`."""
     return name.partition("#")[0]
 
 
 def _die_with_parent() -> None:
-    """In the child: what a killed test leaves behind would go on using the machine. The parent is the *thread* that forks."""
+    """In the child: ends it with its parent, so that a killed test leaves nothing behind.
+
+    The parent is the *thread* that forks.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class Pipeline:
-    """Processes by name: a role, or `role#2` and so on for further ones. `environment` is what each gets; `folder` holds a log each."""
+    """Processes by name: a role, or `role#2` and so on for further ones.
+
+    `environment` is what each gets. `folder` contains a log of each.
+    """
 
     def __init__(
         self,
@@ -95,7 +101,7 @@ class Pipeline:
         self.console = f"http://127.0.0.1:{self.ports['console']}"
 
     def _port(self, name: str) -> int:
-        """Where it answers probes. Receivers share the port they serve at."""
+        """The port for probes. Receivers share the port at which they serve."""
         if name not in self.ports:
             self.ports[name] = (
                 self.ports["receive"]
@@ -125,7 +131,11 @@ class Pipeline:
         more: Mapping[str, str] = {},
         program: tuple[str, ...] = PROGRAM,
     ) -> None:
-        """`failpoint`: see storage/failpoints.py; `more` is added to its environment; `program`: the module and its first words."""
+        """Starts a process.
+
+        For `failpoint` see storage/failpoints.py. `more` is added to its environment,
+        and `program` is the module with its first words.
+        """
         words = (
             ("stand-in", "--port", str(self.ports["stand-in"]), "--controls")
             if name == "stand-in"
@@ -145,7 +155,7 @@ class Pipeline:
             ).result()
 
     def stop(self, name: str) -> int:
-        """SIGTERM, and SIGKILL for what does not heed it; returns the exit code."""
+        """Sends SIGTERM, and SIGKILL if the process does not end. Returns the exit code."""
         process = self.processes.pop(name)
         process.terminate()
         try:
@@ -155,7 +165,7 @@ class Pipeline:
             return process.wait()
 
     def command(self, *words: str) -> Any:
-        """Runs a command with --json and gives its document."""
+        """Runs a command with --json and returns its document."""
         done = self._run([*words, "--json"], self.environment(), COMMAND_SECONDS)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -181,7 +191,7 @@ class Pipeline:
         raise AssertionError(f"{name} is not ready:\n{self.log_of(name)[-3000:]}")
 
     def worker_pid(self, stage: str) -> int:
-        """The child of a stage's parent, which starts another one a moment after a death."""
+        """The child of a stage's parent, which replaces a dead child after a moment."""
         pid = self.processes[stage].pid
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
@@ -194,7 +204,10 @@ class Pipeline:
         )
 
     def kill(self, name: str) -> None:
-        """SIGKILL: of a stage its worker, which its parent starts again; of another role the process, started again here."""
+        """Sends SIGKILL to a process, which is started again.
+
+        Of a stage it is the worker, which its parent starts again.
+        """
         if role_of(name) in STAGES:
             os.kill(self.worker_pid(name), signal.SIGKILL)
             return
@@ -203,7 +216,7 @@ class Pipeline:
         self.start(name)
 
     def restart(self, name: str, failpoint: str = "") -> None:
-        """SIGTERM, and anew: with a failpoint armed, or without."""
+        """Sends SIGTERM and starts the process again, with or without a failpoint."""
         self.processes[name].terminate()
         self.processes[name].wait(40)
         self.start(name, failpoint)
@@ -232,7 +245,7 @@ class Pipeline:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def control(self, fault: dict[str, Any] | None) -> None:
-        """Makes the model server misbehave; None: calm again."""
+        """Makes the model server fail in this way, or work again with None."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports['stand-in']}/control",
             json.dumps(fault).encode() if fault else None,
@@ -248,7 +261,7 @@ class Pipeline:
             return json.load(answer)
 
     def chat_key(self, tenant: str) -> str:
-        """A new key for `POST /chat`, which the receiver knows already."""
+        """A new key for `POST /chat`, which the receiver already knows."""
         key: str = self.command("keys", "add", tenant, "--scope", "chat")["key"]
         request = urllib.request.Request(
             f"{self.receiver}/chat", b"{}", {"authorization": f"Bearer {key}"}
@@ -265,7 +278,7 @@ KNOWN_SECONDS = 60.0
 
 
 def _once_known(request: urllib.request.Request) -> Any:
-    """The answer, asked for again while the key is not known: roles hear of it later on a busy machine."""
+    """The answer, repeated while the key is unknown: on a busy machine roles learn of it later."""
     deadline = time.monotonic() + KNOWN_SECONDS
     while True:
         try:
@@ -278,7 +291,7 @@ def _once_known(request: urllib.request.Request) -> Any:
 
 
 class Tenant:
-    """A tenant with an endpoint a provider and a key that may read."""
+    """A tenant with an endpoint per provider and a key that may read."""
 
     def __init__(self, pipeline: Pipeline, name: str) -> None:
         self.name = name
@@ -291,7 +304,7 @@ class Tenant:
         self.key: str = pipeline.command("keys", "add", name, "--scope", "read")["key"]
 
     def post(self, sample: Sample, *, seconds: float = 90.0) -> int:
-        """Delivers as a provider does: again until it is answered 2xx."""
+        """Delivers as a provider does: repeatedly, until the answer is 2xx."""
         endpoint = self.endpoints[sample.provider]
         url = f"{self._pipeline.receiver}/webhooks/{sample.provider}/{endpoint['token']}"
         deadline = time.monotonic() + seconds
@@ -314,7 +327,10 @@ class Tenant:
 async def wait_for(
     condition: Callable[[], Awaitable[Any]], what: str, seconds: float = 90.0
 ) -> Any:
-    """What the condition gives once it is true. Fails with `what` after `seconds`."""
+    """Waits until the condition is true, and returns its result.
+
+    Fails with `what` after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while True:
         value = await condition()

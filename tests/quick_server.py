@@ -1,4 +1,7 @@
-"""uvicorn for tests: it ends when it is told to, where uvicorn itself looks ten times a second and rests between its steps."""
+"""uvicorn for tests. It ends when it is told to.
+
+uvicorn itself checks ten times per second, and pauses between its steps.
+"""
 
 import asyncio
 import socket
@@ -23,7 +26,7 @@ class QuickServer(uvicorn.Server):
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers what is in flight within `timeout_graceful_shutdown`, then cancels it."""
+        """Answers the requests in flight within `timeout_graceful_shutdown`, then cancels them."""
         for server in self.servers:
             server.close()
         for each in sockets or ():

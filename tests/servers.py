@@ -19,7 +19,11 @@ _SHORT, _LONG = "broker.session.timeout.ms=2000", "broker.session.timeout.ms=600
 
 @contextmanager
 def patient_broker() -> Iterator[None]:
-    """The only broker is not taken for dead because a busy machine holds up its heartbeat. Nobody kills it, so nobody waits for its session."""
+    """Keeps the only broker from being considered dead because its heartbeat is late.
+
+    A busy machine delays heartbeats. No test kills this broker, so none waits for its
+    session.
+    """
     quick = kafka.PROPERTIES
     assert _SHORT in quick
     kafka.PROPERTIES = quick.replace(_SHORT, _LONG)

@@ -1,7 +1,8 @@
-"""Topics of a test's own, made so that every client sees them.
+"""Creates topics for tests, so that every client sees them.
 
-A broker answers that a topic is created when its controller has written it down. It shows the topic to clients a moment
-later, and on a busy machine that moment is long enough for a client to be told that there is no such topic.
+A broker answers that a topic is created when its controller has recorded it. It shows
+the topic to clients a moment later. On a busy machine that is long enough for a client
+to be told that there is no such topic.
 """
 
 import time
@@ -20,13 +21,13 @@ from storage.kafka.topics import Applied, apply_topics
 SECONDS = 60.0
 T = TypeVar("T")
 _MADE: dict[str, set[str]] = {}
-"""Addresses of brokers → topics that were made there and are not deleted yet."""
+"""Maps addresses of brokers to topics that were created there and are not deleted yet."""
 
 
 def unless_stalled(create: Callable[[], T]) -> T:
-    """Returns what `create` does, again while the controller takes the only broker for dead.
+    """Returns what `create` returns, and repeats it while the controller considers the broker dead.
 
-    It does that when a busy machine holds up the broker's heartbeat.
+    It does that when a busy machine delays the broker's heartbeat.
     """
     deadline = time.monotonic() + SECONDS
     while True:
@@ -91,9 +92,11 @@ def make_each(
 
 
 def delete_topics(namespace: str) -> None:
-    """Deletes the topics of a namespace in which some were made here, and those that the product added to them.
+    """Deletes the topics of a namespace, and those that the product added to them.
 
-    A broker that keeps the topics of every test has no memory left after a thousand of them, and answers late from then on.
+    Only namespaces with topics that were created here count. A broker that keeps the
+    topics of every test has no memory left after a thousand of them, and then answers
+    late.
     """
     for address, made in _MADE.items():
         if any(_is_of(namespace, name) for name in made):

@@ -74,19 +74,20 @@ class Accepted:
         if self._trouble():
             return False
         try:
-            ends = await self._asked(lambda: self._kafka.ends(self._raw))  # 1
-            while await self._asked(lambda: self._undecided(tenant_id, ends)):  # 2
+            ends = await self._in_thread(lambda: self._kafka.ends(self._raw))  # 1
+            while await self._in_thread(lambda: self._undecided(tenant_id, ends)):  # 2
                 if not await self._again(deadline):
                     return False
-            tails = await self._asked(lambda: self._kafka.ends(self._enriched))  # 3
+            tails = await self._in_thread(lambda: self._kafka.ends(self._enriched))  # 3
             while True:  # 4
-                stands = await self._reading.sink_positions(tenant_id, self._enriched)
-                if not await self._asked(lambda: self._unstored(tenant_id, stands, tails)):  # noqa: B023
+                positions = await self._reading.sink_positions(tenant_id, self._enriched)
+                unstored = partial(self._unstored, tenant_id, positions, tails)
+                if not await self._in_thread(unstored):
                     return True
                 if not await self._again(deadline):
                     return False
         except (KafkaException, TimeoutError):
-            await self._asked(self._renew)  # see storage/kafka/reconnection.py
+            await self._in_thread(self._renew)  # see storage/kafka/reconnection.py
             return False
 
     def end(self) -> None:
@@ -102,16 +103,16 @@ class Accepted:
         self._kafka = self._make()
 
     def _undecided(self, tenant_id: TenantId, ends: Mapping[int, int]) -> bool:
-        stands = self._kafka.committed(self._raw, ends)
-        return self._kafka.holds(self._raw, stands, ends, f"{tenant_id}:".encode())
+        positions = self._kafka.committed(self._raw, ends)
+        return self._kafka.holds(self._raw, positions, ends, f"{tenant_id}:".encode())
 
     def _unstored(
-        self, tenant_id: TenantId, stands: Mapping[int, int], tails: Mapping[int, int]
+        self, tenant_id: TenantId, positions: Mapping[int, int], tails: Mapping[int, int]
     ) -> bool:
         decided = self._kafka.ends(self._enriched, decided=True)
         if any(decided[partition] < tail for partition, tail in tails.items()):
             return True
-        begin = {partition: stands.get(partition, -1) for partition in tails}
+        begin = {partition: positions.get(partition, -1) for partition in tails}
         prefix = f"{tenant_id}:".encode()
         return self._kafka.holds(self._enriched, begin, tails, prefix, decided=True)
 
@@ -119,8 +120,8 @@ class Accepted:
         await asyncio.sleep(AGAIN_SECONDS)
         return not deadline.has_passed and not self._ended
 
-    async def _asked(self, question: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+    async def _in_thread(self, call: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 class _Reader:
@@ -148,9 +149,9 @@ class _Reader:
         """
         level = IsolationLevel.READ_COMMITTED if decided else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(topic, one): latest for one in self._partitions}
+        specs = {TopicPartition(topic, one): latest for one in self._partitions}
         found = self._admin.list_offsets(
-            asked, isolation_level=level, request_timeout=ANSWER_SECONDS
+            specs, isolation_level=level, request_timeout=ANSWER_SECONDS
         )
         return {one.partition: future.result().offset for one, future in found.items()}
 
@@ -158,8 +159,8 @@ class _Reader:
         """Returns the committed offset of each partition in which the group has not
         reached the end.
         """
-        asked = [TopicPartition(topic, partition) for partition in ends]
-        found = self._consumer(True).committed(asked, timeout=ANSWER_SECONDS)
+        partitions = [TopicPartition(topic, partition) for partition in ends]
+        found = self._consumer(True).committed(partitions, timeout=ANSWER_SECONDS)
         return {one.partition: one.offset for one in found if one.offset < ends[one.partition]}
 
     def holds(

@@ -83,10 +83,10 @@ def _add_media(app: FastAPI, parts: Parts) -> None:
         tenant: Annotated[str, Path(description="The tenant, as in the `url` of the attachment.")],
         name: Annotated[str, Path(description="The file, as in the `url` of the attachment.")],
         expires: Annotated[
-            str | None, Query(description="Of a signed link: until when it holds, in Unix time.")
+            str | None, Query(description="In a signed link: when the link expires, in Unix time.")
         ] = None,
         signature: Annotated[
-            str | None, Query(description="Of a signed link: it takes the place of a key.")
+            str | None, Query(description="In a signed link: the signature, instead of a key.")
         ] = None,
     ) -> Response:
         if expires is not None or signature is not None:

@@ -98,13 +98,13 @@ def _add_feed(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
         limit: PageLimit = DEFAULT_PAGE,
         conversation: Annotated[
             str | None,
-            Query(max_length=500, description="Only of this conversation, by any of its names."),
+            Query(max_length=500, description="Only messages of this conversation, by any id."),
         ] = None,
         status: Annotated[
             list[response_models.ShownStatus],
             Query(
                 max_length=3,
-                description="Only with this status as they are now (repeat it for several).",
+                description="Only messages whose current status is this (repeat it for several).",
             ),
         ] = [],  # noqa: B006  FastAPI copies it
     ) -> Response:
@@ -138,7 +138,7 @@ def _add_conversations(app: FastAPI, parts: Parts) -> None:
         after: Annotated[
             str | None,
             Query(
-                max_length=500, description="`next` of an earlier answer. Left out: from the first."
+                max_length=500, description="`next` of an earlier answer. Default: from the first."
             ),
         ] = None,
         limit: PageLimit = DEFAULT_PAGE,
@@ -185,10 +185,10 @@ def _add_context(app: FastAPI, parts: Parts, contexts: Contexts) -> None:
             raise ConsoleProblem(404, "there is no such resource")
         _without_nul(conversation_id)
         window = _window(tenant_id, within_seconds, limit, before, newer_than)
-        asked = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
+        query = ContextQuery(window, checked_keys(tenant_id, wait_for), quiet_seconds)
 
         async def look() -> ContextSnapshot:
-            return await contexts.look(tenant_id, conversation_id, asked)
+            return await contexts.look(tenant_id, conversation_id, query)
 
         deadline = Deadline(wait_seconds)
         found: ContextSnapshot | None = await look()

@@ -94,7 +94,7 @@ class Changes:
         names = None if conversations is None else frozenset(conversations)
         return Waiter(self, tenant_id, names, anywhere)
 
-    def told(self, payload: str) -> None:
+    def handle_notification(self, payload: str) -> None:
         """Handles a notification of the sink: `[[tenant, conversation], …]`, or `*`.
 
         Any other payload wakes all waiters.
@@ -148,8 +148,9 @@ class Changes:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda *_: lost.set())
         try:
+            channel = f"{self._names.postgres_schema}_messages"
             await connection.add_listener(
-                f"{self._names.postgres_schema}_messages", lambda *given: self.told(str(given[-1]))
+                channel, lambda *arguments: self.handle_notification(str(arguments[-1]))
             )
             self.is_listening = True
             self._wake_all()  # notifications were missed while there was no connection

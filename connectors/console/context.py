@@ -51,9 +51,9 @@ def show(row: ContextRow, marker: Marker, language: str) -> Shown:
         }
     )
     descriptions = tuple(
-        marker.inside(told)
+        marker.inside(description)
         for attachment in _attachments(row.attributes)
-        if (told := attachment.get("description") or failure_text(attachment, language))
+        if (description := attachment.get("description") or failure_text(attachment, language))
     )
     size = len(encoded(part.document)) + sum(len(one.encode()) for one in descriptions)
     return Shown(row.stamp, part, descriptions, size)

@@ -84,13 +84,13 @@ class Contexts:
         self._turns = TenantQueue(THREADS_PER_TENANT, MOST_IN_LINE)
 
     async def look(
-        self, tenant_id: TenantId, conversation_id: str, asked: ContextQuery
+        self, tenant_id: TenantId, conversation_id: str, query: ContextQuery
     ) -> ContextSnapshot:
         """Reads the state of a conversation, without the texts of its messages.
 
         Raises Unavailable and Busy.
         """
-        window, wait_for = asked.window, asked.wait_for
+        window, wait_for = query.window, query.wait_for
         names = await self._reading.conversation_ids(tenant_id, conversation_id)
         # Read before the keys: a message that finishes in between is waited for once more. In the
         # other order, the answer would end the wait and still show the message as pending.
@@ -107,7 +107,7 @@ class Contexts:
         if window.since is not None:
             waits = waits or not any(one.is_newer and one.is_within for one in keys)
         last = min((one.age_seconds for one in keys if one.is_inbound), default=math.inf)
-        stirs = last < asked.quiet_seconds
+        stirs = last < query.quiet_seconds
         return ContextSnapshot(
             tuple(keys),
             tuple(dict.fromkeys([*(one.message_key for one in unfinished), *missing])),
@@ -116,7 +116,7 @@ class Contexts:
             window.within_seconds >= ANY_AGE_SECONDS
             and len(found) < self.bounds.messages
             and len(found) <= (window.limit or self.bounds.messages),
-            asked.quiet_seconds - last if stirs else None,
+            query.quiet_seconds - last if stirs else None,
         )
 
     async def answer(
@@ -132,23 +132,23 @@ class Contexts:
         Raises Unavailable and Busy.
         """
         marker, language = form.marker, form.language
-        wanted = [one for one in look.keys if one.fits]
+        keys = [one for one in look.keys if one.fits]
         drawn = (marker.frame, language)
-        kept = {
+        cache_hits = {
             one.message_key: found
-            for one in wanted
+            for one in keys
             if (found := self._cache.get(tenant_id, one.message_key, one.stamp, drawn))
         }
-        unknown = [one.message_key for one in wanted if one.message_key not in kept]
+        unknown = [one.message_key for one in keys if one.message_key not in cache_hits]
         rows = await self._reading.context_rows(tenant_id, unknown, self.bounds) if unknown else []
 
         def put_together() -> tuple[bytes, dict[str, Shown]]:
             fresh = {row.message_key: show(row, marker, language) for row in rows}
-            chosen = fitting(wanted, kept | fresh, self.bounds.total_bytes)
+            chosen = fitting(keys, cache_hits | fresh, self.bounds.total_bytes)
             document = assemble(conversation_id, chosen, look.pending, marker, form.sign)
             return encoded(document | self._around(tenant_id, look, chosen) | dict(more)), fresh
 
-        if sum(row.bytes for row in rows) <= INLINE_BYTES and len(wanted) <= INLINE_MESSAGES:
+        if sum(row.bytes for row in rows) <= INLINE_BYTES and len(keys) <= INLINE_MESSAGES:
             answer, fresh = put_together()
         else:
             answer, fresh = await self.in_thread(tenant_id, put_together)
@@ -215,8 +215,10 @@ class ShownRows:
         """Returns the row as it was rendered, if neither it nor the `form` (frame and
         language) has changed.
         """
-        kept = self._rows.get(tenant_id, _Rows()).get(message_key)
-        return kept[1] if kept is not None and kept[0] == form and kept[1].stamp == stamp else None
+        entry = self._rows.get(tenant_id, _Rows()).get(message_key)
+        if entry is None or entry[0] != form or entry[1].stamp != stamp:
+            return None
+        return entry[1]
 
     def put(
         self, tenant_id: TenantId, message_key: str, shown: Shown, form: tuple[str, str]

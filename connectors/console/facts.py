@@ -61,9 +61,9 @@ def failure_text(attachment: dict[str, Any], language: str) -> str | None:
     if attachment.get("status") != "failed":
         return None
     words = _FAILED[spoken(language)]
-    said = words.get(str(attachment.get("type")), words[""])
+    sentence = words.get(str(attachment.get("type")), words[""])
     reason = attachment.get("reason")
-    return f"{said} ({reason})" if reason else said
+    return f"{sentence} ({reason})" if reason else sentence
 
 
 def cut_mark(language: str) -> str:
@@ -265,8 +265,8 @@ def _depth(found: Any) -> int:
     return depth
 
 
-def _line(word: str, said: str) -> str:
-    return f"{word}: {said}" if said else word
+def _line(word: str, text: str) -> str:
+    return f"{word}: {text}" if text else word
 
 
 def _place_text(place: dict[str, Any]) -> str:
@@ -277,8 +277,8 @@ def _place_text(place: dict[str, Any]) -> str:
 
 
 def _card_text(card: dict[str, Any]) -> str:
-    said = [card.get("name"), *card.get("phones", []), *card.get("emails", [])]
-    return ", ".join(one for one in said if one)
+    parts = [card.get("name"), *card.get("phones", []), *card.get("emails", [])]
+    return ", ".join(one for one in parts if one)
 
 
 def _item_text(item: dict[str, Any]) -> str:
@@ -298,9 +298,9 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _listed(said: list[str], more: str) -> str:
-    shown = "; ".join(said[:MOST_SHOWN])
-    return shown if len(said) <= MOST_SHOWN else f"{shown}; {more.format(len(said) - MOST_SHOWN)}"
+def _listed(items: list[str], more: str) -> str:
+    shown = "; ".join(items[:MOST_SHOWN])
+    return shown if len(items) <= MOST_SHOWN else f"{shown}; {more.format(len(items) - MOST_SHOWN)}"
 
 
 def _present(**fields: Any) -> dict[str, Any]:

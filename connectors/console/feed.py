@@ -61,11 +61,11 @@ class FeedReader:
     """Reads the changes of a tenant for one request."""
 
     def __init__(
-        self, reading: ConsoleQueries, tenant_id: TenantId, wanted: Filter, limit: int
+        self, reading: ConsoleQueries, tenant_id: TenantId, feed_filter: Filter, limit: int
     ) -> None:
         self._reading = reading
         self._tenant_id = tenant_id
-        self._wanted = wanted
+        self._filter = feed_filter
         self._limit = limit
         self._at = BEGINNING
         self._again = BackOff(FIRST_AGAIN_SECONDS, LONGEST_AGAIN_SECONDS)
@@ -97,7 +97,7 @@ class FeedReader:
     async def look(self) -> Page:
         """Returns the next page. Changes that the filter skipped are not scanned again."""
         edge = await self._reading.edge(self._tenant_id)
-        is_narrow = self._wanted.conversation_id is not None or bool(self._wanted.statuses)
+        is_narrow = self._filter.conversation_id is not None or bool(self._filter.statuses)
         most = SCANNED if is_narrow else self._limit
         scanned = await self._reading.changes(self._tenant_id, self._at, edge, most)
         found = await self._matching(scanned)
@@ -125,12 +125,12 @@ class FeedReader:
     async def _matching(self, changes: Sequence[Change]) -> list[Change]:
         """Returns the changes that match the filter, without private notes, as in a context."""
         found = [one for one in changes if one.kind != "note"]
-        if self._wanted.statuses:
-            found = [one for one in found if one.status in self._wanted.statuses]
-        if self._wanted.conversation_id is not None and found:
+        if self._filter.statuses:
+            found = [one for one in found if one.status in self._filter.statuses]
+        if self._filter.conversation_id is not None and found:
             # Read after the changes, so that ids that came with one of them are known.
             names = set(
-                await self._reading.conversation_ids(self._tenant_id, self._wanted.conversation_id)
+                await self._reading.conversation_ids(self._tenant_id, self._filter.conversation_id)
             )
             found = [one for one in found if one.conversation_id in names]
         return found

@@ -21,7 +21,7 @@ _SAFE = {
     "accept-ranges": "bytes",
 }
 Pieces = Callable[[int, int], AsyncIterator[bytes]]
-"""Reads `length` bytes from `offset` on, as `(offset, length) → chunks`."""
+"""Takes an offset and a length, and yields that many bytes from the offset on, in chunks."""
 
 
 class ByteRange(NamedTuple):

@@ -128,10 +128,10 @@ class Prefix:
                 state, opening = state | 1, position
             for moves, is_silent, opens, is_sure, is_letter in steps[text[position]]:
                 before, moved = state, (state & moves) << 1
-                kept = state if is_silent else state & (moves << 1)
-                state = moved | kept
+                remaining = state if is_silent else state & (moves << 1)
+                state = moved | remaining
                 if moved:
-                    _follow(begins, before, moved, kept, (opening, position))
+                    _follow(begins, before, moved, remaining, (opening, position))
                     sure += is_sure
                     letters += is_letter
                 if opens:
@@ -158,8 +158,8 @@ class Prefix:
             for step in self._steps[character]:
                 moves = step.moves if step.is_letter else step.moves & self._closing_bit
                 is_sure = is_sure or bool(state & moves and (step.is_sure or not step.is_letter))
-                kept = state if step.is_silent else state & (moves << 1)
-                state = ((state & moves) << 1) | kept
+                remaining = state if step.is_silent else state & (moves << 1)
+                state = ((state & moves) << 1) | remaining
             if state >> self._end & 1:
                 if is_sure:
                     return position, 0
@@ -263,7 +263,7 @@ def _meant(match: re.Match[str]) -> list[tuple[str, int]]:
 
 
 class _Steps(dict[str, tuple[Transition, ...]]):
-    """A bounded cache: character → transitions."""
+    """A bounded cache that maps characters to their transitions."""
 
     def __init__(self, prefix: Prefix) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ class _Steps(dict[str, tuple[Transition, ...]]):
 
 
 def _follow(
-    begins: list[tuple[int, int]], before: int, moved: int, kept: int, here: tuple[int, int]
+    begins: list[tuple[int, int]], before: int, moved: int, remaining: int, here: tuple[int, int]
 ) -> None:
     """Keeps, for each state, where its latest match began: the opening and the first letter."""
     below = before | 1
@@ -292,7 +292,7 @@ def _follow(
         index = moved.bit_length() - 1
         moved ^= 1 << index
         began = begins[index - 1] if index > 1 else here
-        begins[index] = max(begins[index], began) if kept >> index & 1 else began
+        begins[index] = max(begins[index], began) if remaining >> index & 1 else began
 
 
 def _end_of_run(text: str, position: int) -> int:

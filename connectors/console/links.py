@@ -23,12 +23,12 @@ class Links:
         expires = int(now) + self._seconds
         return f"{path}?expires={expires}&signature={signature(self._keys[0], path, expires)}"
 
-    def holds(self, path: str, expires: str, given: str, now: float) -> bool:
+    def holds(self, path: str, expires: str, digest: str, now: float) -> bool:
         """Returns True if the link was signed by us for this path and has not expired."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return False
         fits = [
-            hmac.compare_digest(signature(key, path, int(expires)).encode(), given.encode())
+            hmac.compare_digest(signature(key, path, int(expires)).encode(), digest.encode())
             for key in self._keys
         ]
         return any(fits) and int(expires) >= now

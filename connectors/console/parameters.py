@@ -25,7 +25,7 @@ WithinSeconds = Annotated[
     Query(
         gt=0,
         le=LONGEST_WINDOW_SECONDS,
-        description="Only messages that arrived within this many seconds before now. Left out: 300,"
+        description="Only messages that arrived within this many seconds before now. Default: 300,"
         " or any age if `limit` or `before` is given.",
     ),
 ]
@@ -41,7 +41,8 @@ Before = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`earlier` of another answer: asks for the messages before those of that answer.",
+        description="`earlier` of another answer: asks for the messages before those of that"
+        " answer.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -66,8 +67,8 @@ NewerThan = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`as_of` of an earlier answer: wait until a message of the conversation is new"
-        " or changed since. Combined with `wait_for`, the wait ends when both hold.",
+        description="`as_of` of an earlier answer: wait until the conversation has a new or changed"
+        " message since then. Combined with `wait_for`, the wait ends when both hold.",
     ),
 ]
 QuietSeconds = Annotated[
@@ -75,17 +76,17 @@ QuietSeconds = Annotated[
     Query(
         ge=0,
         le=LONGEST_QUIET_SECONDS,
-        description="Because people send several messages in a row: wait also until the customer"
-        " has sent nothing for this many seconds, so that messages that were accepted together are"
-        " there together. Part of `wait_seconds`, not added to it.",
+        description="Also wait until the customer has sent nothing for this many seconds, because"
+        " people send several messages in a row. This time is a part of `wait_seconds`, not added"
+        " to it.",
     ),
 ]
 InOrder = Annotated[
     bool | None,
     Query(
-        description="Wait also until every message of the tenant that was accepted earlier than"
-        " those of the answer is there, so that nothing older can come later. `in_order` of the"
-        " answer says whether that was known within `wait_seconds`. Left out: true with"
+        description="Also wait until every message of the tenant that was accepted before those of"
+        " the answer is there, so that no older message can appear later. `in_order` of the"
+        " answer says whether that was known within `wait_seconds`. Default: true with"
         " `wait_for`, otherwise false.",
     ),
 ]
@@ -93,7 +94,7 @@ After = Annotated[
     str | None,
     Query(
         max_length=LONGEST_CURSOR,
-        description="`cursor` of an earlier answer: asks for what changed after it. Left out:"
+        description="`cursor` of an earlier answer: asks for what changed after it. Default:"
         " everything that is stored, from the beginning. `latest`: only what changes from now on.",
     ),
 ]
@@ -144,8 +145,8 @@ def checked_keys(tenant_id: TenantId, keys: list[str]) -> list[str]:
         if tenant != tenant_id:
             raise ConsoleProblem(
                 422,
-                f"wait_for: {key[:200]!r} belongs to another tenant than this API key, which belongs"
-                f" to {tenant_id}; {KEY_FORM}",
+                f"wait_for: {key[:200]!r} belongs to another tenant than this API key, which"
+                f" belongs to {tenant_id}; {KEY_FORM}",
             )
     return keys
 

@@ -133,10 +133,10 @@ class ConsoleQueries:
         characters. An id of permitted characters only may be another origin's, so it is
         taken literally.
         """
-        asked = [conversation_id]
+        ids = [conversation_id]
         if not is_conversation_id(conversation_id):
-            asked.append(direct_conversation_id(conversation_id))
-        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, asked)]
+            ids.append(direct_conversation_id(conversation_id))
+        return [row["id"] for row in await self._fetch("conversation_ids", tenant_id, ids)]
 
     async def context_keys(
         self,
@@ -233,7 +233,7 @@ class ConsoleQueries:
         return ChangePosition(*rows[0]) if rows else None
 
     async def has_incomplete_changes(self, tenant_id: TenantId, edge: Edge) -> bool:
-        """Returns True if there are visible changes that cannot be served yet; they soon can."""
+        """Returns True if there are visible changes that cannot be served yet, but soon can."""
         rows = await self._fetch("has_incomplete_changes", tenant_id, edge.era, edge.xid)
         return bool(rows[0]["waits"])
 

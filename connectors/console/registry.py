@@ -53,7 +53,7 @@ class Subjects:
     def __init__(self, names: Names) -> None:
         self._by_name: dict[str, dict[int, PinnedSchema]] = {}
         for pinned in pinned_schemas().values():
-            topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test holds ids.json to the topics
+            topic: TopicName = pinned.topic  # type: ignore[assignment]  # a test compares ids.json with the topics
             self._by_name.setdefault(f"{names.topic(topic)}-value", {})[pinned.version] = pinned
 
     def names(self, prefix: str = "") -> list[str]:
@@ -68,14 +68,14 @@ class Subjects:
     def version(self, subject: str, version: str) -> PinnedSchema:
         """Returns a version by its number, by `latest` or by `-1`."""
         versions = self.versions(subject)
-        wanted = max(versions) if version in ("latest", "-1") else _number(version)
-        if wanted < 1:
+        number = max(versions) if version in ("latest", "-1") else _number(version)
+        if number < 1:
             raise RegistryRefused(
                 42202, f"The specified version '{version}' is not a valid version id"
             )
-        if wanted not in versions:
-            raise RegistryRefused(40402, f"Version {wanted} not found.")
-        return versions[wanted]
+        if number not in versions:
+            raise RegistryRefused(40402, f"Version {number} not found.")
+        return versions[number]
 
     def by_id(self, schema_id: str) -> PinnedSchema:
         pinned = pinned_schemas().get(_number(schema_id))
@@ -93,13 +93,13 @@ class Subjects:
         """
         versions = sorted(self.versions(subject).values(), key=lambda one: -one.version)
         try:
-            given = json.loads(text)
-            bare = _without_docs(given)
+            schema = json.loads(text)
+            bare = _without_docs(schema)
         except ValueError:
             raise RegistryRefused(42201, "Invalid schema: it is not JSON") from None
         except RecursionError:
             raise RegistryRefused(42201, "Invalid schema: it is nested too deeply") from None
-        found = [one for one in versions if json.loads(one.text) == given]
+        found = [one for one in versions if json.loads(one.text) == schema]
         found += [one for one in versions if _without_docs(json.loads(one.text)) == bare]
         if found:
             return found[0]
@@ -227,7 +227,7 @@ def _add_subjects(router: APIRouter, subjects: Subjects) -> None:
 
     @router.post(
         "/subjects/{subject}/versions",
-        summary="The id of a schema that is there already; nothing new is taken",
+        summary="The id of a schema that exists; new ones are not accepted",
         responses={200: {"model": dict[str, int]}, **_MISSING, **_REFUSED},
     )
     async def register(request: Request, subject: str) -> JSONResponse:
@@ -261,7 +261,7 @@ def _add_settings(router: APIRouter, subjects: Subjects) -> None:
 
         @router.get(
             f"/config{path}",
-            summary="The compatibility to which schemas are held",
+            summary="The compatibility that all versions of a schema have",
             responses={200: {"model": dict[str, str]}},
             include_in_schema=in_schema,
         )

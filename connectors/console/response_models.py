@@ -12,9 +12,9 @@ from schemas.problems import MEDIA_TYPE
 
 ShownStatus = Literal["pending", "complete", "degraded"]
 FEED = (
-    "Every message is shown again whenever it changes, in its newest version; private notes are left"
-    " out. `version` tells a change from a repetition, and a message whose `message_key` was not"
-    " seen before is new. The order is the order of the changes and the same for every reader;"
+    "Every message is shown again whenever it changes, in its newest version; private notes are"
+    " left out. `version` tells a change from a repetition, and a message whose `message_key` was"
+    " not seen before is new. The order is the order of the changes and the same for every reader;"
     " within a conversation sort by `received_at`. A cursor survives restarts of every part and"
     " holds for this tenant only."
 )
@@ -38,7 +38,9 @@ class MessageAttachment(BaseModel):
     status: str = Field(description="pending, stored, described, transcribed, skipped or failed")
     reason: str | None = Field(None, description="why it was skipped or failed")
     url: str | None = Field(None, description="path of the stored file on this console")
-    signed_url: str | None = Field(None, description="the same, opened for a while by a signature")
+    signed_url: str | None = Field(
+        None, description="the same with a signature, which for some minutes replaces a key"
+    )
     original_url: str | None = None
     mime_type: str | None = None
     bytes: int | None = None
@@ -177,7 +179,8 @@ class FeedMessage(ContextMessage):
     )
     changed_at: datetime = Field(description="when this version was written")
     generation: int = Field(
-        description="0 for live traffic, otherwise the number of the repair run that redid the message"
+        description="0 for live traffic, otherwise the number of the repair run that redid the"
+        " message"
     )
     visual_context: str = Field(
         description="one trusted line per image of the message, as in a context"
@@ -241,8 +244,8 @@ class Context(BaseModel):
     as_of: str = Field(description="the moment of this answer, for newer_than")
     in_order: bool | None = Field(
         None,
-        description="only if it was asked for, by itself or by `wait_for`: whether every message"
-        " that was accepted before the request is there. false: one that is older than those shown may be missing",
+        description="only with `in_order` or `wait_for`: true if every message that was accepted"
+        " before the request is there; false if one that is older than those shown may be missing",
     )
     earlier: str | None = Field(
         None, description="for before: the messages before these; left out where there are none"
@@ -319,7 +322,8 @@ _WHY = {
     401: "the key is missing or unknown: `detail` says which",
     403: "the key has another scope, or the link is invalid or has expired",
     404: "not found, or it belongs to another tenant",
-    410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to continue",
+    410: "the cursor is ahead of the database, which was restored or copied: `detail` says how to"
+    " continue",
     409: "it has ended, another one is running, or nobody would read what it writes",
     413: "the request has a body",
     416: "the requested range begins after the end of the file",

@@ -12,6 +12,12 @@ class Busy(ConnectorsError):
     """The tenant has as many requests in progress as it may have; this one can be repeated."""
 
 
+STREAMS_PER_SESSION = 12
+STREAMS_PER_TENANT = 80
+"""Fewer than the statements of pages that may wait (`MOST_IN_LINE`).
+
+A message that wakes every stream of a tenant therefore leaves room for its pages.
+"""
 KAFKA_SHARE = 2
 KAFKA_WAITING = 4
 KAFKA_READS = 4
@@ -48,6 +54,23 @@ class TenantQueue:
             line.entered -= 1
             if not line.entered:
                 self._lines.pop(tenant_id, None)
+
+
+class StreamTurns:
+    """Limits the event streams that are open at once, per session and per tenant.
+
+    It does not count by account, because the people of a portal share one.
+    """
+
+    def __init__(self) -> None:
+        self._sessions = TenantQueue(STREAMS_PER_SESSION, 0)
+        self._tenants = TenantQueue(STREAMS_PER_TENANT, 0)
+
+    @asynccontextmanager
+    async def turn(self, session: str, tenant_id: TenantId) -> AsyncIterator[None]:
+        """Takes a place at once. Raises Busy if none is free."""
+        async with self._sessions.turn(TenantId(session)), self._tenants.turn(tenant_id):
+            yield
 
 
 class KafkaTurns:

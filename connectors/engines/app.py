@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from connectors.engines.memory import memory_returner
-from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
+from connectors.engines.outcomes import JobAbandoned, RequestRefused, Transcript
 from connectors.engines.queue import Full, JobQueue
 from schemas.metrics import LOCAL_MODEL_REQUESTS
 
@@ -33,7 +33,10 @@ _SENSES = {_VISION: "vision", _SPEECH: "speech"}
 
 
 class LocalPictureModel(Protocol):
-    """Describes a picture. `does` is a text for people. Raises RequestRefused."""
+    """Describes a picture. Raises RequestRefused.
+
+    `does` says for people what the model can do.
+    """
 
     @property
     def name(self) -> str: ...
@@ -47,7 +50,8 @@ class LocalPictureModel(Protocol):
 class LocalSpeechModel(Protocol):
     """Transcribes a sound.
 
-    `does` is a text for people. Raises RequestRefused and JobAbandoned.
+    `does` says for people what the model can do. Raises RequestRefused and
+    JobAbandoned.
     """
 
     @property
@@ -58,7 +62,7 @@ class LocalSpeechModel(Protocol):
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard: ...
+    ) -> Transcript: ...
 
 
 @dataclass
@@ -111,7 +115,7 @@ def create_app(senses: Engines, *, places: int) -> FastAPI:
         if eyes is None:
             raise _Loading
         async with looking.place():
-            picture, prompt = _asked(await _body(request, MAX_PICTURE_BODY))
+            picture, prompt = _picture_and_prompt(await _body(request, MAX_PICTURE_BODY))
             spanish = "in spanish" in prompt.lower()
             text = await looking.run(
                 lambda stop: eyes.look(picture, spanish=spanish), request.is_disconnected
@@ -125,11 +129,12 @@ def create_app(senses: Engines, *, places: int) -> FastAPI:
             raise _Loading
         async with hearing.place():
             sound, language, prompt = await _uploaded(request)
-            heard = await hearing.run(
+            transcript = await hearing.run(
                 lambda stop: ears.hear(sound, language=language, prompt=prompt, stop=stop),
                 request.is_disconnected,
             )
-        answer = {"text": heard.text, "model": ears.name, "duration": round(heard.seconds, 2)}
+        seconds = round(transcript.seconds, 2)
+        answer = {"text": transcript.text, "model": ears.name, "duration": seconds}
         return _answer(request, 200, answer)
 
     _add_errors(app)
@@ -222,7 +227,7 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def _asked(body: bytes) -> tuple[bytes, str]:
+def _picture_and_prompt(body: bytes) -> tuple[bytes, str]:
     """The picture, and all text beside it."""
     try:
         chat = msgspec.json.decode(body, type=_Chat)

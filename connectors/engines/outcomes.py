@@ -8,7 +8,7 @@ EYES, EARS = "local-eyes-1", "whisper-base"
 """The names that the engines report in their answers."""
 
 
-class Heard(NamedTuple):
+class Transcript(NamedTuple):
     """The text spoken in a sound; empty for silence."""
 
     text: str

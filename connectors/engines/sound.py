@@ -52,13 +52,13 @@ def samples_of(sound: bytes) -> Any:
             stream.codec_context.thread_count = 1
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in container.decode(stream):
-                for heard in resampler.resample(frame):
-                    pieces.append(heard.to_ndarray().reshape(-1))
-                    count += heard.samples
+                for block in resampler.resample(frame):
+                    pieces.append(block.to_ndarray().reshape(-1))
+                    count += block.samples
                 if count > MAX_SECONDS * RATE:
                     raise RequestRefused(413, f"the sound is over {MAX_SECONDS} s long")
-            for heard in resampler.resample(None):
-                pieces.append(heard.to_ndarray().reshape(-1))
+            for block in resampler.resample(None):
+                pieces.append(block.to_ndarray().reshape(-1))
     except RequestRefused:
         raise
     except Exception as error:  # on hostile bytes decoders may raise anything

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from faster_whisper import WhisperModel
 
-from connectors.engines.outcomes import EARS, Heard, JobAbandoned
+from connectors.engines.outcomes import EARS, JobAbandoned, Transcript
 from connectors.engines.sound import RATE, samples_of
 
 PASS_SECONDS = 300
@@ -33,7 +33,7 @@ class SpeechEngine:
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard:
+    ) -> Transcript:
         """Transcribes a sound, calling `stop` between the model's windows of 30 s.
 
         Raises RequestRefused and JobAbandoned.
@@ -52,7 +52,7 @@ class SpeechEngine:
                 if stop():
                     raise JobAbandoned
                 texts.append(segment.text.strip())
-        return Heard(" ".join(text for text in texts if text), len(samples) / RATE)
+        return Transcript(" ".join(text for text in texts if text), len(samples) / RATE)
 
 
 def passes(samples: Any, longest: int, seek: int) -> list[Any]:

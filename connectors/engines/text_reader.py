@@ -46,8 +46,8 @@ class _BoundedReader(RapidOCR):
             read: Any = super().recognize_txt([_not_too_wide(region)])
             texts[index], scores[index] = read.txts[0], read.scores[0]
             chars += len(texts[index])
-        given: dict[str, Any] = {"txts": tuple(texts), "word_results": ((),) * len(img)}
-        return TextRecOutput(imgs=img, scores=scores, **given)
+        fields: dict[str, Any] = {"txts": tuple(texts), "word_results": ((),) * len(img)}
+        return TextRecOutput(imgs=img, scores=scores, **fields)
 
 
 def _not_too_wide(region: Any) -> Any:

@@ -99,7 +99,7 @@ def matroska(file: BinaryIO) -> Matroska:
 
 
 class _Element(NamedTuple):
-    """The head of one element. `size` is None if it ends where its parent does."""
+    """The head of one element. `size` is None if the element ends where its parent does."""
 
     id: int
     at: int

@@ -75,11 +75,11 @@ FEWEST_WORKERS = 4
 """With fewer workers, a few slow files would make those of other owners wait."""
 
 
-class _ItsFault(Exception):
+class _FileAtFault(Exception):
     """The item was not finished, and would not be finished by another try either."""
 
 
-class _GaveWay(Exception):
+class _Preempted(Exception):
     """The item was slow while others waited."""
 
 
@@ -89,9 +89,9 @@ class Decoder:
     `WorkerPool` says when they start; one that hangs or dies is replaced. `WorkerShares`
     describes how soon an owner gets a worker. A file given as a function is loaded once
     a worker is free, so there are never more files in memory than workers. An item may
-    be tried and loaded twice: when it gave way, or when it ended for a reason that may
-    be the machine's. It is undecodable if it used up its CPU time, crashed, or failed
-    twice.
+    be tried and loaded twice: when it was preempted, or when it ended for a reason that
+    may be the machine's. It is undecodable if it used up its CPU time, crashed, or
+    failed twice.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Decoder:
             try:
                 answer = await self._answered(worker, turn, Request("probe", b"", 5), b"")
                 holds = msgspec.msgpack.decode(answer, type=Probed).holds
-            except (_Undecided, _ItsFault, _GaveWay, msgspec.MsgspecError) as error:
+            except (_Undecided, _FileAtFault, _Preempted, msgspec.MsgspecError) as error:
                 raise Unavailable("decoder", retry_after=5.0, detail=str(error)) from error
         return Isolation(
             tuple(name for name, held in holds.items() if held),
@@ -199,9 +199,9 @@ class Decoder:
                     worker = await self.workers.take()
                     answer = await self._answered(worker, turn, request, load_or_bytes)
                 return msgspec.msgpack.decode(answer, type=kind | NotPrepared)
-            except _GaveWay:
+            except _Preempted:
                 slow = True
-            except _ItsFault as fault:
+            except _FileAtFault as fault:
                 return _undecodable(request.what, str(fault))
             except (_Undecided, msgspec.MsgspecError) as error:
                 slow, failures, why = True, failures + 1, str(error)
@@ -230,9 +230,9 @@ class Decoder:
         if not reply.signal and reply.answer:
             return reply.answer
         if reply.signal == signal.SIGXCPU or reply.cpu_seconds >= request.cpu_seconds:
-            raise _ItsFault("took too long")
+            raise _FileAtFault("took too long")
         if reply.signal in _CRASHES:
-            raise _ItsFault("the decoder died")
+            raise _FileAtFault("the decoder died")
         raise _Undecided("the decoder was stopped")
 
     async def _reply(self, worker: Worker, turn: WorkerHold, request: Request) -> Reply:
@@ -245,7 +245,7 @@ class Decoder:
             )
             if answer.done():
                 return answer.result()
-            raise _GaveWay if called.done() else _Undecided("took too long")
+            raise _Preempted if called.done() else _Undecided("took too long")
         except WorkerLost as lost:
             raise _Undecided("the decoder died") from lost
         finally:

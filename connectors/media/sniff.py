@@ -43,7 +43,8 @@ _TABLE = re.compile(r"<table[\s>]", re.IGNORECASE)
 _ASKS = re.compile(
     r"""<(?:button|iframe)[\s>/]|<input(?![^<>]*type\s{0,9}=\s{0,9}["']?hidden)[\s>/]
     |<form[^<>]*(?:(?:log|sign)[-_]?(?:in|on)|oauth|saml)
-    |\blocation(?:\s{0,9}=|\[|\.(?:href|replace|assign))|forms\[\d+\]\.submit|onload\s{0,9}=[^<>]{0,200}submit
+    |\blocation(?:\s{0,9}=|\[|\.(?:href|replace|assign))|forms\[\d+\]\.submit
+    |onload\s{0,9}=[^<>]{0,200}submit
     |http-equiv\s{0,9}=\s{0,9}["']?refresh|name\s{0,9}=\s{0,9}["']?SAMLRe""",
     re.IGNORECASE | re.VERBOSE,
 )

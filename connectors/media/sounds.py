@@ -48,7 +48,7 @@ _PASSED: dict[str, tuple[str, AudioMime]] = {
     "mov": ("m4a", "audio/mp4"),
     "matroska": ("webm", "audio/webm"),
 }
-"""The containers that the API accepts: demuxer → extension and type."""
+"""The containers that the API accepts. Maps each demuxer to its extension and type."""
 _ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot", b"styp")
 _BITS_PER_SECOND = {"mp3": 32_000, "wav": 16 * RATE}
 
@@ -59,7 +59,7 @@ class _Writer(Protocol):
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Findings:
     """The facts about a sound that was decoded from beginning to end."""
 
     seconds: float = 0.0
@@ -92,32 +92,32 @@ def prepare_audio(
         raise NotFit("audio_undecodable", "not a sound format that chats use")
     if demuxer == "wav":
         data = with_true_size(data)
-    heard = _listened(data, demuxer, left_only=False)
-    left_only = heard.silent and heard.channels == 2
+    findings = _listened(data, demuxer, left_only=False)
+    left_only = findings.silent and findings.channels == 2
     if left_only:  # channels of opposite phase are silent only when they are mixed
-        heard = _listened(data, demuxer, left_only=True)
-    if heard.seconds < SHORTEST_SECONDS:
+        findings = _listened(data, demuxer, left_only=True)
+    if findings.seconds < SHORTEST_SECONDS:
         if demuxer in ("mp3", "aac") and len(data) > _MOST_BYTES_TOO_SHORT:
             raise NotFit("audio_undecodable", "only the first bytes look like sound")
-        raise NotFit("audio_too_short", f"{heard.seconds:.2f} s")
-    if heard.silent:
-        raise NotFit("audio_silent", f"{heard.seconds:.0f} s")
-    fits = part_seconds is None or heard.seconds <= part_seconds
-    if fits and not left_only and _passes(data, demuxer, heard, audio_format):
+        raise NotFit("audio_too_short", f"{findings.seconds:.2f} s")
+    if findings.silent:
+        raise NotFit("audio_silent", f"{findings.seconds:.0f} s")
+    fits = part_seconds is None or findings.seconds <= part_seconds
+    if fits and not left_only and _passes(data, demuxer, findings, audio_format):
         extension, mime = _PASSED[demuxer]
-        parts = [AudioPart(data, f"audio.{extension}", mime, round(heard.seconds, 3))]
+        parts = [AudioPart(data, f"audio.{extension}", mime, round(findings.seconds, 3))]
     else:
         written: Literal["mp3", "wav"] = "wav" if audio_format == "wav" else "mp3"
-        parts = _parts(_decoded(data, demuxer, _Heard(), left_only), written, part_seconds)
-    return PreparedAudio(tuple(parts), round(heard.seconds, 3))
+        parts = _parts(_decoded(data, demuxer, _Findings(), left_only), written, part_seconds)
+    return PreparedAudio(tuple(parts), round(findings.seconds, 3))
 
 
-def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Heard:
-    heard, loudness = _Heard(), Loudness()
-    for pcm in _decoded(data, demuxer, heard, left_only):
+def _listened(data: bytes, demuxer: str, *, left_only: bool) -> _Findings:
+    findings, loudness = _Findings(), Loudness()
+    for pcm in _decoded(data, demuxer, findings, left_only):
         loudness.add(pcm)
-    heard.silent = loudness.silent
-    return heard
+    findings.silent = loudness.silent
+    return findings
 
 
 _SEARCHED_BYTES = 65_536
@@ -189,35 +189,37 @@ def _syncsafe(four: bytes) -> int:
 
 
 def _decoded(
-    data: bytes, demuxer: str, heard: _Heard, left_only: bool = False
+    data: bytes, demuxer: str, findings: _Findings, left_only: bool = False
 ) -> Iterator[Samples]:
-    """Yields the sound as mono 16-bit samples at RATE, and records findings in `heard`.
+    """Yields the sound as mono 16-bit samples at RATE, and records findings in `findings`.
 
     The samples are mixed from all channels, or taken from the left one with
     `left_only`.
     """
     links = ogg_links(data) if demuxer == "ogg" else [data]
-    heard.links = len(links)
+    findings.links = len(links)
     for number, link in enumerate(links):
         try:
-            yield from _decoded_link(link, demuxer, heard, left_only)
+            yield from _decoded_link(link, demuxer, findings, left_only)
         except NotFit as unfit:
             if number == 0 or unfit.reason != "audio_undecodable":
                 raise
-            heard.damaged = True
+            findings.damaged = True
 
 
-def _decoded_link(data: bytes, demuxer: str, heard: _Heard, left_only: bool) -> Iterator[Samples]:
+def _decoded_link(
+    data: bytes, demuxer: str, findings: _Findings, left_only: bool
+) -> Iterator[Samples]:
     try:
         with open_sound(data, demuxer) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None:
                 raise NotFit("audio_undecodable", "no sound in it")
-            heard.codec = stream.codec_context.name
-            if heard.codec not in _CODECS:
-                raise NotFit("audio_undecodable", f"codec {heard.codec}")
-            heard.announced = _announced(container, stream)
-            yield from _resampled(_frames(container, stream, heard), heard, left_only)
+            findings.codec = stream.codec_context.name
+            if findings.codec not in _CODECS:
+                raise NotFit("audio_undecodable", f"codec {findings.codec}")
+            findings.announced = _announced(container, stream)
+            yield from _resampled(_frames(container, stream, findings), findings, left_only)
     except NotFit:
         raise
     except Exception as error:  # on hostile bytes decoders may raise anything
@@ -247,7 +249,7 @@ def _announced(container: Any, stream: Any) -> float | None:
     return container.duration / 1e6 if container.duration else None
 
 
-def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
+def _frames(container: Any, stream: Any, findings: _Findings) -> Iterator[Any]:
     """Yields decoded frames.
 
     Broken packets are skipped, as in players: FFmpeg does not know AMR silence frames.
@@ -260,7 +262,7 @@ def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
             if packet is None:
                 break
         except av.error.FFmpegError:  # the end is damaged
-            heard.damaged = True
+            findings.damaged = True
             break
         try:
             frames = packet.decode()
@@ -269,22 +271,22 @@ def _frames(container: Any, stream: Any, heard: _Heard) -> Iterator[Any]:
             continue
         good += 1
         yield from frames
-    heard.damaged = heard.damaged or bad > 0
+    findings.damaged = findings.damaged or bad > 0
     if bad > good:
         raise NotFit("audio_undecodable", f"{bad} of {bad + good} packets")
 
 
-def _resampled(frames: Iterator[Any], heard: _Heard, left_only: bool) -> Iterator[Samples]:
+def _resampled(frames: Iterator[Any], findings: _Findings, left_only: bool) -> Iterator[Samples]:
     """Resamples the sound, with a new resampler whenever its rate or channels change."""
     resampler, shape = None, None
     layout = "stereo" if left_only else "mono"
     for frame in frames:
         if frame.sample_rate not in _RATES:
             raise NotFit("audio_undecodable", f"{frame.sample_rate} Hz")
-        heard.seconds += frame.samples / frame.sample_rate
-        if heard.seconds > LONGEST_SECONDS:
+        findings.seconds += frame.samples / frame.sample_rate
+        if findings.seconds > LONGEST_SECONDS:
             raise NotFit("audio_too_long", f"over {LONGEST_SECONDS} s")
-        heard.channels = max(heard.channels, len(frame.layout.channels))
+        findings.channels = max(findings.channels, len(frame.layout.channels))
         frame.pts = None  # times jump where a recorder paused; only the samples matter
         if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
             if resampler is not None:
@@ -301,19 +303,20 @@ def _samples(frame: Any) -> Samples:
     return array("h", bytes(frame.planes[0])[: frame.samples * 2 * channels])[::channels]
 
 
-def _passes(data: bytes, demuxer: str, heard: _Heard, audio_format: AudioFormat) -> bool:
+def _passes(data: bytes, demuxer: str, findings: _Findings, audio_format: AudioFormat) -> bool:
     """True if the API accepts the file as it is and will read the measured length from it."""
     if audio_format != "as-is" and demuxer != audio_format:
         return False
-    announced = heard.announced
-    truthful = announced is None or abs(announced - heard.seconds) <= max(1, heard.seconds / 10)
+    announced = findings.announced
+    seconds = findings.seconds
+    truthful = announced is None or abs(announced - seconds) <= max(1, seconds / 10)
     return (
         len(data) <= AUDIO_BYTES
         and demuxer in _PASSED
-        and heard.codec.removeprefix("lib").startswith(_PASSED_CODECS)
+        and findings.codec.removeprefix("lib").startswith(_PASSED_CODECS)
         and truthful
-        and heard.links == 1
-        and not heard.damaged
+        and findings.links == 1
+        and not findings.damaged
     )
 
 

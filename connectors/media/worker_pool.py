@@ -33,14 +33,14 @@ class WorkerPool:
 
         Raises Unavailable if none runs and none can be started.
         """
-        wanted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._wanting.append(wanted)
+        future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._wanting.append(future)
         self._deal()
         try:
-            return await wanted
+            return await future
         except asyncio.CancelledError:
-            if wanted.done() and not wanted.cancelled() and wanted.exception() is None:
-                self.give_back(wanted.result())
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.give_back(future.result())
             raise
 
     def give_back(self, worker: Worker) -> None:
@@ -91,7 +91,7 @@ class WorkerPool:
             self._refuse(refusal)
 
     def _refuse(self, refusal: Unavailable) -> None:
-        for wanted in self._wanting:
-            if not wanted.done():
-                wanted.set_exception(refusal)
+        for future in self._wanting:
+            if not future.done():
+                future.set_exception(refusal)
         self._wanting.clear()

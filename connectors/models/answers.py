@@ -23,13 +23,13 @@ AnswerFailure = Literal[
 class ModelAnswer:
     """The answer of one call of a model. `failure` is set if there is no text, and says why.
 
-    `cost_microusd` is None if no price is known. `asked` is the name of the model in
-    the request, `model` its name in the answer.
+    `cost_microusd` is None if no price is known. `requested_model` is the name of the
+    model in the request, `model` its name in the answer.
     """
 
     text: str
     model: str
-    asked: str = ""
+    requested_model: str = ""
     failure: AnswerFailure | None = None
     detail: str = ""
     input_tokens: int = 0

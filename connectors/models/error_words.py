@@ -86,7 +86,8 @@ CANNOT_SEE = re.compile(
 )
 POLICY = re.compile(
     r"\bsafety system|safety_check|content[ _]?policy[ _]?violation|content management policy"
-    r"|content filter(?:ing)? policy|(?:flagged|blocked|rejected) (?:as .{1,20} )?by .{0,30}?moderation"
+    r"|content filter(?:ing)? policy"
+    r"|(?:flagged|blocked|rejected) (?:as .{1,20} )?by .{0,30}?moderation"
     r"|(?:violat|flagged|against)\w*.{0,60}?\b(?:usage|content|safety|acceptable use|use) "
     r"(?:polic(?:y|ies)|guidelines)|\b(?:inappropriate|prohibited) content\b|敏感内容|不安全",
     re.IGNORECASE | re.DOTALL,
@@ -101,7 +102,8 @@ ACCOUNT = re.compile(
     r"\b(?:account|organization|team|project|access|user)\b.{0,20}?"
     r"\b(?:not active|inactive|suspended|deactivated|disabled|restricted|banned|terminated)\b"
     r"|\bbilling details\b|\bcredit balance\b|\b(?:any|insufficient|enough|purchase) credits\b"
-    r"|\binsufficient (?:balance|funds)\b|\bavailable credits\b|\bspending limit\b|\bin good standing\b|\brequires billing\b"
+    r"|\binsufficient (?:balance|funds)\b|\bavailable credits\b|\bspending limit\b"
+    r"|\bin good standing\b|\brequires billing\b"
     r"|\b(?:location|country|region|territory)\b.{0,30}\bnot supported\b",
     re.IGNORECASE,
 )
@@ -116,7 +118,8 @@ RATE = re.compile(
 )
 LATER = re.compile(
     r"\boverloaded\b|\btry again (?:later|in \d)|\bretry (?:after|in) \d|temporarily unavailable"
-    r"|\bserver is busy\b|\bat capacity\b|\bmodel has crashed\b|\bmodel is (?:still |currently )?loading\b|no healthy deployments?"
+    r"|\bserver is busy\b|\bat capacity\b|\bmodel has crashed\b"
+    r"|\bmodel is (?:still |currently )?loading\b|no healthy deployments?"
     r"|failed to load (?:the )?model|\brequires more system memory\b|insufficient system resources",
     re.IGNORECASE,
 )

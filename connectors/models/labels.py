@@ -16,13 +16,16 @@ class ModelLabels:
         configured = f"{settings.vision_model},{settings.transcription_model}"
         self._named = frozenset(names_of(configured)) | prices.own_names
 
-    def of(self, asked: str, answered: str = "") -> str:
-        """The label of the model that answered, or of the one that was asked if that is unknown."""
-        for name in filter(None, (answered, asked)):
+    def of(self, in_request: str, in_answer: str = "") -> str:
+        """The label of the model that the answer names, or else of the one that the request names.
+
+        The latter is used if the first is unknown.
+        """
+        for name in filter(None, (in_answer, in_request)):
             label = name if name in self._named else family_label(name)
             if label != OTHER:
                 return label
-        return _priced(answered) or _priced(asked) or OTHER
+        return _priced(in_answer) or _priced(in_request) or OTHER
 
 
 @lru_cache(1_000)

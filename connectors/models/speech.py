@@ -41,7 +41,7 @@ class SpeechModel:
     def __init__(self, settings: Openai) -> None:
         self.server = ModelServer(servers_of(settings).speech)
         self._prices = Prices(settings)
-        self._heard: OrderedDict[bytes, ModelAnswer] = OrderedDict()
+        self._answers: OrderedDict[bytes, ModelAnswer] = OrderedDict()
 
     async def transcribe_parts(
         self,
@@ -61,7 +61,7 @@ class SpeechModel:
         whole: ModelAnswer | None = None
         keys = [_key(part, model, language, prompt, api_key) for part in parts]
         for key, part in zip(keys, parts, strict=True):
-            heard = self._heard.get(key) or await self.transcribe(
+            answer = self._answers.get(key) or await self.transcribe(
                 part.data,
                 part.filename,
                 part.mime,
@@ -71,23 +71,23 @@ class SpeechModel:
                 api_key=api_key,
                 seconds=part.seconds,
             )
-            self._remember(key, heard)
+            self._remember(key, answer)
             if whole is not None:
-                joined = f"{whole.text} {heard.text}".strip()
-                heard = replace(heard.after(whole), text="" if heard.failure else joined)
-            whole = heard
-            if heard.failure is not None:
+                joined = f"{whole.text} {answer.text}".strip()
+                answer = replace(answer.after(whole), text="" if answer.failure else joined)
+            whole = answer
+            if answer.failure is not None:
                 break
         for key in keys:
-            self._heard.pop(key, None)
+            self._answers.pop(key, None)
         if whole is None:
             raise ValueError("a sound without parts")
         return whole
 
-    def _remember(self, key: bytes, heard: ModelAnswer) -> None:
-        self._heard[key] = heard
-        if len(self._heard) > MOST_PARTS:
-            self._heard.popitem(last=False)
+    def _remember(self, key: bytes, answer: ModelAnswer) -> None:
+        self._answers[key] = answer
+        if len(self._answers) > MOST_PARTS:
+            self._answers.popitem(last=False)
 
     async def transcribe(
         self,
@@ -111,10 +111,10 @@ class SpeechModel:
             parameters = speech_parameters(traits, language, prompt, self.server.server.extra)
 
             async def send() -> ModelAnswer:
-                heard = await client.audio.transcriptions.create(
+                transcription = await client.audio.transcriptions.create(
                     file=(filename, audio, mime), model=model, extra_body=parameters
                 )
-                return self._read(heard, model, seconds)
+                return self._read(transcription, model, seconds)
 
             return parameters, send
 
@@ -136,16 +136,16 @@ class SpeechModel:
                 "", model, cost_microusd=0, failure="audio_too_short", detail=str(short)
             )
         took = round((time.monotonic() - began) * 1000)
-        return replace(answer, asked=model, latency_ms=took)
+        return replace(answer, requested_model=model, latency_ms=took)
 
-    def _read(self, heard: Any, model: str, seconds: float) -> ModelAnswer:
+    def _read(self, transcription: Any, model: str, seconds: float) -> ModelAnswer:
         """Reads a transcription, whose attributes may be of any type or missing.
 
         Raises whatever a malformed one leads to (`MALFORMED`).
         """
-        usage = getattr(heard, "usage", None)
+        usage = getattr(transcription, "usage", None)
         details = getattr(usage, "input_token_details", None)
-        answered_by = text_of(str(getattr(heard, "model", None) or model))
+        answered_by = text_of(str(getattr(transcription, "model", None) or model))
         used = Used(
             tokens_of(usage, "input_tokens"),
             tokens_of(usage, "output_tokens"),
@@ -153,7 +153,7 @@ class SpeechModel:
             seconds=_billed_seconds(usage, seconds),
         )
         return ModelAnswer(
-            one_line(text_of(heard.text)),
+            one_line(text_of(transcription.text)),
             answered_by,
             input_tokens=used.input_tokens,
             output_tokens=used.output_tokens,

@@ -88,7 +88,7 @@ class VisionModel:
                 "", model, cost_microusd=0, failure="unsupported_by_model", detail=str(other)
             )
         took = round((time.monotonic() - began) * 1000)
-        return replace(answer, asked=model, latency_ms=took)
+        return replace(answer, requested_model=model, latency_ms=took)
 
     def _read(self, completion: Any, model: str, *, is_last: bool) -> ModelAnswer:
         """Reads a completion, whose attributes may be of any type or missing.
@@ -132,8 +132,8 @@ def _cut(answer: ModelAnswer, *, is_last: bool) -> ModelAnswer:
     refusal.
     """
     whole = whole_sentences(answer.text)
-    begun = whole or answer.text
-    if any(is_refusal(begun + ending) for ending in _ENDINGS_OF_REFUSALS if begun):
+    beginning = whole or answer.text
+    if any(is_refusal(beginning + ending) for ending in _ENDINGS_OF_REFUSALS if beginning):
         return replace(answer, text="", failure="refused_by_model")
     if not whole and is_last and answer.text:
         whole = f"{answer.text} …"

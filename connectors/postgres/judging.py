@@ -27,7 +27,8 @@ class QuarantineGate(Protocol):
 class Judging:
     """Asks the gate without ever waiting at it.
 
-    The sink has an open transaction and is a member of a group.
+    The sink cannot wait there, because it has an open transaction and must stay a
+    member of its group.
     """
 
     def __init__(self, gate: QuarantineGate | None) -> None:

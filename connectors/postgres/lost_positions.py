@@ -1,6 +1,6 @@
 """Positions of the sink from which the log cannot be read. Their partitions are parked.
 
-Continuing elsewhere by itself, the sink would leave records out or write some twice.
+If the sink continued elsewhere by itself, it would leave records out or write some twice.
 """
 
 import time
@@ -19,7 +19,7 @@ BEYOND_SECONDS = 10.0
 A newly elected leader may report too low an end for a moment.
 """
 _REMEDY = (
-    "To go on, a person sets next_offset in sink_offsets: docs/operating.md, 'A position that "
+    "To continue, set next_offset in sink_offsets: docs/operating.md, 'A position that "
     "the log does not have'. If Kafka was lost: sensorium recover kafka"
 )
 
@@ -72,8 +72,8 @@ class LostPositions:
     def loss(self, partition: Partition, place: PositionInLog, *, may_expire: bool) -> Loss | None:
         """The loss, or None if the partition can be continued.
 
-        `may_expire` says that the topic deletes records by age. Of such a topic what is
-        gone is passed over, because an idle partition looks the same.
+        `may_expire` says that the topic deletes records by age. In such a topic, records
+        that are gone are skipped, because an idle partition looks the same.
         """
         at, _, low, high = place
         answer = self._answers.get(partition)

@@ -39,7 +39,7 @@ ADMIN_SECONDS = 10.0
 class Owned:
     """A partition that this sink owns.
 
-    `next_offset` is -1 if nobody has read from it yet. `low` is the first offset that the
+    `next_offset` is -1 if no sink has read from it yet. `low` is the first offset that the
     log still has, as far as known.
     """
 
@@ -54,11 +54,12 @@ class Owned:
 
 
 class Positions:
-    """`wanted` are partitions that the group assigned and that are not owned in Postgres yet.
+    """The sink's partitions and its positions in them.
 
-    Each partition is taken separately: one whose position is still locked by a
-    transaction of another sink has to wait for at most HELD_SECONDS, and the others begin. One whose position is
-    not in the log is parked.
+    `to_take` are the partitions that the group has assigned and that are not owned in
+    Postgres yet. Each is taken separately. If its position is still locked by a
+    transaction of another sink, it waits for at most HELD_SECONDS, and the others begin.
+    If its position is not in the log, it is parked.
     """
 
     def __init__(
@@ -77,33 +78,33 @@ class Positions:
         self._partitions = partitions
         self._topic_ids: dict[str, str] = {}
         self.owned: dict[Partition, Owned] = {}
-        self.wanted: set[Partition] = set()
+        self.to_take: set[Partition] = set()
         self.lost = LostPositions()
 
-    def want(self, places: Iterable[Partition]) -> None:
-        self.wanted |= set(places)
+    def assign(self, places: Iterable[Partition]) -> None:
+        self.to_take |= set(places)
 
     def lose(self, places: Iterable[Partition]) -> None:
         """Removes partitions that the group has assigned to another member."""
         gone = list(places)
         for place in gone:
             self.owned.pop(place, None)
-            self.wanted.discard(place)
+            self.to_take.discard(place)
         self.lost.forget(gone)
 
     def refused(self, place: Partition, answer: str) -> None:
         """Marks a partition to be taken again: the brokers have no records at its position."""
         if self.owned.pop(place, None) is not None:
-            self.wanted.add(place)
+            self.to_take.add(place)
             self.lost.refused(place, answer)
 
     def look_again(self) -> None:
         """Marks the parked partitions to be taken again whose time has come."""
-        self.wanted |= set(self.lost.due())
+        self.to_take |= set(self.lost.due())
 
-    def doubt(self) -> None:
+    def take_again(self) -> None:
         """Marks all partitions to be taken again, because Postgres and this copy disagree."""
-        self.wanted |= set(self.owned)
+        self.to_take |= set(self.owned)
         self.owned.clear()
 
     def begins(self) -> list[TopicPartition]:
@@ -123,16 +124,16 @@ class Positions:
             self.owned[one.topic, one.partition] = Owned(one.next_offset, one.epoch)
 
     async def take(self) -> None:
-        """Takes over the wanted partitions that are free.
+        """Takes over the partitions of `to_take` that are free.
 
         Raises SinkStopped, and what Postgres and Kafka raise.
         """
-        wanted = sorted(self.wanted)
-        if not wanted:
+        places = sorted(self.to_take)
+        if not places:
             return
         topic_ids = await asyncio.to_thread(self._admin.call, self._look)
-        topics = [topic for topic, _ in wanted]
-        partitions = [partition for _, partition in wanted]
+        topics = [topic for topic, _ in places]
+        partitions = [partition for _, partition in places]
         async with asyncio.timeout(TAKE_SECONDS):
             beyond = await self._pool.fetch(
                 self._sql["positions_beyond"], self._topics, self._partitions
@@ -148,9 +149,9 @@ class Positions:
             place = (row["topic"], row["partition"])
             self._check_id(row, topic_ids[row["topic"]])
             await self._take_one(place, row, *bounds[place])
-        if len(rows) < len(wanted):
-            log.warning("sink_partitions_held", partitions=len(wanted) - len(rows))
-            await self._end_holders(sorted(set(wanted) - set(taken)))
+        if len(rows) < len(places):
+            log.warning("sink_partitions_held", partitions=len(places) - len(rows))
+            await self._end_holders(sorted(set(places) - set(taken)))
 
     async def _end_holders(self, held: list[Partition]) -> None:
         """Ends the transactions of former owners that have held these positions for too long."""
@@ -189,7 +190,7 @@ class Positions:
                 )
             self.lost.forget([place])
             self.owned[place] = Owned(at.next_offset, row["epoch"], low)
-        self.wanted.discard(place)
+        self.to_take.discard(place)
 
     def _check_id(self, row: "asyncpg.Record", topic_id: str) -> None:
         if row["topic_id"] != topic_id:
@@ -208,17 +209,19 @@ class Positions:
 
         The consumer may be inside its callback and must not be called.
         """
-        wanted = {place: TopicPartition(*place) for place in places}
+        partitions = {place: TopicPartition(*place) for place in places}
         specs: Any = OffsetSpec
         first, end = (
-            admin.list_offsets(dict.fromkeys(wanted.values(), spec), request_timeout=ADMIN_SECONDS)
-            if wanted
+            admin.list_offsets(
+                dict.fromkeys(partitions.values(), spec), request_timeout=ADMIN_SECONDS
+            )
+            if partitions
             else {}
             for spec in (specs.earliest(), specs.latest())
         )
         return {
             place: (first[at].result(ADMIN_SECONDS).offset, end[at].result(ADMIN_SECONDS).offset)
-            for place, at in wanted.items()
+            for place, at in partitions.items()
         }
 
     def _look(self, admin: AdminClient) -> dict[str, str]:
@@ -270,9 +273,9 @@ class Positions:
 
 def ids_of_all_topics(admin: AdminClient, names: Names) -> dict[str, str]:
     """The ids of the existing topics, by name without the namespace. Blocks."""
-    wanted = TopicCollection([names.topic(name) for name in TOPICS])
+    topics = TopicCollection([names.topic(name) for name in TOPICS])
     found = {}
-    for name, future in admin.describe_topics(wanted, request_timeout=ADMIN_SECONDS).items():
+    for name, future in admin.describe_topics(topics, request_timeout=ADMIN_SECONDS).items():
         with suppress(KafkaException):
             found[names.logical(name)] = str(future.result(ADMIN_SECONDS).topic_id)
     return found

@@ -17,8 +17,9 @@ from storage.postgres.lock_order import columns, in_lock_order
 
 Columns = list[list[Any]]
 STAGED_COLUMNS = (
-    "tenant_id", "message_key", "provider", "conversation_id", "role", "direction", "kind", "content", "content_attributes", "status", "version",
-    "occurred_at", "received_at", "enriched_at", "sender_id", "sender_name", "endpoint_id", "steps",
+    "tenant_id", "message_key", "provider", "conversation_id", "role", "direction", "kind",
+    "content", "content_attributes", "status", "version", "occurred_at", "received_at",
+    "enriched_at", "sender_id", "sender_name", "endpoint_id", "steps",
 )  # fmt: skip
 """The columns of the staged rows of messages."""
 _KEY = itemgetter(0, 1)
@@ -174,7 +175,10 @@ def _single_history(m: EnrichedMessage) -> str | None:
 
 
 def _step(s: Step) -> str:
-    """One line. The outcome comes last, because only it may contain any character."""
+    """Formats a step as one line.
+
+    The outcome comes last, because only it may contain any character.
+    """
     outcome = s.outcome
     if not outcome.isprintable():
         outcome = "".join(one if one.isprintable() else " " for one in outcome)
@@ -183,8 +187,9 @@ def _step(s: Step) -> str:
 
 def _message(m: EnrichedMessage, history: str | None) -> tuple[Any, ...]:
     return (
-        m.tenant_id, m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, m.content, m.content_attributes, m.status, m.version,
-        m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id, history,
+        m.tenant_id, m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind,
+        m.content, m.content_attributes, m.status, m.version, m.occurred_at, m.received_at,
+        m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id, history,
     )  # fmt: skip
 
 
@@ -294,8 +299,10 @@ def _arrival(key: bytes, one: _Delivered) -> ArrivalRow:
         name, odd_key = (TenantId("unknown"), "unknown", body_id(key)), text
     line, receipt, again = one.line, one.receipt, one.again[-MOST_AGAIN:]
     return ArrivalRow(
-        *name, odd_key, receipt.topic, receipt.partition, one.first.offset, _arrived_at(one.first), line.outcome, line.reason, one.deliveries,
-        [_arrived_at(later) for later in again] if again else None, [later.offset for later in again] if again else None,
+        *name, odd_key, receipt.topic, receipt.partition, one.first.offset, _arrived_at(one.first),
+        line.outcome, line.reason, one.deliveries,
+        [_arrived_at(later) for later in again] if again else None,
+        [later.offset for later in again] if again else None,
     )  # fmt: skip
 
 
@@ -304,17 +311,23 @@ def _arrived_at(line: Line) -> datetime:
 
 
 def quarantine_columns(records: Sequence[Quarantined], topic_ids: Mapping[str, str]) -> Columns:
-    """`topic_ids` are the ids of the current topics, by name."""
+    """The columns of quarantined records. `topic_ids` maps the current topics to their ids."""
     rows = (
         (
-            storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id), storable(q.reason), storable(q.detail),
-            storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key, q.value,
-            json.dumps({storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}),
-            storable(q.program_version), topic_ids.get(q.topic, ""),
+            storable(q.stage), storable(q.topic), q.partition, storable(q.tenant_id),
+            storable(q.reason), storable(q.detail),
+            storable((q.key or b"").decode(errors="replace")), q.offset, q.created_at, q.key,
+            q.value, _headers(q), storable(q.program_version), topic_ids.get(q.topic, ""),
         )
         for q in records
     )  # fmt: skip
     return columns(in_lock_order(rows, _PLACE))
+
+
+def _headers(q: Quarantined) -> str:
+    return json.dumps(
+        {storable(name): storable(value.decode("latin-1")) for name, value in q.headers.items()}
+    )
 
 
 def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Quarantined:
@@ -334,9 +347,9 @@ def bare_quarantined(q: Quarantined, why: str, *, is_empty: bool = False) -> Qua
 
 
 def notifications(touched: Iterable[tuple[str, str]]) -> list[str]:
-    """`[[tenant, conversation], …]`, in as many payloads as needed.
+    """The payloads of NOTIFY: JSON lists of [tenant, conversation], as many as needed.
 
-    It is `*` if a name does not fit into a payload.
+    The only payload is `*` if one of the names does not fit into a payload.
     """
     payloads: list[str] = []
     entries: list[str] = []

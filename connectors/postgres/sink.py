@@ -120,7 +120,7 @@ class Sink:
                 if messages:
                     await self._settle_all(messages)
                 self._positions.look_again()
-                if self._positions.wanted or self._begins_again:
+                if self._positions.to_take or self._begins_again:
                     await self._begin_again()  # 5
         finally:
             await self._in_thread(self._consumer.close)
@@ -132,7 +132,7 @@ class Sink:
             self._waiting
             or self._refused_topics
             or self._reachable.missing
-            or self._positions.wanted
+            or self._positions.to_take
             or self._judging.is_shut
             or self.parked
         )
@@ -239,8 +239,8 @@ class Sink:
             self._give_up_batches()
 
     def _give_up_batches(self) -> None:
-        """Drops the current batches and doubts all positions, so that they are read again."""
-        self._positions.doubt()
+        """Drops the current batches and has all partitions taken again, with their positions."""
+        self._positions.take_again()
         self._assignments += 1
         self._begins_again = True
 
@@ -264,10 +264,10 @@ class Sink:
         log.info("sink_begins_again", partitions=len(begins))
 
     async def _take_over(self) -> None:
-        """Tries once; the rest is tried again later. Raises SinkStopped."""
+        """Takes over the partitions that are free; others are tried later. Raises SinkStopped."""
         self._take_at = time.monotonic() + TAKE_AGAIN_SECONDS
         try:
-            if self._positions.wanted:
+            if self._positions.to_take:
                 await self._positions.take()
                 await self._know_topics()
         except Exception as error:
@@ -323,7 +323,7 @@ class Sink:
             if not messages:
                 self._contact.check()
                 break
-            self._contact.heard()
+            self._contact.note_contact()
             if count > 1 and assignment != self._assignments:  # records of both assignments
                 self._begins_again = True
                 return []
@@ -374,7 +374,7 @@ class Sink:
         self._assignments += 1
         self._held = HeldPartitions()
         try:
-            self._positions.want((one.topic, one.partition) for one in partitions)
+            self._positions.assign((one.topic, one.partition) for one in partitions)
             taking = asyncio.run_coroutine_threadsafe(self._take_over(), self._loop)
             taking.result(TAKEN_SECONDS)
             begins = self._positions.begins()

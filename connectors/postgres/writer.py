@@ -199,7 +199,7 @@ class Writer:
             if work.ended:
                 await remember_erased(connection, work.ended)
                 await forget(connection, work.ended)
-            placed = await self._wanted(connection, work.placed, removed)
+            placed = await self._storable_records(connection, work.placed, removed)
             whole = work if placed is work.placed else Work(placed)
             await self._store(connection, whole, written, refused, removed)  # 3
             work.busy()
@@ -222,7 +222,7 @@ class Writer:
             row["tenant_id"] for row in await connection.fetch(self._sql["removed_tenants"])
         )
 
-    async def _wanted(
+    async def _storable_records(
         self, connection: InTransaction, placed: list[Placed], removed: frozenset[str]
     ) -> list[Placed]:
         """The records that may be stored.

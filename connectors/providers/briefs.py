@@ -31,7 +31,10 @@ So its values are the same as in a full reading.
 
 
 def brief_event(brief: Brief, body: bytes) -> Document | None:
-    """The fields of the body's object that the TypedDict names, or None if it needs a full reading."""
+    """The fields of the body's object that the TypedDict names.
+
+    None if the body needs a full reading.
+    """
     if body.count(b"{") + body.count(b"[") > MOST_BRACKETS or _may_hold_a_long_number(body):
         return None
     try:

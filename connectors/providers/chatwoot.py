@@ -51,9 +51,11 @@ from schemas.signatures import (
 MESSAGE_EVENTS = frozenset({"message_created", "message_updated"})
 OTHER_EVENTS = frozenset(
     {
-        "conversation_created", "conversation_updated", "conversation_status_changed", "conversation_opened", "conversation_resolved",
-        "conversation_typing_on", "conversation_typing_off", "contact_created", "contact_updated", "inbox_created", "inbox_updated",
-        "webwidget_triggered", "conversation_contact_changed", "conversation_mentioned", "assignee_changed", "team_changed",
+        "conversation_created", "conversation_updated", "conversation_status_changed",
+        "conversation_opened", "conversation_resolved", "conversation_typing_on",
+        "conversation_typing_off", "contact_created", "contact_updated", "inbox_created",
+        "inbox_updated", "webwidget_triggered", "conversation_contact_changed",
+        "conversation_mentioned", "assignee_changed", "team_changed",
     }
 )  # fmt: skip
 _MESSAGE_TYPES = {
@@ -163,7 +165,10 @@ class Chatwoot(Provider):
         return {"X-Chatwoot-Timestamp": str(now), "X-Chatwoot-Signature": f"sha256={signature}"}
 
     def sample(self, message: SampleMessage) -> Sample:
-        """A sample. Its conversation is a number or `account~number`, its customer a contact's id."""
+        """Makes a sample.
+
+        Its conversation is a number or `account~number`, its customer a contact's id.
+        """
         return chatwoot(
             message.text,
             message.file,

@@ -109,7 +109,7 @@ def _of_files(files: list[Document]) -> dict[str, Any]:
         contacts=[_card(one) for one, form in forms if form == "contact"],
         page_titles=[title for title in pages if title],
         chatwoot_transcripts=[
-            said for one in files if (said := text(one, "transcribed_text", 20_000))
+            transcript for one in files if (transcript := text(one, "transcribed_text", 20_000))
         ],
     )
 

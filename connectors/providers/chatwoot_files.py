@@ -21,15 +21,15 @@ def chatwoot_files(event: Document) -> list[Document]:
     A shared post is one attachment, although Instagram announces it twice, as `share` and
     as `ig_post`.
     """
-    kept: list[Document] = []
+    files: list[Document] = []
     shared: set[str] = set()
     for one in sorted(parts(event, "attachments"), key=_number):
         url = link(one, "data_url") if name_of(one, "file_type") in _SHARES else None
         if url is None or url not in shared:
-            kept.append(one)
+            files.append(one)
         if url is not None:
             shared.add(url)
-    return kept[:_MAX_ATTACHMENTS]
+    return files[:_MAX_ATTACHMENTS]
 
 
 def _number(attachment: Document) -> int:

@@ -39,9 +39,9 @@ def _submitted(event: Document) -> dict[str, Any]:
     if event.get("event") != "message_updated" or is_private(event):
         return {}
     content = part(event, "content_attributes")
-    given = _loaded(content.get("submitted_values"))
-    survey = part(given, "csat_survey_response") if isinstance(given, dict) else {}
-    values = [_value(one) for one in _values(given)[:MOST_ITEMS]]
+    answers = _loaded(content.get("submitted_values"))
+    survey = part(answers, "csat_survey_response") if isinstance(answers, dict) else {}
+    values = [_value(one) for one in _values(answers)[:MOST_ITEMS]]
     return present(
         values=[value for value in values if value],
         email=name_of(content, "submitted_email"),
@@ -50,28 +50,28 @@ def _submitted(event: Document) -> dict[str, Any]:
     )
 
 
-def _loaded(given: object) -> object:
+def _loaded(value: object) -> object:
     """The submitted value, decoded if it is JSON in a string."""
-    if not isinstance(given, str):
-        return given
+    if not isinstance(value, str):
+        return value
     try:
         # The text may have a lone surrogate.
-        return msgspec.json.decode(given.encode(errors="replace"))
+        return msgspec.json.decode(value.encode(errors="replace"))
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _values(given: object) -> list[object]:
+def _values(answers: object) -> list[object]:
     """The answers as a list. Chatwoot sends a list, a single answer, or answers by name."""
-    if isinstance(given, list):
-        return given
-    if not isinstance(given, dict):
+    if isinstance(answers, list):
+        return answers
+    if not isinstance(answers, dict):
         return []
-    if given.keys() <= _OF_ONE_ANSWER and not given.keys().isdisjoint(("title", "value")):
-        return [given]
+    if answers.keys() <= _OF_ONE_ANSWER and not answers.keys().isdisjoint(("title", "value")):
+        return [answers]
     return [
         {"name": name, "value": answer}
-        for name, answer in given.items()
+        for name, answer in answers.items()
         if name != "csat_survey_response" and answer is not None
     ]
 
@@ -79,11 +79,11 @@ def _values(given: object) -> list[object]:
 def _value(one: object) -> dict[str, str]:
     """The name, title and value of an answer, as text."""
     fields = one if isinstance(one, dict) else {"value": one}
-    said = {name: _said(fields.get(name)) for name in ("name", "title", "value")}
-    return texts(said, _ANSWER_CHARS, *said)
+    values = {name: _answer_text(fields.get(name)) for name in ("name", "title", "value")}
+    return texts(values, _ANSWER_CHARS, *values)
 
 
-def _said(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
+def _answer_text(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
     """An answer as text. For an object this is its title, else its value, else all its fields."""
     if isinstance(answer, bool):
         return "true" if answer else "false"
@@ -93,13 +93,14 @@ def _said(answer: object, depth: int = _DEEPEST_ANSWER) -> str | None:
         return None
     if isinstance(answer, dict):
         for name in ("title", "value"):
-            if (said := _said(answer.get(name), depth - 1)) is not None:
-                return said
-        pairs = ((name, _said(one, depth - 1)) for name, one in _first(answer.items()))
-        told = [storable(f"{name[:200]}: {said}") for name, said in pairs if said is not None]
+            if (line := _answer_text(answer.get(name), depth - 1)) is not None:
+                return line
+        pairs = ((name, _answer_text(one, depth - 1)) for name, one in _first(answer.items()))
+        lines = [storable(f"{name[:200]}: {line}") for name, line in pairs if line is not None]
     else:
-        told = [said for one in _first(answer) if (said := _said(one, depth - 1)) is not None]
-    return ", ".join(told) or None
+        texts_of_items = (_answer_text(one, depth - 1) for one in _first(answer))
+        lines = [line for line in texts_of_items if line is not None]
+    return ", ".join(lines) or None
 
 
 def _first(of: Iterable[T]) -> Iterator[T]:
@@ -128,7 +129,7 @@ def submission(found: str, event: Document, conversation_id: str) -> ChatMessage
     submitted = _submitted(event)
     customer = part(part(talk, "meta"), "sender")
     values = [value for value in submitted.get("values", ()) if value]
-    said = [_answer_line(value) for value in values] + [
+    lines = [_answer_line(value) for value in values] + [
         submitted[name] for name in ("email", "rating", "feedback") if name in submitted
     ]
     safe = storable_deep(
@@ -146,7 +147,7 @@ def submission(found: str, event: Document, conversation_id: str) -> ChatMessage
         role="user",
         direction="inbound",
         kind="interactive",
-        content="\n".join(line for line in said if line) or None,
+        content="\n".join(line for line in lines if line) or None,
         occurred_at=_changed_at(talk, question),
         sender_id=identifier(customer.get("id")),
         sender_name=name_of(customer, "name"),

@@ -51,8 +51,8 @@ def chatwoot(
     }
     if file is not None:
         event["attachments"] = [_attachment(file, number, account)]
-    said, body = f"{account}~{talk}", json.dumps(event).encode()
-    return Sample(what, "chatwoot", body, f"{account}/{number}", said)
+    body = json.dumps(event).encode()
+    return Sample(what, "chatwoot", body, f"{account}/{number}", f"{account}~{talk}")
 
 
 def _attachment(file: SampleFile, message: int, account: str) -> dict[str, Any]:

@@ -187,13 +187,13 @@ def validate(document: object) -> list[str]:
 
 
 def _about_content(document: dict[str, Any]) -> list[str]:
-    said, media = document.get("text"), document.get("media")
+    content, media = document.get("text"), document.get("media")
     errors = []
-    if said is not None and not isinstance(said, str):
+    if content is not None and not isinstance(content, str):
         errors.append("text: must be text")
     if media is not None and (not isinstance(media, list) or len(media) > MAX_MEDIA):
         return [*errors, f"media: must be an array of at most {MAX_MEDIA}"]
-    if not said and not media:
+    if not content and not media:
         errors.append("text or media: one of them is required")
     for index, one in enumerate(media or ()):
         if not isinstance(one, dict):

@@ -107,7 +107,7 @@ def _signature(
 def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
     _, body = next(delivery.bodies())
     for secret in endpoint.secrets:
-        stamp, given = _claimed(endpoint.provider, delivery)
+        stamp, claimed_digest = _claimed(endpoint.provider, delivery)
         made = "".join(sign(endpoint.provider, secret, body, stamp).values())
         digest = _DIGEST.search(made)
         assert digest is not None, "a signature that was judged has a digest"
@@ -117,7 +117,7 @@ def _mismatches(endpoint: Endpoint, delivery: Pasted) -> Iterator[CheckedStep]:
             {
                 "secret": secret_id(endpoint.endpoint_id, secret),
                 "made": digest[0][:SHOWN_DIGITS],
-                "given": given[:SHOWN_DIGITS],
+                "given": claimed_digest[:SHOWN_DIGITS],
             },
         )
 

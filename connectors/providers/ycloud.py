@@ -47,8 +47,9 @@ from schemas.records import AttachmentType, ChatMessage, FoundAttachment, Messag
 from schemas.signatures import Claim, ClaimedSignature, Examined, judge_timed, timed_signature
 
 _KNOWN_FAMILIES = (
-    "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.", "whatsapp.template.",
-    "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.", "sms.", "email.", "voice.", "messenger.",
+    "whatsapp.group.", "whatsapp.call.", "whatsapp.business_account.", "whatsapp.phone_number.",
+    "whatsapp.template.", "whatsapp.flow.", "whatsapp.payment.", "whatsapp.user.", "contact.",
+    "sms.", "email.", "voice.", "messenger.",
 )  # fmt: skip
 _FILES: dict[str, AttachmentType] = {
     "image": "image",
@@ -188,24 +189,24 @@ def _read(raw: RawMessage) -> ChatMessage | Skip | Quarantine:
     if found is None:
         return Quarantine("identifier_missing", "neither the event nor its message has an id")
     must_be_keyed(raw, found)
-    said = name_of(message, "type") or ""
-    if said == "system":
+    message_type = name_of(message, "type") or ""
+    if message_type == "system":
         return Skip("system_event")
-    if said == "request_welcome":
+    if message_type == "request_welcome":
         return Skip("welcome_request")
     if is_update:
         return Skip("echo_without_content")
     if named is None:
         return Quarantine("identifier_missing", "the message has no wamid")
-    return _message(found, event, message, said, outbound=outbound)
+    return _message(found, event, message, message_type, outbound=outbound)
 
 
 def _message(
-    found: str, event: Document, message: Document, said: str, *, outbound: bool
+    found: str, event: Document, message: Document, message_type: str, *, outbound: bool
 ) -> ChatMessage:
     ids = users(message, outbound=outbound)
     conversation_id, aliases = _conversation(message, outbound=outbound)
-    attachments = _attachments(message, said)
+    attachments = _attachments(message, message_type)
     sender = phone(message, "from") or (ids[0] if ids and not outbound else None)
     return ChatMessage(
         provider_message_id=found,
@@ -213,15 +214,15 @@ def _message(
         aliases=aliases,
         role="agent" if outbound else "user",
         direction="outbound" if outbound else "inbound",
-        kind=_kind(said, attachments),
-        content=_content(message, said),
+        kind=_kind(message_type, attachments),
+        content=_content(message, message_type),
         occurred_at=moment(message.get("sendTime"))
         or moment(message.get("createTime"))
         or moment(event.get("createTime")),
         sender_id=sender or who(message, "from"),
         sender_name=None if outbound else name_of(part(message, "customerProfile"), "name"),
         attachments=attachments,
-        attributes=attributes_of(event, message, said, ids),
+        attributes=attributes_of(event, message, message_type, ids),
         is_history=name_of(event, "type") in HISTORY,
     )
 
@@ -258,21 +259,22 @@ def _names(message: Document, name: str) -> list[str | None]:
     return [found] if found else []
 
 
-def _attachments(message: Document, said: str) -> tuple[FoundAttachment, ...]:
-    if said == "location":
+def _attachments(message: Document, message_type: str) -> tuple[FoundAttachment, ...]:
+    if message_type == "location":
         return (FoundAttachment(type="location", reason="no_file"),)
-    if said == "contacts":
+    if message_type == "contacts":
         return tuple(
             FoundAttachment(type="contact", reason="no_file") for _ in (cards(message) or [{}])
         )
-    if said not in _FILES:
+    if message_type not in _FILES:
         return ()
-    file = part(message, said) or part(message, "audio" if said == "voice" else said)
+    name = "audio" if message_type == "voice" else message_type
+    file = part(message, message_type) or part(message, name)
     mime_type = name_of(file, "mime_type")
     url, media_id = link(file, "link") or link(file, "url"), identifier(file.get("id"))
     return (
         FoundAttachment(
-            type="audio" if is_sound(mime_type) else _FILES[said],
+            type="audio" if is_sound(mime_type) else _FILES[message_type],
             url=url,
             media_id=media_id,
             mime_type=mime_type,
@@ -299,8 +301,8 @@ def _hex_digest(declared: str | None) -> str | None:
     return raw.hex() if len(raw) == 32 else None
 
 
-def _kind(said: str, attachments: tuple[FoundAttachment, ...]) -> MessageKind:
-    match said:
+def _kind(message_type: str, attachments: tuple[FoundAttachment, ...]) -> MessageKind:
+    match message_type:
         case "text":
             return "text"
         case "interactive" | "button":
@@ -315,8 +317,8 @@ def _kind(said: str, attachments: tuple[FoundAttachment, ...]) -> MessageKind:
             return "unsupported"
 
 
-def _content(message: Document, said: str) -> str | None:
-    match said:
+def _content(message: Document, message_type: str) -> str | None:
+    match message_type:
         case "text":
             return text(part(message, "text"), "body")
         case "interactive":
@@ -329,4 +331,4 @@ def _content(message: Document, said: str) -> str | None:
         case "reaction":
             return text(part(message, "reaction"), "emoji")
         case _:
-            return text(part(message, said), "caption")
+            return text(part(message, message_type), "caption")

@@ -45,7 +45,7 @@ _USER_FIELDS = {
 
 
 def attributes_of(
-    event: Document, message: Document, said: str, user_ids: list[str]
+    event: Document, message: Document, message_type: str, user_ids: list[str]
 ) -> dict[str, Any]:
     """The attributes of a message that a bot may need and that have no column.
 
@@ -64,8 +64,8 @@ def attributes_of(
         attributes["username"] = username
     if ad := referral(part(message, "referral")):
         attributes["referral"] = ad
-    if said not in _PLAIN:
-        attributes |= _of_kind(message, said)
+    if message_type not in _PLAIN:
+        attributes |= _of_kind(message, message_type)
     return attributes
 
 
@@ -86,9 +86,9 @@ def _of_context(context: Document) -> dict[str, Any]:
     )
 
 
-def _of_kind(message: Document, said: str) -> dict[str, Any]:
+def _of_kind(message: Document, message_type: str) -> dict[str, Any]:
     """The attributes that only messages of this kind have."""
-    match said:
+    match message_type:
         case "interactive":
             reply = interactive_reply(message)
             form = name_of(part(message, "interactive"), "type")
@@ -98,8 +98,8 @@ def _of_kind(message: Document, said: str) -> dict[str, Any]:
         case "button":
             return {"button": texts(part(message, "button"), 2_000, "payload", "text")}
         case "reaction":
-            given = part(message, "reaction")
-            return {"reaction": reaction(name_of(given, "message_id"), text(given, "emoji"))}
+            fields = part(message, "reaction")
+            return {"reaction": reaction(name_of(fields, "message_id"), text(fields, "emoji"))}
         case "order":
             return {"order": order(part(message, "order"))}
         case "location":
@@ -108,12 +108,12 @@ def _of_kind(message: Document, said: str) -> dict[str, Any]:
         case "contacts":
             return {"contacts": [card(one) for one in cards(message)]}
         case _:
-            return {"unsupported": _unsupported(message, said)}
+            return {"unsupported": _unsupported(message, message_type)}
 
 
-def _unsupported(message: Document, said: str) -> dict[str, Any]:
+def _unsupported(message: Document, message_type: str) -> dict[str, Any]:
     return present(
-        type=said or None,
+        type=message_type or None,
         detail=name_of(part(message, "unsupported"), "type"),
         errors=[
             present(code=text(error, "code", 40), title=text(error, "title", 200))

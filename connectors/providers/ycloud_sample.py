@@ -58,5 +58,5 @@ def ycloud(
         "createTime": now,
         place: message,
     }
-    said = f"{business}~{customer}"
-    return Sample(what, "ycloud", json.dumps(event).encode(), wamid, said)
+    conversation_id = f"{business}~{customer}"
+    return Sample(what, "ycloud", json.dumps(event).encode(), wamid, conversation_id)

@@ -88,7 +88,7 @@ def because(reason: DeliveryReason, problem: Problem) -> Problem:
     return problem
 
 
-class Stranger(Problem):
+class Unauthenticated(Problem):
     """The answer to a client that cannot show that the delivery comes from the provider.
 
     It is the same for an unknown token, a wrong signature and a time outside the

@@ -40,47 +40,47 @@ class BulkLimits:
     def __init__(self, behind_seconds: float) -> None:
         self._behind_seconds = behind_seconds
         self._rates = Rates()
-        self._taken: Counter[str] = Counter()
-        self._wanted: Counter[str] = Counter()
+        self._accepted: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
         self._looked_at: float | None = None
         self.limits: dict[str, float] = {}
 
     def wait_seconds(self, tenant: str, now: float) -> float:
         """The seconds until the tenant may send its next record, or 0 if it may now."""
-        self._wanted[tenant] += 1
+        self._requests[tenant] += 1
         limit = self.limits.get(tenant, START_PER_SECOND)
         deep_seconds = max(DEEP_SECONDS, BURST / limit if limit >= START_PER_SECOND else 0.0)
         wait = self._rates.wait_seconds(tenant, limit, now, deep_seconds)
         if not wait:
-            self._taken[tenant] += 1
+            self._accepted[tenant] += 1
         return wait
 
     def is_worth_a_look(self, now: float) -> bool:
         """True if a rate limit exists or enough records arrive that one may be needed."""
         seconds = max(0.01, now - (self._looked_at or 0.0))
-        return bool(self.limits) or self._wanted.total() / seconds >= WATCH_PER_SECOND
+        return bool(self.limits) or self._requests.total() / seconds >= WATCH_PER_SECOND
 
     def look(self, behind_seconds: float, now: float) -> None:
         """Adjusts the limits to the seconds that dedupe needs for the records it has not read."""
         seconds = max(0.01, now - (self._looked_at if self._looked_at is not None else now - 1.0))
-        taken = {tenant: count / seconds for tenant, count in self._taken.items()}
-        wanted = {tenant: count / seconds for tenant, count in self._wanted.items()}
-        self._taken.clear()
-        self._wanted.clear()
+        accepted_rates = {tenant: count / seconds for tenant, count in self._accepted.items()}
+        request_rates = {tenant: count / seconds for tenant, count in self._requests.items()}
+        self._accepted.clear()
+        self._requests.clear()
         self._looked_at = now
         if behind_seconds > self._behind_seconds:
-            self._slow_down(taken)
+            self._slow_down(accepted_rates)
             return
-        for tenant in self.limits.keys() | wanted.keys():
+        for tenant in self.limits.keys() | request_rates.keys():
             limit = self.limits.get(tenant, START_PER_SECOND)
-            is_used = wanted.get(tenant, 0.0) > limit / 2
+            is_used = request_rates.get(tenant, 0.0) > limit / 2
             self.limits[tenant] = limit * FASTER if is_used else limit / FASTER
             if not is_used and self.limits[tenant] <= START_PER_SECOND:
                 del self.limits[tenant]
 
-    def _slow_down(self, taken: dict[str, float]) -> None:
-        largest = max(taken.values(), default=0.0)
-        for tenant, rate in taken.items():
+    def _slow_down(self, accepted_rates: dict[str, float]) -> None:
+        largest = max(accepted_rates.values(), default=0.0)
+        for tenant, rate in accepted_rates.items():
             if rate > FREE_PER_SECOND and rate >= BULK_PART * largest:
                 limit = min(rate, self.limits.get(tenant, START_PER_SECOND))
                 self.limits[tenant] = max(FREE_PER_SECOND, limit * SLOWER)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from connectors.webhooks.answers import HttpReply, Problem, Stranger, because, json_reply
+from connectors.webhooks.answers import HttpReply, Problem, Unauthenticated, because, json_reply
 from connectors.webhooks.delivery import only_post
 from connectors.webhooks.incoming import Incoming
 from connectors.webhooks.request import ReceiverParts, StoredRequest, record_headers, send_later
@@ -32,11 +32,11 @@ class ChatPost(StoredRequest):
     def owner(self) -> str | None:
         only_post(self.request)
         self.parts.must_be_loaded()
-        given = _bearer(self.request.headers)
-        key = self._key = self.parts.directory.key(given)
+        token = _bearer(self.request.headers)
+        key = self._key = self.parts.directory.key(token)
         if key is None:
-            reason: DeliveryReason = "key_unknown" if given else "key_missing"
-            raise Stranger(reason, {"www-authenticate": "Bearer"})
+            reason: DeliveryReason = "key_unknown" if token else "key_missing"
+            raise Unauthenticated(reason, {"www-authenticate": "Bearer"})
         if key.scope not in ("chat", "admin"):
             raise because("key_scope", Problem(403, 'this key does not have the scope "chat"'))
         return key.tenant_id
@@ -44,10 +44,10 @@ class ChatPost(StoredRequest):
     def store(self, body: bytes) -> None:
         assert self._key is not None
         tenant_id, parts = self._key.tenant_id, self.parts
-        accepted = parts.understanding.accept(body)
+        accepted = parts.functions.accept(body)
         if isinstance(accepted, ChatRefused):
             raise because("body_invalid", _refusal(accepted))
-        parts.must_wait(f"tenant:{tenant_id}", parts.tenant_rate(tenant_id))
+        parts.check_rate(f"tenant:{tenant_id}", parts.tenant_rate(tenant_id))
         if parts.settings.bulk_behind_seconds:
             send_later(parts.bulk.wait_seconds(tenant_id, time.monotonic()))
         provider = accepted.provider
@@ -80,5 +80,5 @@ def _refusal(refused: ChatRefused) -> Problem:
 
 def _bearer(headers: Mapping[str, str]) -> str:
     """The key of `Authorization: Bearer <key>`, or an empty string, which is never a valid key."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else ""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -34,7 +34,8 @@ class TimedConnection(asyncio.Protocol):
     """A connection with deadlines. The wheel uses `deadline`, `slot` and `expired`."""
 
     __slots__ = (
-        "_current", "_deaf", "_is_paused", "_queue", "_server", "_transport", "_untaken_until", "deadline", "slot",
+        "_current", "_deaf", "_is_paused", "_queue", "_server", "_transport", "_untaken_until",
+        "deadline", "slot",
     )  # fmt: skip
 
     def __init__(self, server: Surroundings) -> None:

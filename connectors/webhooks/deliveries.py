@@ -137,7 +137,10 @@ class Deliveries:
         return found
 
     def written(self, counts: Iterable[tuple[DeliveryBucket, Count]]) -> None:
-        """Notes that these counts were written, so that their buckets are not written again soon."""
+        """Notes that these counts were written.
+
+        So their buckets are not written again soon.
+        """
         now = time.monotonic()
         if len(self._written_at) > _MAX_WRITTEN:
             self._written_at.clear()

@@ -7,7 +7,7 @@ from connectors.webhooks.answers import (
     ACCEPTED_ONE,
     HttpReply,
     Problem,
-    Stranger,
+    Unauthenticated,
     because,
     json_reply,
 )
@@ -91,12 +91,12 @@ class Delivery(StoredRequest):
         endpoint, attempt = self._endpoint, self._attempt
         assert attempt is not None
         if endpoint is None:
-            raise Stranger(self._why_unknown(attempt))
+            raise Unauthenticated(self._why_unknown(attempt))
         attempt.body_bytes = len(body)
         self._must_be_signed(endpoint, attempt, body)  # 3
         self._must_be_within_rate(endpoint)
         provider = self._provider
-        ids = self.parts.understanding.identify(provider, body)
+        ids = self.parts.functions.identify(provider, body)
         # The label distinguishes the ids of the tenant's servers of this provider.
         if endpoint.instance:
             ids = tuple(f"{endpoint.instance}/{found}" for found in ids)
@@ -123,13 +123,15 @@ class Delivery(StoredRequest):
         key = message_key(endpoint.tenant_id, self._provider, self._ids[self._position])
         if not self._position:
             attempt.message_key = key
-        given, key_bytes = self.request.headers, key.encode()
+        headers, key_bytes = self.request.headers, key.encode()
         value = encode_raw_message(
             (endpoint.tenant_id, self._provider, endpoint.endpoint_id),
             key_bytes,
             received_us=self._received_us,
             position=self._position,
-            headers={name: given[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in given},
+            headers={
+                name: headers[name][:_HEADER_CHARS] for name in _KEPT_HEADERS if name in headers
+            },
             body=self._content,
         )
         self.write(key_bytes, value, self._headers)
@@ -143,26 +145,26 @@ class Delivery(StoredRequest):
     def _must_be_signed(self, endpoint: Endpoint, attempt: Attempt, body: bytes) -> None:
         if endpoint.unsigned:
             return
-        found = attempt.examined = self.parts.understanding.check_signature(
+        found = attempt.examined = self.parts.functions.check_signature(
             endpoint.provider,
             Claim(self.request.headers, body, time.time()),
             endpoint.secrets,
             self.parts.settings.signature_age_seconds,
         )
         if found is None:
-            raise Stranger("signature_missing")
+            raise Unauthenticated("signature_missing")
         if found.verdict == "valid_old":
             metrics.RECEIVER_OLD_SIGNATURES.labels(endpoint.provider).inc()
         elif found.verdict != "valid":
-            raise Stranger(_OF_VERDICT[found.verdict])
+            raise Unauthenticated(_OF_VERDICT[found.verdict])
 
     def _must_be_within_rate(self, endpoint: Endpoint) -> None:
         if endpoint.rate_per_second is not None:
-            self.parts.must_wait(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
+            self.parts.check_rate(f"endpoint:{endpoint.endpoint_id}", endpoint.rate_per_second)
         elif traits_of(endpoint.provider).retries:  # otherwise a refusal would lose the message
             rate = self.parts.tenant_rate(endpoint.tenant_id)
             if rate > 0:
-                self.parts.must_wait(f"tenant:{endpoint.tenant_id}", rate)
+                self.parts.check_rate(f"tenant:{endpoint.tenant_id}", rate)
 
 
 def only_post(request: Incoming) -> None:
@@ -178,5 +180,6 @@ def _no_secret(endpoint: Endpoint) -> Unavailable:
     """
     return Unavailable(
         "secret",
-        detail=f"{endpoint.endpoint_id} has no secret yet: sensorium endpoints secret ID --set SECRET",
+        detail=f"{endpoint.endpoint_id} has no secret yet: "
+        "sensorium endpoints secret ID --set SECRET",
     )

@@ -18,7 +18,8 @@ class Incoming:
     """
 
     __slots__ = (
-        "_way_back", "closes", "complete", "deadline", "early", "expects_continue", "headers", "is_answered", "method", "path", "taker",
+        "_way_back", "closes", "complete", "deadline", "early", "expects_continue", "headers",
+        "is_answered", "method", "path", "taker",
     )  # fmt: skip
 
     def __init__(

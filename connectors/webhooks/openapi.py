@@ -18,8 +18,8 @@ _LIMITS = {
     415: "The body has a Content-Encoding: send it without one.",
     429: "The tenant has exceeded its rate: send it again after Retry-After.",
     431: "The request target and headers exceed 16 KiB.",
-    503: "Not stored, because Kafka is unavailable, too many bodies are in memory, the receiver is starting, or the endpoint has no secret yet: "
-    "send it again after Retry-After.",
+    503: "Not stored, because Kafka is unavailable, too many bodies are in memory, the receiver is "
+    "starting, or the endpoint has no secret yet: send it again after Retry-After.",
 }
 _EXAMPLE = {
     "provider": "myapp",
@@ -71,7 +71,8 @@ def openapi() -> dict[str, Any]:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key with the scope chat: sensorium keys add TENANT --scope chat",
+                    "description": "A key with the scope chat: "
+                    "sensorium keys add TENANT --scope chat",
                 }
             },
         },
@@ -83,9 +84,10 @@ def _webhook() -> dict[str, Any]:
         "operationId": "webhook",
         "tags": ["providers"],
         "summary": "A delivery of a provider",
-        "description": "`sensorium endpoints add` prints this address; the guides for YCloud and Chatwoot say where to paste it. "
-        "The signature is checked on the raw bytes. A signed body that is not understood is stored and answered 200 too, because "
-        "providers suspend addresses that refuse.",
+        "description": "`sensorium endpoints add` prints this address; the guides for YCloud and "
+        "Chatwoot say where to paste it. The signature is checked on the raw bytes. A signed body "
+        "that is not understood is stored and answered 200 too, because providers suspend "
+        "addresses that refuse.",
         "parameters": [
             {
                 "name": "provider",
@@ -128,9 +130,11 @@ def _chat() -> dict[str, Any]:
         "operationId": "chat",
         "tags": ["your own messages"],
         "summary": "A message from your own service",
-        "description": "What a customer wrote or, with `direction` `outbound`, what your bot answered. This is how a bot's own answer gets "
-        "into the conversation, with the role `assistant`, and into the next context. A message that was answered 202 is never refused "
-        "later for its form. It is safe to send a message again: the same `provider_message_id` is a duplicate and is dropped.",
+        "description": "What a customer wrote or, with `direction` `outbound`, what your bot "
+        "answered. This is how a bot's own answer gets into the conversation, with the role "
+        "`assistant`, and into the next context. A message that was answered 202 is never refused "
+        "later for its form. It is safe to send a message again: the same `provider_message_id` "
+        "is a duplicate and is dropped.",
         "security": [{"key": []}],
         "requestBody": {
             "required": True,
@@ -150,7 +154,8 @@ def _chat() -> dict[str, Any]:
                 {
                     "message_key": {
                         "type": "string",
-                        "description": "`tenant:provider:provider_message_id`, the key of the message in every route, for example in `wait_for`",
+                        "description": "`tenant:provider:provider_message_id`, the key of the "
+                        "message in every route, for example in `wait_for`",
                     }
                 },
             ),
@@ -227,8 +232,9 @@ def _what_and_when() -> dict[str, Any]:
             "type": ["string", "null"],
             "enum": ["inbound", "outbound", None],
             "default": "inbound",
-            "description": "`inbound`: a customer wrote it (role `user`). `outbound`: your bot wrote it (role `assistant`); it is part of "
-            "the next context, and its files are not sent to a model unless the tenant's setting `describe-outgoing` says so",
+            "description": "`inbound`: a customer wrote it (role `user`). `outbound`: your bot "
+            "wrote it (role `assistant`); it is part of the next context, and its files are not "
+            "sent to a model unless the tenant's setting `describe-outgoing` says so",
         },
     }
 

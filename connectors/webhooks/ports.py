@@ -58,7 +58,7 @@ class RawTopic(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Understanding:
+class ProviderFunctions:
     """The functions by which the receiver interprets providers' requests.
 
     `identify` returns the ids of the events in a body, and `accept` checks whether the body

@@ -50,8 +50,9 @@ class ClientConnection(TimedConnection):
     """The HTTP/1.1 protocol of one connection. The parser calls the `on_…` methods."""
 
     __slots__ = (
-        "_begun", "_field_bytes", "_headers", "_is_advancing", "_is_anew", "_leaving", "_parser", "_parsing", "_phase", "_spoken",
-        "_too_much", "_unparsed", "_upgrades", "_url",
+        "_field_bytes", "_has_begun_a_request", "_headers", "_is_advancing", "_is_new_parser",
+        "_leaving", "_parser", "_parsing", "_phase", "_requests_in_read", "_too_much",
+        "_unparsed", "_upgrades", "_url",
     )  # fmt: skip
 
     def __init__(self, server: Surroundings) -> None:
@@ -63,13 +64,13 @@ class ClientConnection(TimedConnection):
         self._headers: dict[str, str] = {}
         self._field_bytes = 0
         self._unparsed = 0
-        self._begun = 0  # of one read
+        self._requests_in_read = 0
         self._too_much: int | None = None
-        self._spoken = False
+        self._has_begun_a_request = False
         self._leaving = False
         self._is_advancing = False
         self._upgrades = False
-        self._is_anew = False
+        self._is_new_parser = False
 
     # --- callbacks of the transport
 
@@ -96,7 +97,7 @@ class ClientConnection(TimedConnection):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._begun = 0
+        self._requests_in_read = 0
         self._unparsed += len(data)
         try:
             self._parse(data)
@@ -125,7 +126,7 @@ class ClientConnection(TimedConnection):
                 if self._deaf:
                     return
                 data = data[wish.args[0] :]
-            self._upgrades, self._is_anew = False, True
+            self._upgrades, self._is_new_parser = False, True
             self._parser = httptools.HttpRequestParser(self)
             self._parser.feed_data(head_of_the_same_body(self._headers) or _NO_HEAD)
 
@@ -156,9 +157,9 @@ class ClientConnection(TimedConnection):
     # --- callbacks of the parser
 
     def on_message_begin(self) -> None:
-        if self._is_anew:
+        if self._is_new_parser:
             return
-        self._spoken = True
+        self._has_begun_a_request = True
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         self._url, self._headers = b"", {}
         if self._current is None and self._parsing is not None:
@@ -167,7 +168,7 @@ class ClientConnection(TimedConnection):
             self.deadline = NEVER
 
     def on_url(self, url: bytes) -> None:
-        if self._is_anew:
+        if self._is_new_parser:
             return
         self._count(len(url))
         self._url = self._url + url if self._url else url
@@ -190,11 +191,15 @@ class ClientConnection(TimedConnection):
             self._headers[known] += ", " + value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._is_anew:
-            self._is_anew = False
+        if self._is_new_parser:
+            self._is_new_parser = False
             return
-        self._begun += 1
-        if self._deaf or self._begun > MAX_PIPELINED + 1 or len(self._queue) >= MAX_PIPELINED:
+        self._requests_in_read += 1
+        if (
+            self._deaf
+            or self._requests_in_read > MAX_PIPELINED + 1
+            or len(self._queue) >= MAX_PIPELINED
+        ):
             self._too_much = 400
             raise _StopReading
         parser, headers = self._parser, self._headers
@@ -277,7 +282,7 @@ class ClientConnection(TimedConnection):
 
         A connection without a first request has FRESH_SECONDS to begin one.
         """
-        if not self._spoken:
+        if not self._has_begun_a_request:
             self._leaving = True
             self._wait(min(FRESH_SECONDS, self._server.head_seconds))
         elif self._current is not None or self._queue or self._phase == "body":
@@ -297,7 +302,7 @@ class ClientConnection(TimedConnection):
                 self.watch()
         elif self._queue:
             self.watch()
-        elif self._phase == "between" and (self._spoken or self._leaving):
+        elif self._phase == "between" and (self._has_begun_a_request or self._leaving):
             self._close()  # idle
         elif self._phase == "head" and self._leaving:
             self._leaving = False  # began in time, and has the time of a head

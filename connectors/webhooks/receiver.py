@@ -17,7 +17,7 @@ from connectors.webhooks.deliveries import Deliveries
 from connectors.webhooks.delivery import Delivery
 from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
 from connectors.webhooks.openapi import document
-from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
+from connectors.webhooks.ports import EndpointDirectory, ProviderFunctions, RawTopic
 from connectors.webhooks.request import ReceiverParts
 from connectors.webhooks.siblings import Siblings
 from schemas.settings import ReceiverSettings
@@ -58,12 +58,12 @@ class Receiver:
         topic: str,
         raw_topic: RawTopic,
         directory: EndpointDirectory,
-        understanding: Understanding,
+        functions: ProviderFunctions,
         siblings: Siblings | None = None,
     ) -> None:
         self._siblings = siblings
         self._asking: set[asyncio.Task[None]] = set()
-        self._parts = ReceiverParts(settings, topic, raw_topic, directory, understanding)
+        self._parts = ReceiverParts(settings, topic, raw_topic, directory, functions)
         self.draining = False
         self._metrics = b""
         self._metrics_until = -math.inf

@@ -20,7 +20,7 @@ from connectors.webhooks.body import Body, Budget
 from connectors.webhooks.bulk import BulkLimits
 from connectors.webhooks.deliveries import Deliveries
 from connectors.webhooks.incoming import CLIENT_LEFT, Incoming
-from connectors.webhooks.ports import EndpointDirectory, RawTopic, Understanding
+from connectors.webhooks.ports import EndpointDirectory, ProviderFunctions, RawTopic
 from connectors.webhooks.rate import Rates
 from schemas import metrics
 from schemas.headers import Headers, is_traceparent, new_traceparent
@@ -57,25 +57,25 @@ class ReceiverParts:
         topic: str,
         raw_topic: RawTopic,
         directory: EndpointDirectory,
-        understanding: Understanding,
+        functions: ProviderFunctions,
     ) -> None:
         self.settings = settings
         self.topic = topic
         self.raw_topic = raw_topic
         self.directory = directory
-        self.understanding = understanding
+        self.functions = functions
         self.budget = Budget(settings.max_pending_bytes)
         self.bulk = BulkLimits(settings.bulk_behind_seconds)
         self.deliveries = Deliveries()
         self.counts = Counts()
         self._rates = Rates()
-        self._said_at = -math.inf
+        self._logged_at = -math.inf
 
     def must_be_loaded(self) -> None:
         if not self.directory.loaded:
             raise not_stored("not stored, because the receiver is starting: send it again")
 
-    def must_wait(self, name: str, per_second: float) -> None:
+    def check_rate(self, name: str, per_second: float) -> None:
         """Counts a request for `name`. Raises Problem 429 if it exceeds the rate."""
         send_later(self._rates.wait_seconds(name, per_second, time.monotonic()))
 
@@ -87,11 +87,11 @@ class ReceiverParts:
         own = tenant.settings.rate if tenant is not None else None
         return self.settings.tenant_rate_per_second if own is None else own
 
-    def say(self, trouble: Unavailable) -> None:
+    def log_outage(self, trouble: Unavailable) -> None:
         """Logs an outage at most once per second; the metrics count the requests."""
         now = time.monotonic()
-        if now - self._said_at >= 1.0:
-            self._said_at = now
+        if now - self._logged_at >= 1.0:
+            self._logged_at = now
             log.warning("receiver_unavailable", what=trouble.what, detail=trouble.detail)
 
 
@@ -214,7 +214,7 @@ class StoredRequest:
             case Problem():
                 self._end(error.reason, error.status, error.reply())
             case Unavailable():
-                self.parts.say(error)
+                self.parts.log_outage(error)
                 self._end(reason_of(error), 503, not_stored().reply())
             case _:
                 log.error("receiver_failed", exc_info=error)
@@ -251,13 +251,13 @@ def _routing(tenant_id: str, provider: str) -> tuple[tuple[str, bytes], tuple[st
     return ("tenant", tenant_id.encode()), ("provider", provider.encode())
 
 
-def record_headers(tenant_id: str, provider: str, given: Mapping[str, str]) -> Headers:
+def record_headers(tenant_id: str, provider: str, request_headers: Mapping[str, str]) -> Headers:
     """The Kafka headers of a record, with the client's trace if it sent one.
 
     They are those that `schemas.headers.Routing` writes.
     """
     tenant, source = _routing(tenant_id, provider)
-    trace = given.get("traceparent", "")
+    trace = request_headers.get("traceparent", "")
     if not trace or not is_traceparent(trace):
         trace = new_traceparent()
     return [tenant, source, ("traceparent", trace.encode()), _GENERATION]

@@ -55,8 +55,8 @@ class Siblings:
 
     async def _ask_all(self, question: bytes) -> list[tuple[int, bytes]]:
         others = [index for index in range(self._count) if index != self._index]
-        asked: list[Awaitable[bytes]] = [self._ask(index, question) for index in others]
-        return list(zip(others, await asyncio.gather(*asked), strict=True))
+        answers: list[Awaitable[bytes]] = [self._ask(index, question) for index in others]
+        return list(zip(others, await asyncio.gather(*answers), strict=True))
 
     async def _ask(self, index: int, question: bytes) -> bytes:
         """The sibling's answer, or empty bytes if it does not answer in time."""

@@ -4,6 +4,6 @@ from schemas.settings import ReceiverSettings
 
 
 def webhook_url(receiver: ReceiverSettings, provider: str, token: str) -> str:
-    """The URL under SENSORIUM_RECEIVER__URL, or, if that is not set, under this machine's address."""
+    """The URL under SENSORIUM_RECEIVER__URL, or under this machine's address if that is not set."""
     base = receiver.url.rstrip("/") or f"http://{receiver.host}:{receiver.port}"
     return f"{base}/webhooks/{provider}/{token}"

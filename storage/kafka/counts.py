@@ -22,16 +22,16 @@ _TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WrongCount:
-    """A topic that has `there` partitions although the settings say `wanted`."""
+    """A topic that has `there` partitions although the settings say `expected`."""
 
     topic: str
     there: int
-    wanted: int
+    expected: int
 
     def __str__(self) -> str:
         return (
             f"{self.topic} has {self.there} partitions, SENSORIUM_KAFKA__PARTITIONS is"
-            f" {self.wanted}"
+            f" {self.expected}"
         )
 
 
@@ -44,8 +44,8 @@ REMEDY = (
 class WrongCounts(StorageError):
     """Topics have other partition counts than the settings say.
 
-    Who would go on would read or write only a part of the partitions, or put keys into
-    others than before. The text names the topics and says what to do.
+    A process that continued would read or write only a part of the partitions, or put
+    keys into other partitions than before. The text names the topics and says what to do.
     """
 
     def __init__(self, wrong: Iterable[WrongCount]) -> None:

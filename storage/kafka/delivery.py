@@ -114,12 +114,12 @@ class AcknowledgedProducer:
                     await self._ended.wait()
             except TimeoutError:
                 continue
-        raise ProducerFatal(f"the Kafka producer is of no more use: {self._fatal}")
+        raise ProducerFatal(f"the Kafka producer cannot be used any more: {self._fatal}")
 
     async def check(self) -> None:
-        """Asks the brokers whether any partition of the topic has a leader and enough in-sync replicas.
+        """Asks the brokers whether the topic is available.
 
-        The topic counts as available if one partition does.
+        It is available if one of its partitions has a leader and enough in-sync replicas.
         """
         try:
             found = await asyncio.to_thread(self._looker.call, metadata_within(2.0))
@@ -130,9 +130,9 @@ class AcknowledgedProducer:
             self._producer.poll(0)
         topic = found.topics.get(self._topic)
         partitions = topic.partitions.values() if topic is not None else ()
-        was_reached, wanted = self._reached, self._settings.min_insync_replicas
+        was_reached, min_in_sync = self._reached, self._settings.min_insync_replicas
         self._reached = any(
-            one.leader >= 0 and len(one.isrs) >= min(wanted, len(one.replicas))
+            one.leader >= 0 and len(one.isrs) >= min(min_in_sync, len(one.replicas))
             for one in partitions
         )
         self._compare_count(len(partitions))
@@ -247,8 +247,8 @@ class AcknowledgedProducer:
             and self._failed_at - self._fruitless_since >= STUCK_AFTER_SECONDS
         ):
             self._give_up(
-                f"no send came through for {STUCK_AFTER_SECONDS:g} s although the "
-                "topic could take it"
+                f"no record was acknowledged for {STUCK_AFTER_SECONDS:g} s although the "
+                "topic is available"
             )
 
     def _failed(self) -> None:

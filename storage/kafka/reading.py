@@ -30,7 +30,7 @@ class TopicReader:
     """
 
     def __init__(self, settings: Kafka, group: str, *, any_count: bool = False) -> None:
-        self._wanted = settings.partitions
+        self._expected = settings.partitions
         self._any_count = any_count
         self._counts: dict[str, int] = {}
         self._consumer = Consumer(
@@ -104,11 +104,11 @@ class TopicReader:
         """The partitions of the topic. Raises WrongCounts."""
         if topic not in self._counts:
             found = self._consumer.list_topics(topic, timeout=_SECONDS).topics.get(topic)
-            # A topic that nobody knows has none. What is asked about it next says so.
+            # An unknown topic has none. The next request about it fails and says so.
             count = len(found.partitions) if found else 0
-            if count and count != self._wanted and not self._any_count:
-                raise WrongCounts([WrongCount(topic, count, self._wanted)])
-            self._counts[topic] = count or self._wanted
+            if count and count != self._expected and not self._any_count:
+                raise WrongCounts([WrongCount(topic, count, self._expected)])
+            self._counts[topic] = count or self._expected
         return range(self._counts[topic])
 
     def _bounds(self, place: TopicPartition) -> tuple[int, int]:

@@ -70,9 +70,9 @@ class ConsumerContact:
         self._settings = settings
         self._consumer = consumer
         self._topic = topic
-        self.heard()
+        self.note_contact()
 
-    def heard(self) -> None:
+    def note_contact(self) -> None:
         """Notes that the consumer received something."""
         self._silence = Deadline(SILENT_SECONDS)
         self._is_suspect = False
@@ -88,7 +88,7 @@ class ConsumerContact:
         if not self._silence.has_passed:
             return
         was_suspect = self._is_suspect
-        self.heard()
+        self.note_contact()
         try:
             self._consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
         except KafkaException:

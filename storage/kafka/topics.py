@@ -89,8 +89,8 @@ def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str
     The stage creates that changelog, and one created by an older program has another
     cleanup policy.
     """
-    wanted = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
-    wanted[claims_changelog(names)] = claims_config(settings)
+    configs = {names.topic(name): topic_config(topic, settings) for name, topic in TOPICS.items()}
+    configs[claims_changelog(names)] = claims_config(settings)
     resources = [
         ConfigResource(
             ResourceType.TOPIC,
@@ -100,7 +100,7 @@ def _configure(admin: AdminClient, settings: Kafka, names: Names, there: set[str
                 for key, value in config.items()
             ],
         )
-        for name, config in wanted.items()
+        for name, config in configs.items()
         if name in there
     ]
     for future in admin.incremental_alter_configs(resources).values() if resources else ():

@@ -328,3 +328,13 @@ COMMENT ON COLUMN stage_minutes.took IS 'Number of records per duration, in the 
 COMMENT ON COLUMN stage_minutes.unread IS 'Records of the source topic that were not read yet.';
 COMMENT ON COLUMN stage_minutes.waiting IS 'Jobs that were admitted and are not finished.';
 COMMENT ON COLUMN stage_minutes.oldest_seconds IS 'Age of the oldest of these jobs in seconds.';
+
+COMMENT ON TABLE tenant_removals IS 'Tenants that people removed in the console, and how far the deletion of their data has come.';
+COMMENT ON COLUMN tenant_removals.tenant_id IS 'The tenant.';
+COMMENT ON COLUMN tenant_removals.person IS 'Who removed it.';
+COMMENT ON COLUMN tenant_removals.began_at IS 'When it was removed, or when the deletion of data that had been kept began.';
+COMMENT ON COLUMN tenant_removals.ended_at IS 'When all of its data was deleted.';
+COMMENT ON COLUMN tenant_removals.deleted IS 'What was deleted so far, by kind.';
+COMMENT ON COLUMN tenant_removals.holder IS 'The process that deletes it.';
+COMMENT ON COLUMN tenant_removals.held_until IS 'Until when one process alone works on it.';
+COMMENT ON COLUMN tenant_removals.trouble IS 'What is unavailable, while it waits.';

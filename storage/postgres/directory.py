@@ -166,7 +166,8 @@ class Directory:
         """
         connection = await connect_directly(self._settings, self._names, "directory")
         try:
-            await connection.add_listener(f"{self._names.postgres_schema}_directory", self._told)
+            channel = f"{self._names.postgres_schema}_directory"
+            await connection.add_listener(channel, self._note_change)
             connection.add_termination_listener(lambda *_: self._wake.set())
             mark = await self._read_all(connection)
             while not connection.is_closed():
@@ -181,7 +182,7 @@ class Directory:
         finally:
             connection.terminate()
 
-    def _told(self, _connection: Any, _pid: int, _channel: str, tenant: Any) -> None:
+    def _note_change(self, _connection: Any, _pid: int, _channel: str, tenant: Any) -> None:
         self._changed_tenants.add(tenant)
         self._wake.set()
 

@@ -143,7 +143,7 @@ class EndpointChanges:
         """
         secret = secret.strip()  # pasted from a page
         if not secret:
-            raise TenancyError("an empty secret is not a secret")
+            raise TenancyError("a secret must not be empty")
         async with self._connection.transaction():
             endpoint = await self._locked(which)
             others = tuple(old for old in endpoint.secrets if old != secret) if keep_old else ()

@@ -58,10 +58,10 @@ async def all_erased(
     tenant_id: str | None,
     includes: Callable[[str], bool] = lambda tenant_id: True,
 ) -> Erased:
-    """The erased messages of the tenant, or of all, for commands that read topics with them.
+    """The erased messages of the tenant, or of all, for commands that compare topics with them.
 
-    Of all tenants it keeps those that `includes` names. It reads in portions, so that
-    each statement is short and only what is kept takes memory: ERASED_BYTES each.
+    Without a tenant it returns those of the tenants that `includes` accepts. It reads in
+    portions, so that each statement is short. Each returned message takes ERASED_BYTES.
     """
     statement = queries("erased")["some_erased"]
     digests = set[tuple[str, bytes]]()
@@ -145,7 +145,7 @@ async def forget_answers(connection: Connection, contents: Sequence[tuple[str, s
 
 
 def _columns(messages: Sequence[Named]) -> list[list[str]]:
-    """Four lists: tenants, keys, providers and provider message ids."""
+    """Splits the messages into four lists: tenants, keys, providers and provider message ids."""
     rows = []
     for tenant, key in messages:
         try:

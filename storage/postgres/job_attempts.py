@@ -165,6 +165,7 @@ class JobAttempts:
 
 def _columns(attempt: JobAttempt) -> tuple[object, ...]:
     return (
-        *attempt.place, attempt.generation, attempt.attempts, attempt.cause, storable(attempt.detail)[:DETAIL_CHARS],
-        attempt.first_at, attempt.last_at, attempt.next_at, key_digest(attempt.place.message_key),
+        *attempt.place, attempt.generation, attempt.attempts, attempt.cause,
+        storable(attempt.detail)[:DETAIL_CHARS], attempt.first_at, attempt.last_at,
+        attempt.next_at, key_digest(attempt.place.message_key),
     )  # fmt: skip

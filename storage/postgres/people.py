@@ -29,6 +29,8 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 IDLE_SECONDS = 2 * 3600.0
 ABSOLUTE_SECONDS = 24 * 3600.0
 SESSIONS_PER_PERSON = 20
+SESSIONS_PER_PORTAL = 200
+"""All people of a portal share its account, so more of its sessions are live at once."""
 LINK_SECONDS = 15 * 60.0
 MOST_LISTED = 50
 """How many tenants the session of a person names, besides the one that a request is about."""
@@ -46,9 +48,11 @@ class PeopleError(StorageError):
 class Session:
     """A person who is logged in.
 
-    `roles`: tenant → role, for the tenants that were asked for and, by name, the first
-    of those that the person may see. `is_chief`: the person is admin of every tenant.
-    `has_more`: the person may see more tenants than `roles` names.
+    `name` is how the audit log names the person. The people of a portal share its
+    account, so theirs ends with the name of the login link. `roles`: tenant → role, for
+    the tenants that were asked for and, by name, the first of those that the person may
+    see. `is_chief`: the person is admin of every tenant. `has_more`: the person may see
+    more tenants than `roles` names.
     """
 
     token: str = field(repr=False)
@@ -66,6 +70,11 @@ class Session:
     def may(self, tenant_id: TenantId, role: PersonRole) -> bool:
         """True if the person has this role or a higher one at the tenant."""
         return RANKS.get(self.roles.get(tenant_id, ""), 0) >= RANKS[role]
+
+
+def link_name(token: str) -> str:
+    """The name of a login link in the audit log, with which nobody can log in."""
+    return token[:6]
 
 
 def sha256(token: str) -> bytes:
@@ -184,16 +193,17 @@ class People:
         if not await self.roles(person_id):
             await self.end_sessions(person_id)
 
-    async def begin(self, person_id: str) -> str:
-        """Starts a session and returns its token.
+    async def begin(self, person_id: str, link: str = "") -> str:
+        """Starts a session and returns its token, which begins with the name of the link, if any.
 
         The person's oldest sessions beyond the limit end.
         """
         token = secrets.token_urlsafe(32)
+        if link:
+            token = f"{link}.{token}"
         await self._fetch("begin_session", sha256(token), person_id)
-        await self._fetch(
-            "sweep_sessions", person_id, IDLE_SECONDS, ABSOLUTE_SECONDS, SESSIONS_PER_PERSON
-        )
+        most = (SESSIONS_PER_PERSON, SESSIONS_PER_PORTAL, PORTAL)
+        await self._fetch("sweep_sessions", person_id, IDLE_SECONDS, ABSOLUTE_SECONDS, *most)
         return token
 
     async def session(
@@ -216,9 +226,8 @@ class People:
             given.setdefault(TenantId(tenant), []).append(role)
         listed = sorted(given)[:most] + [one for one in sorted(given)[most:] if one == about]
         roles = {one: _highest(given[one]) for one in listed}
-        return Session(
-            token, row["person_id"], row["name"], roles, row["is_chief"], len(given) > most
-        )
+        name = _audit_name(row["name"], token)
+        return Session(token, row["person_id"], name, roles, row["is_chief"], len(given) > most)
 
     async def tenants(
         self, person_id: str, holding: str = "", after: str = "", most: int | None = None
@@ -297,6 +306,12 @@ class People:
     async def _fetch(self, name: str, *arguments: Any) -> Any:
         with as_unavailable():
             return await self._database.fetch(self._sql[name], *arguments)
+
+
+def _audit_name(name: str, token: str) -> str:
+    """How the audit log names the person of a session; `begin` made its token."""
+    link, dot, _ = token.partition(".")
+    return f"{name}#{link}" if dot and name.startswith(PORTAL) else name
 
 
 def _highest(roles: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Login links for a tenant's own people, for the command and for the page."""
 
-from storage.postgres.people import PORTAL, People, PeopleError
+from storage.postgres.people import PORTAL, People, PeopleError, link_name
 
 PORTAL_SECONDS = 24 * 3600.0
 
@@ -8,7 +8,8 @@ PORTAL_SECONDS = 24 * 3600.0
 async def portal_token(people: People, tenant: str) -> str:
     """Creates the token of a login link for the tenant's portal user, who has no password.
 
-    If the name was in use for another purpose, its sessions end.
+    If the name was in use for another purpose, its sessions end. The audit log calls
+    whoever uses the link by the name that it has in the entry written here.
     """
     name = f"{PORTAL}{tenant}"
     person = await people.named(name)
@@ -21,5 +22,6 @@ async def portal_token(people: People, tenant: str) -> str:
             f"{name} has roles beyond this tenant, and a portal is for it only: "
             f"sensorium users remove {name}"
         )
-    await people.note(tenant, "", "portal_link_made", name)
-    return await people.add_link(person_id, PORTAL_SECONDS)
+    token = await people.add_link(person_id, PORTAL_SECONDS)
+    await people.note(tenant, "", "portal_link_made", f"{name}#{link_name(token)}")
+    return token

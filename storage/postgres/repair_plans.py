@@ -121,7 +121,7 @@ class Counted(msgspec.Struct, frozen=True):
     by type. If `is_whole` is False, there are more than were counted. `choice` is the
     requested one with exact limits. For raw records, `answers` counts their recorded model
     answers, `unpriced` counts those without a known price, and `paid_microusd` is the cost
-    of the others.
+    of the others. If `is_cost_whole` is False, these three are about the first messages only.
     """
 
     records: int
@@ -134,6 +134,7 @@ class Counted(msgspec.Struct, frozen=True):
     answers: int = 0
     unpriced: int = 0
     paid_microusd: int = 0
+    is_cost_whole: bool = True
 
     @property
     def gone(self) -> int:

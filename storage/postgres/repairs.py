@@ -51,21 +51,20 @@ class Repairs:
         self._pool = pool
         self._sql = {**queries("repairs"), **queries("causes")}
 
-    async def count_failed(self, asked: RepairRequest) -> Counted:
+    async def count_failed(self, request: RepairRequest) -> Counted:
         """Counts the files that failed for the reason, with the cost of new tries."""
-        reason = asked.choice.reason
+        reason = request.choice.reason
         rows: list[Any] = []
         if "\0" not in reason:  # no text in Postgres can contain it
-            name = await self._by_cause("count", asked.tenant_id, reason)
-            how = (MOST_COUNTED, MOST_TRIES, asked.choice.leaves_gone, asked.choice.limit)
-            rows = await self._fetch(name, asked.tenant_id, reason, *how)
+            name = await self._by_cause("count", request.tenant_id, reason)
+            how = (MOST_COUNTED, MOST_TRIES, request.choice.leaves_gone, request.choice.limit)
+            rows = await self._fetch(name, request.tenant_id, reason, *how)
         files: dict[str, int] = {}
         for row in rows:
             if _becomes(row) == "again":
                 files[row["type"]] = files.get(row["type"], 0) + row["files"]
-        costs = {
-            row["kind"]: row["microusd"] for row in await self._fetch("call_cost", asked.tenant_id)
-        }
+        paid = await self._fetch("call_cost", request.tenant_id)
+        costs = {row["kind"]: row["microusd"] for row in paid}
         lines = tuple(
             PlanLine(
                 row["tenant_id"],
@@ -81,20 +80,20 @@ class Repairs:
         return Counted(
             messages,
             lines,
-            asked.choice,
+            request.choice,
             files,
             _cost(files, costs),
             sum(row["files"] for row in rows if not row["is_redoable"]),
             is_whole=sum(row["messages"] for row in rows) < MOST_COUNTED,
         )
 
-    async def count_quarantined(self, asked: RepairRequest) -> Counted:
+    async def count_quarantined(self, request: RepairRequest) -> Counted:
         """Counts the chosen records in quarantine, and what can become of them."""
-        choice = asked.choice
-        name, chosen = self._quarantined("count_quarantined", asked.tenant_id, choice)
+        choice = request.choice
+        name, chosen = self._quarantined("count_quarantined", request.tenant_id, choice)
         if choice.place is None:
             chosen = (*chosen, MOST_TRIES)
-        rows = await self._fetch(name, asked.tenant_id, *chosen)
+        rows = await self._fetch(name, request.tenant_id, *chosen)
         lines = tuple(
             PlanLine(
                 row["tenant_id"],
@@ -122,7 +121,7 @@ class Repairs:
             (row,) = await self._pool.fetch(queries("overview")["paid_for"], tenants, keys)
         return row["answers"], row["unpriced"], row["microusd"]
 
-    async def add(self, asked: RepairRequest, counted: Counted) -> str:
+    async def add(self, request: RepairRequest, counted: Counted) -> str:
         """Stores the plan for a quarter of an hour, and notes it in the audit log.
 
         Raises RepairError if there is nothing to do. A plan whose files are all gone is
@@ -134,12 +133,12 @@ class Repairs:
         document = msgspec.structs.replace(counted, choice=RepairChoice())
         choice = msgspec.json.encode(counted.choice).decode()
         files = msgspec.json.encode(document).decode()
-        what = (asked.tenant_id, repair_id, asked.kind, choice, counted.choice.reason)
-        how = (asked.person, counted.records, files, asked.rate, PLAN_SECONDS)
+        what = (request.tenant_id, repair_id, request.kind, choice, counted.choice.reason)
+        how = (request.person, counted.records, files, request.rate, PLAN_SECONDS)
         with as_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 planned = await connection.fetch(self._sql["add_repair"], *what, *how)
-                await self._record(connection, "repair_planned", planned[0], asked.person)
+                await self._record(connection, "repair_planned", planned[0], request.person)
         return repair_id
 
     async def one(self, tenant_id: TenantId, repair_id: str) -> dict[str, Any] | None:
@@ -179,10 +178,10 @@ class Repairs:
                     may_continue = other["is_free"] and other["is_same"]
                     raise RepairError("repair.cannot_begin", other["repair_id"], may_continue)
                 arguments = (tenant_id, repair_id, generation, rate, holder, HOLD_SECONDS)
-                begun = await connection.fetch(self._sql["apply_repair"], *arguments)
-                if not begun:
+                rows = await connection.fetch(self._sql["apply_repair"], *arguments)
+                if not rows:
                     raise RepairError("repair.cannot_begin")
-                await self._record(connection, "repair_applied", begun[0], who)
+                await self._record(connection, "repair_applied", rows[0], who)
 
     async def cancel(self, tenant_id: TenantId, repair_id: str, who: str) -> None:
         """Cancels a repair and notes that in the audit log. Raises RepairError if it has ended."""
@@ -203,7 +202,10 @@ class Repairs:
         )
 
     async def hold(self, holder: str, repair_id: str | None = None) -> HeldRepair | None:
-        """Takes hold of a running repair that nobody holds: `repair_id`, or any repair without it."""
+        """Takes hold of a running repair that no process holds.
+
+        That is `repair_id`, or any repair if no id is given.
+        """
         rows = await self._fetch("hold_repair", HOLD_SECONDS, holder, repair_id)
         if not rows:
             return None

@@ -1,4 +1,4 @@
--- What the sink writes: messages, their arrival, conversations, files, steps, quarantine, and where it stands in Kafka.
+-- What the sink writes: messages, their arrival, conversations, files, steps, quarantine, and its positions in Kafka.
 
 CREATE TABLE inbound_messages (
     tenant_id           text        NOT NULL,
@@ -246,7 +246,7 @@ CREATE TABLE api_keys (
 );
 
 -- What became of webhook deliveries, counted per endpoint, day and reason; and which tokens have ended.
--- `tenant_id` '': a token that nobody has; `endpoint_id` is then a part of the token's digest.
+-- `tenant_id` is empty for a token that no endpoint has; `endpoint_id` is then a part of the token's digest.
 CREATE TABLE webhook_deliveries (
     tenant_id   text        NOT NULL,
     endpoint_id text        NOT NULL,
@@ -380,7 +380,7 @@ CREATE INDEX chat_messages_words ON chat_messages USING gin (message_words(conte
 
 -- Repairs that people planned in the console: what they are for, how far they are, and what was tried too often.
 
--- `done_at` and `done_key` are the last message that was tried again; whoever holds `held_until` goes on from there.
+-- `done_at` and `done_key` are the last message that was tried again; the holder until `held_until` continues there.
 CREATE TABLE repairs (
     tenant_id  text        NOT NULL,
     repair_id  text        NOT NULL UNIQUE,
@@ -449,7 +449,7 @@ CREATE TABLE arrival_records (
 CREATE INDEX arrival_records_by_id ON arrival_records (tenant_id, provider, provider_message_id);
 CREATE TABLE arrival_records_other PARTITION OF arrival_records DEFAULT;
 
--- Makes the partitions that are missing between two days. Nobody who writes to another partition waits for it. Arrivals of such a week
+-- Makes the partitions that are missing between two days. Writers to other partitions do not wait for it. Arrivals of such a week
 -- that came before their partition move into it.
 CREATE FUNCTION make_arrival_weeks(first_day date, last_day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -535,3 +535,16 @@ CREATE TABLE stage_minutes (
     oldest_seconds double precision NOT NULL,
     PRIMARY KEY (minute, stage, member)
 ) WITH (fillfactor = 50);
+
+-- Tenants that people remove in the console, and how far the deletion of their data has come.
+
+CREATE TABLE tenant_removals (
+    tenant_id  text        PRIMARY KEY,
+    person     text        NOT NULL,
+    began_at   timestamptz NOT NULL DEFAULT now(),
+    ended_at   timestamptz,
+    deleted    jsonb       NOT NULL DEFAULT '{}',
+    holder     text        NOT NULL DEFAULT '',
+    held_until timestamptz,
+    trouble    text        NOT NULL DEFAULT ''
+);

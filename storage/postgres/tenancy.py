@@ -186,5 +186,5 @@ def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
-def _fate(kept: bool) -> str:
-    return "kept" if kept else "to be deleted"
+def _fate(is_kept: bool) -> str:
+    return "kept" if is_kept else "to be deleted"

@@ -53,20 +53,20 @@ def create_app(settings: Settings) -> LaneApp:
     return app
 
 
-def weight(kept: KeptValues, message: Message) -> int:
+def weight(values: KeptValues, message: Message) -> int:
     """A bound, in bytes, for what one enrichment makes the stage hold and write.
 
     It includes the message as kept so far, because even a small enrichment of a large
     message makes a large version.
     """
-    return 4 * (len(message.value() or b"") + len(kept.get(message.key() or b"") or b""))
+    return 4 * (len(message.value() or b"") + len(values.get(message.key() or b"") or b""))
 
 
 class _Folding:
     """The messages that one batch changes. Each gets at most one version per batch."""
 
-    def __init__(self, kept: KeptValues) -> None:
-        self._kept = kept
+    def __init__(self, values: KeptValues) -> None:
+        self._values = values
         self.states: dict[bytes, OpenMessage | ClosedMessage] = {}
         self.last: dict[bytes, Arrival] = {}
         self.grown: set[bytes] = set()
@@ -96,7 +96,7 @@ class _Folding:
 
     def _state(self, key: bytes) -> OpenMessage | ClosedMessage | None:
         if key not in self.states:
-            value = self._kept.get(key)
+            value = self._values.get(key)
             if value is None:
                 return None
             self.states[key] = kept_message(value)
@@ -119,8 +119,8 @@ def decide(batch: Batch[KeptValues], encoding: Encoding) -> None:
             continue
         grown = key in folding.grown
         is_closed = grown and decided.emit(state, folding.last[key], now)
-        kept = closing.kept_of_closed(state, today) if is_closed else state.to_bytes()
-        changelog.append(batch.state.put(key, kept))
+        value = closing.kept_of_closed(state, today) if is_closed else state.to_bytes()
+        changelog.append(batch.state.put(key, value))
     changelog += closing.forgotten(batch.state, today)
     writes, lines = decided.results()
     batch.settle(writes, changelog, lines, newer)

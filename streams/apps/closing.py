@@ -34,17 +34,17 @@ def kept_of_closed(state: OpenMessage, today: int) -> bytes | None:
     return ClosedMessage(state.last_version, today).to_bytes() if state.generation else None
 
 
-def forgotten(kept: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
+def forgotten(values: KeptValues, today: int) -> list[tuple[bytes, bytes | None]]:
     """Tombstones for up to FORGOTTEN_AT_ONCE messages older than the horizon.
 
     By then, anything that could still arrive late is gone from every topic.
     """
-    old = _found.get(kept)
+    old = _found.get(values)
     if old is None or old.day != today:
-        keys = [key for key, value in kept.items() if _is_old(value, today)]
-        old = _found[kept] = _Old(today, keys)
+        keys = [key for key, value in values.items() if _is_old(value, today)]
+        old = _found[values] = _Old(today, keys)
     some = [old.keys.pop() for _ in range(min(FORGOTTEN_AT_ONCE, len(old.keys)))]
-    return [kept.put(key, None) for key in some if _is_old(kept.get(key), today)]
+    return [values.put(key, None) for key in some if _is_old(values.get(key), today)]
 
 
 def _is_old(value: bytes | None, today: int) -> bool:

@@ -13,7 +13,7 @@ from schemas.records import VisionJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, unfit
+from streams.apps.models import ModelClients, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.describe import describe
 from streams.stages.model_jobs import Patience, Unfit
@@ -25,14 +25,14 @@ PLAIN_SIDE = 1_024
 class StoredImageDescriber:
     """Describes a stored image: object store, then decoder, then vision model."""
 
-    def __init__(self, world: ModelWorld, settings: Settings) -> None:
-        self._world = world
+    def __init__(self, clients: ModelClients, settings: Settings) -> None:
+        self._clients = clients
         self._servers = servers_of(settings.openai)
         self._model = VisionModel(settings.openai)
 
     async def describe(self, job: VisionJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         turn = self._model.server.turn
-        return await self._world.ask(job, recipes, turn, partial(self._ask, job))
+        return await self._clients.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: VisionJob, recipe: Recipe) -> ModelAnswer | Unfit:
         """Asks the model once.
@@ -50,8 +50,8 @@ class StoredImageDescriber:
     async def _describe(
         self, job: VisionJob, recipe: Recipe, side: int, formats: frozenset[str]
     ) -> ModelAnswer | Unfit:
-        image = await self._world.decoder.prepare_image(
-            self._world.load(job), job.tenant_id, longest_side=side, formats=formats
+        image = await self._clients.decoder.prepare_image(
+            self._clients.load(job), job.tenant_id, longest_side=side, formats=formats
         )
         if isinstance(image, NotPrepared):
             return unfit(image)
@@ -60,27 +60,27 @@ class StoredImageDescriber:
             image.mime,
             prompt=recipe.prompt or "",
             model=recipe.model,
-            api_key=self._world.tenant(job.tenant_id).openai_key,
+            api_key=self._clients.tenant(job.tenant_id).openai_key,
         )
 
 
 def create_app(settings: Settings) -> LaneApp:
     """Builds the app. The `stream` role starts its worker."""
     servers = servers_of(settings.openai)
-    world = ModelWorld(settings, "describe", servers.vision)
-    describer = StoredImageDescriber(world, settings)
+    clients = ModelClients(settings, "describe", servers.vision)
+    describer = StoredImageDescriber(clients, settings)
 
     async def work(attempt: StageAttempt[VisionJob]) -> Forward:
-        tenant = world.tenant(attempt.job.tenant_id)
+        tenant = clients.tenant(attempt.job.tenant_id)
         patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await describe(
             attempt.job,
             recipes=vision_recipes(tenant, servers),
             describer=describer,
-            results=world,
+            results=clients,
             patience=patience,
             source=attempt.arrival.source,
             now=utc_now,
         )
 
-    return job_app(settings, JobStage("describe", VisionJob, work, world))
+    return job_app(settings, JobStage("describe", VisionJob, work, clients))

@@ -48,7 +48,7 @@ Each of its tries occupies a worker for half an hour.
 J = TypeVar("J", MediaJob, VisionJob, AudioJob)
 
 
-class World(Protocol):
+class StageClients(Protocol):
     """The clients that a stage needs: opened before the first job, closed after the last.
 
     If `healthy` is false, the stage continues, but must not report itself ready.
@@ -78,7 +78,7 @@ class JobStage(Generic[J]):
     stage: Stage
     kind: type[J]
     work: Callable[[StageAttempt[J]], Awaitable[Forward]]
-    world: World
+    clients: StageClients
 
 
 def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
@@ -90,14 +90,14 @@ def job_app(settings: Settings, job_stage: JobStage[J]) -> LaneApp:
 
     async def open_all() -> None:
         await attempts.start()
-        await job_stage.world.open()
+        await job_stage.clients.open()
 
     async def close_all() -> None:
         await attempts.stop()
-        await job_stage.world.close()
+        await job_stage.clients.close()
 
     app.opening, app.closing = open_all, close_all
-    app.healthy = job_stage.world.healthy
+    app.healthy = job_stage.clients.healthy
     load_bytes = settings.worker.queue_bytes // settings.kafka.partitions
     entries = app.lane_table(
         TABLE_OF[job_stage.stage],
@@ -150,7 +150,7 @@ class _Calls(Generic[J]):
         except UnknownVersion as newer:
             return Held(newer)
         except Undecodable as error:
-            return self._set_aside(arrival, Quarantine("record_undecodable", str(error)), None)
+            return self._quarantined(arrival, Quarantine("record_undecodable", str(error)), None)
         waited = max(0.0, time.time() - job.entry.first_attempt_at)
         began = time.monotonic()
         try:
@@ -162,7 +162,7 @@ class _Calls(Generic[J]):
             return self._later(job, record, trouble)
         except TooLarge as error:
             verdict = Quarantine("record_too_large", str(error))
-            return self._set_aside(arrival, verdict, record.index)
+            return self._quarantined(arrival, verdict, record.index)
         except Exception as error:  # one record must not stop the others; the breaker counts these
             log.exception(
                 "stage_error",
@@ -171,7 +171,7 @@ class _Calls(Generic[J]):
                 stage=self._stage.stage,
             )
             verdict = Quarantine("stage_error", type(error).__name__)
-            return self._set_aside(arrival, verdict, record.index)
+            return self._quarantined(arrival, verdict, record.index)
         finally:
             self._seconds(time.monotonic() - began)
         self._note_end(job, record, forward)
@@ -252,7 +252,7 @@ class _Calls(Generic[J]):
     def _place(self, record: J) -> JobPlace:
         return JobPlace(record.tenant_id, record.message_key, record.index, self._stage.stage)
 
-    def _set_aside(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> Done:
+    def _quarantined(self, arrival: Arrival, verdict: Quarantine, index: int | None) -> Done:
         return Done(self._quarantine(arrival, verdict, index), "quarantined", verdict.reason)
 
     def _arrival(self, job: Job, value: bytes | None) -> Arrival:

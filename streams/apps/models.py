@@ -66,7 +66,7 @@ class _Trouble(NamedTuple):
     holds: bool
 
 
-class ModelWorld:
+class ModelClients:
     """The ports of model_jobs.py on real clients, opened before the first job.
 
     `server` serves this stage's models.
@@ -234,7 +234,7 @@ class ModelWorld:
 
     def _counted(self, answer: ModelAnswer, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         """Counts the connector's answer in the metrics and converts it to the stage's type."""
-        model = self._labels.of(answer.asked, answer.model)
+        model = self._labels.of(answer.requested_model, answer.model)
         result = answer.failure or "answered"
         metrics.AI_CALLS.labels(self._stage, model, result).inc()
         metrics.AI_TOKENS.labels(self._stage, model, "input").inc(answer.input_tokens)
@@ -249,7 +249,7 @@ class ModelWorld:
         return Answer(
             answer.text,
             answer.model,
-            next(recipe.id for recipe in recipes if recipe.model == answer.asked),
+            next(recipe.id for recipe in recipes if recipe.model == answer.requested_model),
             answer.failure,
             answer.input_tokens,
             answer.output_tokens,

@@ -34,7 +34,7 @@ from streams.stages.store_media import store_media
 log = structlog.get_logger()
 
 
-class MediaWorld:
+class MediaClients:
     """The ports of store_media on real clients."""
 
     def __init__(self, settings: Settings) -> None:
@@ -152,19 +152,19 @@ class MediaWorld:
 
 
 def _held_key(job: MediaJob) -> Hashable:
-    """The key under which a file is held: the same for every try of one job, and for no other job."""
+    """The key under which a file is held, the same for every try of a job and unique to the job."""
     return job.tenant_id, job.message_key, job.index, job.generation, job.url
 
 
 def create_app(settings: Settings) -> LaneApp:
     """Builds the app. The `stream` role starts its worker."""
-    world = MediaWorld(settings)
+    clients = MediaClients(settings)
 
     async def work(attempt: StageAttempt[MediaJob]) -> Forward:
-        tenant = world.directory.tenant(attempt.job.tenant_id)
+        tenant = clients.directory.tenant(attempt.job.tenant_id)
         return await store_media(
             attempt.job,
-            ports=world,
+            ports=clients,
             limits=settings.media,
             tenant=tenant.settings if tenant is not None else TenantSettings(),
             source=attempt.arrival.source,
@@ -172,4 +172,4 @@ def create_app(settings: Settings) -> LaneApp:
             now=utc_now(),
         )
 
-    return job_app(settings, JobStage("store_media", MediaJob, work, world))
+    return job_app(settings, JobStage("store_media", MediaJob, work, clients))

@@ -14,7 +14,7 @@ from schemas.records import AudioJob
 from schemas.settings import Settings
 from streams.apps.encoding import utc_now
 from streams.apps.jobs import JobStage, StageAttempt, job_app
-from streams.apps.models import ModelWorld, unfit
+from streams.apps.models import ModelClients, unfit
 from streams.lanes.app import LaneApp
 from streams.stages.model_jobs import Patience, Unfit
 from streams.stages.transcribe import transcribe
@@ -37,14 +37,14 @@ SAFER: dict[AudioFormat, tuple[AudioFormat, ...]] = {
 class StoredAudioTranscriber:
     """Transcribes a stored sound: object store, then decoder, then speech model."""
 
-    def __init__(self, world: ModelWorld, settings: Settings) -> None:
-        self._world = world
+    def __init__(self, clients: ModelClients, settings: Settings) -> None:
+        self._clients = clients
         self._format = servers_of(settings.openai).audio_format
         self._model = SpeechModel(settings.openai)
 
     async def transcribe(self, job: AudioJob, recipes: tuple[Recipe, ...]) -> Answer | Unfit:
         turn = self._model.server.turn
-        return await self._world.ask(job, recipes, turn, partial(self._ask, job))
+        return await self._clients.ask(job, recipes, turn, partial(self._ask, job))
 
     async def _ask(self, job: AudioJob, recipe: Recipe) -> ModelAnswer | Unfit:
         """Asks the model.
@@ -81,7 +81,7 @@ class StoredAudioTranscriber:
                     prompt=recipe.prompt,
                     language=recipe.language,
                     model=recipe.model,
-                    api_key=self._world.tenant(job.tenant_id).openai_key,
+                    api_key=self._clients.tenant(job.tenant_id).openai_key,
                 )
             except SoundTooLong:
                 continue
@@ -93,8 +93,8 @@ class StoredAudioTranscriber:
         longest = None if limit is None else max(limit / 2, limit - MARGIN_SECONDS)
         if audio_format == "wav":
             longest = min(longest or WAV_SECONDS, WAV_SECONDS)
-        sound = await self._world.decoder.prepare_audio(
-            self._world.load(job), job.tenant_id, audio_format=audio_format, part_seconds=longest
+        sound = await self._clients.decoder.prepare_audio(
+            self._clients.load(job), job.tenant_id, audio_format=audio_format, part_seconds=longest
         )
         return unfit(sound) if isinstance(sound, NotPrepared) else sound
 
@@ -102,20 +102,20 @@ class StoredAudioTranscriber:
 def create_app(settings: Settings) -> LaneApp:
     """Builds the app. The `stream` role starts its worker."""
     servers = servers_of(settings.openai)
-    world = ModelWorld(settings, "transcribe", servers.speech)
-    transcriber = StoredAudioTranscriber(world, settings)
+    clients = ModelClients(settings, "transcribe", servers.speech)
+    transcriber = StoredAudioTranscriber(clients, settings)
 
     async def work(attempt: StageAttempt[AudioJob]) -> Forward:
-        tenant = world.tenant(attempt.job.tenant_id)
+        tenant = clients.tenant(attempt.job.tenant_id)
         patience = Patience(attempt.waited_seconds, settings.openai.retry_seconds)
         return await transcribe(
             attempt.job,
             recipes=speech_recipes(tenant, servers),
             transcriber=transcriber,
-            results=world,
+            results=clients,
             patience=patience,
             source=attempt.arrival.source,
             now=utc_now,
         )
 
-    return job_app(settings, JobStage("transcribe", AudioJob, work, world))
+    return job_app(settings, JobStage("transcribe", AudioJob, work, clients))

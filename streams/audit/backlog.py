@@ -162,7 +162,10 @@ class Backlogs:
             if position is None:
                 continue
             place = (source, partition)
-            what = f"group {group} stands at {position}, {topic}[{partition}] has {first} to {end}"
+            what = (
+                f"group {group} has committed {position}, but {topic}[{partition}] has offsets "
+                f"{first} to {end}"
+            )
             if position > end:
                 backlog.parked[place] = Parked("offset_lost", what)
             elif position < first:

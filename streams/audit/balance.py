@@ -11,7 +11,7 @@ from storage.objects.keys import tenant_of_object
 from streams.audit.facts import AuditScope, Facts, QuarantinePlace
 from streams.audit.findings import Finding, FindingKind, Report, tenant_of
 from streams.audit.ledger import Book, Seen, StagePartition, balance
-from streams.audit.versions import Newest
+from streams.audit.versions import Newest, is_after_horizon
 from streams.stages.message import OPENING_STEPS
 
 
@@ -73,6 +73,7 @@ class Audit:
             "quarantined": len(facts.quarantined),
             "objects": len(facts.object_rows),
         }
+        report.reopened = len(facts.versions.reopened_beside(facts.rows))
         return report
 
     def _old(self, at_ms: int) -> bool:
@@ -225,7 +226,7 @@ class Audit:
             elif self._sink_passed("enriched-messages", newest.partition, newest.offset):
                 if row is None:
                     yield self._of_message("lost", "version {} has no row", key, newest)
-                elif _known_version(row) < newest.version and not _is_after_horizon(row, newest):
+                elif _known_version(row) < newest.version and not is_after_horizon(row, newest):
                     yield self._of_message(
                         "lost", f"the row has version {row['version']}, the topic {{}}", key, newest
                     )
@@ -282,7 +283,8 @@ class Audit:
                 kind: FindingKind = (
                     "stuck" if is_behind else "lost" if row is None else "unexplained"
                 )
-                what = f"{times} deliveries, arrivals has {'nothing' if row is None else row['deliveries']}"
+                count = "nothing" if row is None else row["deliveries"]
+                what = f"{times} deliveries, arrivals has {count}"
                 yield Finding(kind, "sink", what, tenant_of(key), name, newest[key])
 
     def _objects(self) -> Iterator[Finding]:
@@ -387,12 +389,3 @@ def _known_version(row: Any) -> int:
     """
     shown, redoing = int(row["version"]), int(row["redoing_version"] or 0)
     return max(shown, redoing)
-
-
-def _is_after_horizon(row: object, newest: Newest) -> bool:
-    """True if the difference comes from a delivery after the horizon.
-
-    Such a delivery makes new versions but changes no row.
-    """
-    received_ms = int(row["received_at"].timestamp() * 1000)  # type: ignore[index]
-    return newest.version < OPENING_STEPS and received_ms != newest.received_ms

@@ -5,6 +5,7 @@ What is downstream is read later, so a running system does not look broken.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +31,7 @@ from storage.postgres.erased import Erased, all_erased
 from storage.postgres.sql import queries
 from streams.audit.findings import Finding, tenant_of
 from streams.audit.ledger import Seen, StagePartition, narrowed
-from streams.audit.versions import Versions, versions
+from streams.audit.versions import VersionOf, Versions, versions
 
 QuarantinePlace = tuple[str, str, int, int]
 """Stage, topic, partition and offset of the refused record."""
@@ -80,6 +81,7 @@ class Facts:
     receipt_ends: dict[int, int] = field(default_factory=dict)
     versions: Versions = field(default_factory=Versions)
     quarantined: dict[QuarantinePlace, tuple[int, int]] = field(default_factory=dict)
+    refused_versions: dict[QuarantinePlace, VersionOf] = field(default_factory=dict)
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     rows: dict[str, Any] = field(default_factory=dict)
     arrivals: dict[str, Any] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class Gathering:
             facts.versions = versions(self._enriched(facts))
             for message in self._all("quarantine"):
                 self._quarantined(facts, message)
+            facts.versions.forgive(facts.refused_versions.values())
         finally:
             self._reader.close()
         return facts
@@ -287,10 +290,12 @@ class Gathering:
                 Finding("unexplained", "quarantine", f"quarantine[{partition}]@{offset}: {error}")
             )
             return
-        facts.quarantined[record.stage, record.topic, record.partition, record.offset] = (
-            partition,
-            offset,
-        )
+        place = record.stage, record.topic, record.partition, record.offset
+        facts.quarantined[place] = partition, offset
+        if record.stage == "sink" and self._scope.includes(tenant_of(record.key or b"")):
+            with suppress(Undecodable, UnknownVersion):
+                version = decode(EnrichedMessage, record.value or b"")
+                facts.refused_versions[place] = version.message_key, version.version
 
 
 async def _of(

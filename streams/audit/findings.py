@@ -62,12 +62,15 @@ class Hour:
 class Report:
     """The result of an audit.
 
-    `balanced` means that nothing is lost, twice, stuck or unexplained.
+    `balanced` means that nothing is lost, twice, stuck or unexplained. `reopened` counts
+    the messages that came in again when dedupe no longer knew them: the topic ends with
+    another version than the row, as docs/decisions/0023 explains.
     """
 
     findings: list[Finding] = field(default_factory=list)
     hours: dict[tuple[str, int], Hour] = field(default_factory=dict)
     checked: dict[str, int] = field(default_factory=dict)
+    reopened: int = 0
 
     def hour(self, tenant: str, at_ms: int) -> Hour:
         return self.hours.setdefault((tenant, at_ms // HOUR_MS), Hour())
@@ -89,6 +92,7 @@ class Report:
         for name, count in part.checked.items():
             before = self.checked.get(name, 0)
             self.checked[name] = max(before, count) if name in _OF_ALL else before + count
+        self.reopened += part.reopened
 
     @property
     def balanced(self) -> bool:
@@ -107,6 +111,7 @@ class Report:
             "balanced": self.balanced,
             "totals": total.document(),
             "checked": self.checked,
+            "reopened": self.reopened,
             "hours": [
                 {
                     "tenant": tenant,

@@ -22,6 +22,7 @@ from streams.audit.findings import KINDS, Report
 from streams.commands.environment import command_settings, database, moment, run_command
 from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
+from streams.commands.waiting import counted
 from streams.repair.topic_sets import sets_of_topics
 
 DAY = timedelta(days=1)
@@ -211,6 +212,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
         "",
         "looked at: " + ", ".join(f"{count} {name}" for name, count in document["checked"].items()),
     ]
+    if document["reopened"]:
+        lines.append(
+            f"reopened: {counted(document['reopened'], 'message')} came in again when dedupe no"
+            " longer knew the first delivery: rows keep that one, the topic ends with the later one"
+        )
     for finding in document["findings"][:SHOWN]:
         age = f", {finding['age_seconds']:g} s" if finding["age_seconds"] is not None else ""
         lines.append(

@@ -18,26 +18,35 @@ from streams.commands.known import require_tenant
 from streams.commands.output import as_json_option, emit, note
 
 _WHAT_TO_DO: Mapping[DeliveryReason, str] = {
-    "unknown_token": "if it is yours, the URL was pasted wrongly or cut at the provider: sensorium endpoints rotate-token ID prints a new one",
-    "endpoint_removed": "remove the webhook at the provider, or add an endpoint and paste its URL there",
+    "unknown_token": "if the delivery was meant for one of your endpoints, its URL was cut or "
+    "pasted wrongly: sensorium endpoints rotate-token ID prints a new one",
+    "endpoint_removed": "remove the webhook at the provider, or add an endpoint and paste its URL "
+    "there",
     "url_replaced": "the provider still has the old URL: paste the one that rotate-token printed",
-    "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste the whole URL",
+    "wrong_provider": "the URL at the provider names another provider than the endpoint's: paste "
+    "the whole URL",
     "not_post": "nothing, if a person opened the URL in a browser; providers send POST",
-    "secret_awaited": "copy the secret from the provider: sensorium endpoints secret {id} --set SECRET",
-    "signature_missing": "the provider's signature is missing. An old Chatwoot does not sign: add the endpoint with --unsigned. "
-    "A proxy may drop the header",
-    "signature_malformed": "the signature does not have this provider's form: is the URL pasted at the right provider?",
-    "signature_mismatch": "copy the secret of this webhook from the provider: sensorium endpoints secret {id} --set SECRET (--keep-old). "
+    "secret_awaited": "copy the secret from the provider: "
+    "sensorium endpoints secret {id} --set SECRET",
+    "signature_missing": "the provider's signature is missing. An old Chatwoot does not sign: add "
+    "the endpoint with --unsigned. A proxy may drop the header",
+    "signature_malformed": "the signature does not have this provider's form: is the URL pasted at "
+    "the right provider?",
+    "signature_mismatch": "copy the secret of this webhook from the provider: "
+    "sensorium endpoints secret {id} --set SECRET (--keep-old). "
     "If it is right, something in between changes the body",
-    "signature_expired": "correct the clocks here and at the sender. For YCloud see SENSORIUM_RECEIVER__SIGNATURE_AGE_SECONDS",
+    "signature_expired": "correct the clocks here and at the sender. For YCloud see "
+    "SENSORIUM_RECEIVER__SIGNATURE_AGE_SECONDS",
     "signature_from_the_future": "correct the clocks here and at the sender",
     "rate_exceeded": "raise the tenant's limit: sensorium tenants set TENANT rate=N",
-    "body_too_large": "raise SENSORIUM_RECEIVER__MAX_BODY_BYTES if the provider really sends bodies of this size",
+    "body_too_large": "raise SENSORIUM_RECEIVER__MAX_BODY_BYTES if the provider really sends "
+    "bodies of this size",
     "body_encoded": "a proxy compresses the requests it forwards: switch that off",
     "body_too_slow": "check the network or proxy between the provider and the receiver",
     "client_left": "the sender closed the connection early: check the time limits of a proxy",
     "no_room": "start another receiver, or raise SENSORIUM_RECEIVER__MAX_PENDING_BYTES",
-    "endpoint_unreadable": "SENSORIUM_SECRETS__KEY is not the one that sealed this endpoint: sensorium doctor",
+    "endpoint_unreadable": "SENSORIUM_SECRETS__KEY is not the one that sealed this endpoint: "
+    "sensorium doctor",
     "not_stored": "Kafka did not acknowledge in time: sensorium doctor",
     "program_error": "look for an error in the receiver's log",
 }

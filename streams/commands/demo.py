@@ -49,9 +49,12 @@ MAX_SHOWN_CHARS = 400
 """Enough to show a receipt with its total, so that a person can judge the models' answers."""
 _LOOK_SECONDS = 0.3
 _MESSAGES = """
-SELECT message_key, kind, content, status, version, content_attributes FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
+SELECT message_key, kind, content, status, version, content_attributes
+FROM chat_messages WHERE tenant_id = $1 AND message_key = ANY($2::text[])
 """
-_QUARANTINED = "SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2"
+_QUARANTINED = """
+SELECT stage, reason, detail FROM quarantined_messages WHERE tenant_id = $1 AND created_at >= $2
+"""
 
 
 ANOTHER = "15550100003"
@@ -107,7 +110,7 @@ def samples(address: str, bad_link: str | None = None) -> list[Sample]:
             "Yes, until Friday.", None, what="answer of an agent", conversation=42, outbound=True
         ),
         ycloud("Otra foto", image(SLOW), what="photo, its server is slow", conversation=ANOTHER),
-        chatwoot(None, bad, what="a page, no photo", conversation=42),
+        chatwoot(None, bad, what="a page instead of a photo", conversation=42),
         Sample("a body that is not JSON", "ycloud", b"this is not JSON {", ""),
         Sample("an unknown event", "chatwoot", b'{"event": "moon_phase_changed", "id": 1}', ""),
     ]
@@ -213,7 +216,7 @@ async def _watch(
     connection: "asyncpg.Connection[asyncpg.Record]", tenant: str, expected: dict[str, Sample]
 ) -> dict[str, Any]:
     """Polls the rows and prints each message once, when it is finished."""
-    note("what becomes of them:")
+    note("their messages:")
     began, printed, rows = time.monotonic(), set[str](), dict[str, Any]()
     deadline = Deadline(WAIT_SECONDS)
     while len(printed) < len(expected) and not deadline.has_passed:

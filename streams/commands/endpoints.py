@@ -21,8 +21,9 @@ from streams.commands.output import as_json_option, emit, note
 
 T = TypeVar("T")
 _SAME_SERVER = (
-    "The tenant already has a {title} endpoint, and this one counts as another webhook of the same server. "
-    "If it is for another server, add it with --instance NAME: otherwise its messages, which have the same numbers, are dropped as duplicates."
+    "The tenant already has a {title} endpoint, and this one counts as another webhook of the "
+    "same server. If it is for another server, add it with --instance NAME: otherwise its "
+    "messages, which have the same numbers, are dropped as duplicates."
 )
 _NOT_PUBLIC = (
     "A provider needs a public https address. Set SENSORIUM_RECEIVER__URL to the one "
@@ -95,7 +96,8 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option(
     "--secret-later",
     is_flag=True,
-    help="The provider creates the secret after it has the URL: then run `endpoints secret ID --set SECRET`. Until then deliveries are answered 503.",
+    help="The provider creates the secret after it has the URL: then run `endpoints secret ID "
+    "--set SECRET`. Until then deliveries are answered 503.",
 )
 @click.option(
     "--unsigned",
@@ -105,7 +107,8 @@ def _public(endpoint: Endpoint) -> dict[str, Any]:
 @click.option("--api-key", help="The provider's API key, for files that need it.")
 @click.option(
     "--instance",
-    help=f"A label for the sending server. Each server of {labelled_providers()} after the first needs one.",
+    help=f"A label for the sending server. Each server of {labelled_providers()} after the first "
+    "needs one.",
 )
 @as_json_option
 def add(
@@ -167,7 +170,10 @@ def _check_options(
         )
 
 
-_MADE_HERE = "made here and shown only now: give it to a sender that lets you enter a secret, or that you write"
+_MADE_HERE = (
+    "made here and shown only now: give it to a sender that lets you enter a secret, or that "
+    "you write"
+)
 
 
 def _lines(

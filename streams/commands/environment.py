@@ -177,8 +177,9 @@ def kafka_answers(settings: Settings) -> None:
 def counts_fit(settings: Settings, *, or_away: bool = False) -> None:
     """Ends the command with a message if a topic has another partition count than the settings.
 
-    Also if no broker answers, unless `or_away`, when what follows says so. A command that
-    went on with a wrong count would see a part of the partitions.
+    Does the same if no broker answers, unless `or_away` is set because a later call
+    reports that. A command that continued with a wrong count would see only a part of
+    the partitions.
     """
     try:
         CountReader(settings.kafka).require(Names(settings.namespace).topics)

@@ -243,8 +243,9 @@ def _done_lines(request: _ErasureRequest, document: dict[str, Any]) -> list[str]
     done = document["erased"]
     lines = [
         f"{request.what}: erased {_counts(done)}",
-        f"{counted(done['tombstones'], 'tombstone')} on enriched-messages: readers forget the messages now, "
-        f"compaction removes their versions after {HORIZON_MS // 86_400_000} days",
+        f"{counted(done['tombstones'], 'tombstone')} on enriched-messages: readers forget the "
+        "messages now, compaction removes their versions after "
+        f"{HORIZON_MS // 86_400_000} days",
         *_remarks(document),
     ]
     lines += [
@@ -268,7 +269,8 @@ def _remarks(document: dict[str, Any]) -> list[str]:
         )
     if account["shared_answers"]:
         lines.append(
-            f"kept: {counted(account['shared_answers'], 'recorded model answer')}, because other messages have the same file"
+            f"kept: {counted(account['shared_answers'], 'recorded model answer')}, because other "
+            "messages have the same file"
         )
     if document["shared_conversations"]:
         lines.append(

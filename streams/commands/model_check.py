@@ -76,7 +76,7 @@ async def _assess(
     today: date,
 ) -> Checked:
     if answer.failure == "unsupported_by_model":
-        works = await probe.takes_a_plain_form(answer.asked)
+        works = await probe.takes_a_plain_form(answer.requested_model)
         setting = server.names["format"] if works else server.names["model"]
         return Checked(
             False, f"{server.base_url} does not take {probe.form} ({answer.detail}): {setting}"
@@ -86,8 +86,8 @@ async def _assess(
     if ends is None or (ends - today).days > WARNING_DAYS:
         return Checked(True, text)
     later = [recipe.model for recipe in recipes]
-    following = later[later.index(answer.asked) + 1 :]
-    successor = traits_of(answer.asked).successor
+    following = later[later.index(answer.requested_model) + 1 :]
+    successor = traits_of(answer.requested_model).successor
     named = f" ({successor})" if successor else ""
     then = (
         f"{following[0]} is asked afterwards"
@@ -97,7 +97,7 @@ async def _assess(
     whose = "" if server.is_openai else " at OpenAI, if this server forwards calls to it"
     days = (ends - today).days
     return Checked(
-        True, f"{text}; {answer.asked} ends on {ends} ({days} days){whose}: {then}", True
+        True, f"{text}; {answer.requested_model} ends on {ends} ({days} days){whose}: {then}", True
     )
 
 
@@ -106,15 +106,15 @@ async def _end_of(answer: ModelAnswer, server: Server, key: str) -> date | None:
 
     It comes from the API, else from the table of capabilities.
     """
-    from_table = traits_of(answer.asked).ends
-    if traits_of(answer.model).family != traits_of(answer.asked).family:
+    from_table = traits_of(answer.requested_model).ends
+    if traits_of(answer.model).family != traits_of(answer.requested_model).family:
         from_table = None
     async with openai.AsyncOpenAI(
         api_key=key, base_url=server.base_url, max_retries=0, timeout=CONNECT_SECONDS
     ) as client:
         try:
             date_text: Any = getattr(
-                await client.models.retrieve(answer.asked), "shutdown_date", None
+                await client.models.retrieve(answer.requested_model), "shutdown_date", None
             )
             return date.fromisoformat(date_text) if isinstance(date_text, str) else from_table
         except (openai.APIError, ValueError, TypeError, AttributeError):
@@ -128,20 +128,24 @@ def _advice(trouble: ModelUnavailable, server: Server, tenant: TenantSettings) -
     more = trouble.detail.partition(": ")[2]
     advice = {
         "model_rejected_key": f"{url} rejects the key: check {key}",
-        "model_not_served": f"{url} serves none of {', '.join(server.models)}: check {names['model']}",
+        "model_not_served": f"{url} serves none of {', '.join(server.models)}: check"
+        f" {names['model']}",
         "model_unreachable": f"{url} does not answer: check {names['url']}",
-        "model_timeout": f"{url} takes more than {server.timeout_seconds:g} s: raise {names['timeout']}",
+        "model_timeout": f"{url} takes more than {server.timeout_seconds:g} s: raise"
+        f" {names['timeout']}",
         "model_cannot_see": f"the model at {url} accepts no images: check {names['model']}",
         "model_account": f"the account at {url} may not do this ({more}): check its billing"
         f" and permissions, or {key}",
-        "model_out_of_quota": f"the account at {url} has used up its quota: check its billing, or {key}",
+        "model_out_of_quota": f"the account at {url} has used up its quota: check its billing,"
+        f" or {key}",
         "model_rate_limited": f"{url} answers 429: it is busy, or the limits of {key} are low",
         "model_takes_nothing": f"{url} accepts no file: check {names['format']}",
     }
     if trouble.trouble == "model_rejects_request" and more.startswith(("404", "405")):
         return Checked(
             False,
-            f"{url} does not have this route ({more}): check {names['url']}, which often ends in /v1",
+            f"{url} does not have this route ({more}): check {names['url']}, which often ends"
+            " in /v1",
         )
     text = advice.get(trouble.trouble)
     if text is None:

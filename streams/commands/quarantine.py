@@ -306,8 +306,8 @@ def _left(applied: AppliedRepair) -> tuple[dict[str, Any], str]:
     held = applied.held
     assert held is not None
     return {"generation": held.generation, "records": held.redone}, (
-        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
-        " run the same command for the rest"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation"
+        f" {held.generation}; run the same command for the rest"
     )
 
 
@@ -360,4 +360,7 @@ def _refusal(counted: Counted) -> str:
     refused = [line for line in counted.lines if line.becomes == "refused"]
     others = sum(line.records for line in refused) - 1
     more = f" and {others} more" if others else ""
-    return f"{refused[0].place}{more} cannot be replayed: of the records that the sink refused, only those of enriched-messages can"
+    return (
+        f"{refused[0].place}{more} cannot be replayed: of the records that the sink refused, "
+        "only those of enriched-messages can"
+    )

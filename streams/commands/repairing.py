@@ -43,7 +43,8 @@ _BECOMES = {
     "job": "left out: sensorium replay attachments --reason quarantined opens their messages again",
 }
 DOES = {
-    "attachments": "they are tried again from the stored file if there is one, else from the download",
+    "attachments": "they are tried again from the stored file if there is one, otherwise by a new "
+    "download",
     "quarantine": "they return to the stage that refused them, which may refuse them again",
     "raw": "they go through the pipeline again; rows get a higher version, no new rows appear",
 }
@@ -219,7 +220,7 @@ class _KafkaAway(Exception):
 
 
 async def _kafka_apart(work: Callable[[], Any]) -> Any:
-    """Converts errors of Kafka, so that they can be told from errors of Postgres."""
+    """Converts errors of Kafka, so that they can be distinguished from errors of Postgres."""
     try:
         return await work()
     except Unavailable as away:
@@ -252,7 +253,7 @@ def _explained(document: dict[str, Any], summary: str) -> Iterator[None]:
 def _unread_text(error: ReadByNobody) -> str:
     return (
         f"dedupe of the set of topics {error.own} does not run, and that of {error.instead} does:"
-        f" what is written to {error.own} would be read by nobody. Raw records can be replayed"
+        f" nothing would read what is written to {error.own}. Raw records can be replayed"
         f" only in the set that is in use ({error.environment})"
     )
 

@@ -112,7 +112,8 @@ def raw(dry_run: bool, rate: float, yes: bool, as_json: bool, **chosen: Any) -> 
         done,
         as_json,
         [
-            f"{waiting.counted(done['records'], 'raw record')} replayed as generation {done['generation']}"
+            f"{waiting.counted(done['records'], 'raw record')} replayed as generation"
+            f" {done['generation']}"
         ],
     )
 
@@ -150,8 +151,9 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
     """
     lines = [f"{line.records:8}  {line.tenant}" for line in counted.lines]
     unpriced = f" and {counted.unpriced} without a known price" if counted.unpriced else ""
+    least = "" if counted.is_cost_whole else "at least "
     cost = (
-        f"recorded for them: {waiting.counted(counted.answers, 'answer')} of models"
+        f"recorded for them: {least}{waiting.counted(counted.answers, 'answer')} of models"
         f" ({counted.paid_microusd / 1_000_000:.6f} USD{unpriced});"
         " they are paid again only if prompt, model or language changed"
     )
@@ -164,6 +166,7 @@ def _emit_raw_plan(counted: Counted, as_json: bool) -> None:
             "answers": counted.answers,
             "unpriced_answers": counted.unpriced,
             "cost_microusd": counted.paid_microusd,
+            "is_cost_whole": counted.is_cost_whole,
         },
         as_json,
         [f"{waiting.counted(counted.records, 'raw record')} would be replayed", *lines, cost],
@@ -192,8 +195,8 @@ def _raw_left(applied: AppliedRepair, tenant: str | None) -> tuple[dict[str, Any
         "go_on": go_on,
     }
     return document, (
-        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation {held.generation};"
-        f" for the rest: {go_on}"
+        f"replayed before that: {waiting.counted(held.redone, 'record')} as generation"
+        f" {held.generation}; for the rest: {go_on}"
     )
 
 
@@ -272,7 +275,7 @@ def _note_what_stays(
     if stays["gone"]:
         note(
             f"{stays['gone']} cannot be retried: the provider no longer has the file; "
-            "ask the sender to send it again (--with-gone tries all the same)"
+            "ask the sender to send it again (--with-gone tries them anyway)"
         )
     if not counted.lines and (redone := run_command(lambda: _redone(settings, request))):
         note(f"{redone} are being redone already: see sensorium queue, sensorium trace MESSAGE_KEY")

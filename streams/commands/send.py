@@ -100,7 +100,7 @@ class _SendOptions:
         if self.file and not self.anyway and (other := _not_of(self.kind, self.file)):
             raise click.UsageError(
                 f"{self.file} is {other}, and --{self.kind} needs another kind of file;"
-                " --anyway sends it all the same"
+                " --anyway sends it nevertheless"
             )
 
     def sample(self, file: SampleFile | None) -> Sample:

@@ -40,7 +40,7 @@ _TO_DO: dict[ParkedReason, str] = {
     "version",
     "offset_missing": "restore the group's offset, or delete the changelog to begin again; in a "
     "further set of topics: sensorium topics take-over",
-    "offset_lost": "set the group's offset to where it shall go on",
+    "offset_lost": "set the group's offset to where it must continue",
     "partition_count": "see 'Another number of partitions'",
 }
 """What to do about a parked partition. The page docs/operating.md has more."""
@@ -150,9 +150,10 @@ def finding_of(
     if stuck_since:
         age = now - min(stuck_since)
         wrong += (
-            f"{'. ' if parked else ''}it makes no progress: {counted(backlog.unread, 'unread record')}, the "
-            f"oldest for {age:.0f} s. Is its process frozen or stopped (sensorium "
-            "status)? See its log, and /status on its operations port"
+            f"{'. ' if parked else ''}it makes no progress: "
+            f"{counted(backlog.unread, 'unread record')}, the oldest for {age:.0f} s. Is its "
+            "process frozen or stopped (sensorium status)? See its log, and /status on its "
+            "operations port"
         )
     if wrong:
         return CheckResult(stage, False, wrong)
@@ -174,18 +175,19 @@ def _parked_words(parked: Mapping[tuple[str, int], Parked]) -> str:
     """The parked partitions, and what to do about each reason."""
     named = sorted(parked.items())[:MOST_NAMED]
     words = [
-        f"partition {topic}[{partition}] is parked ({why.reason}: {why.detail}): {_TO_DO[why.reason]}"
+        f"partition {topic}[{partition}] is parked ({why.reason}: {why.detail}): "
+        f"{_TO_DO[why.reason]}"
         for (topic, partition), why in named
     ]
     if more := len(parked) - len(named):
         words.append(f"and {more} more")
-    return "; ".join(words) + ". The other partitions go on"
+    return "; ".join(words) + ". The other partitions continue"
 
 
 def _cause(cause: Any) -> str:
     """Describes whose jobs wait, why, and what to do."""
-    text = f"{cause['jobs']} of {cause['tenant_id']} wait since {cause['since']:%H:%M:%S}Z, {why(cause)}"
-    text += f", next try {cause['next_at']:%H:%M:%S}Z"
+    text = f"{cause['jobs']} of {cause['tenant_id']} wait since {cause['since']:%H:%M:%S}Z"
+    text += f", {why(cause)}, next try {cause['next_at']:%H:%M:%S}Z"
     if cause["cause"].startswith("model_"):
         text += f" (sensorium doctor --tenant {cause['tenant_id']})"
     return text

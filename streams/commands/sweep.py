@@ -63,9 +63,8 @@ def sweep(tenant: str | None, older_than_hours: float, dry_run: bool, as_json: b
         "dry_run": dry_run,
         "undecided_tenants": undecided,
     }
-    lines = [
-        f"{counted(swept.objects, 'file')}, {counted(swept.bytes, 'byte')} {'would be deleted' if dry_run else 'deleted'}"
-    ]
+    deleted = "would be deleted" if dry_run else "deleted"
+    lines = [f"{counted(swept.objects, 'file')}, {counted(swept.bytes, 'byte')} {deleted}"]
     lines += (
         [
             "kept, because a quarantined record or an unfinished job may refer to a "

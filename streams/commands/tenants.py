@@ -42,7 +42,8 @@ def add(name: str, as_json: bool) -> None:
 
 @tenants.command(
     "set",
-    epilog=f"Names: {', '.join(SETTING_NAMES)}. What each does: docs/reference/settings.md, schemas/tenants.py.",
+    epilog=f"Names: {', '.join(SETTING_NAMES)}. What each does: docs/reference/settings.md, "
+    "schemas/tenants.py.",
 )
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")

@@ -10,13 +10,14 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, HORIZON_MS, TOPICS, retention_ms
 from storage.kafka.counts import WrongCounts
-from storage.objects.store import ObjectStore, ObjectStoreMisconfigured
+from storage.objects.store import ObjectStoreMisconfigured
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.environment import command_settings, database, run_command
 from streams.commands.output import as_json_option, emit, note
 from streams.commands.waiting import counted
-from streams.repair.removal import Deleted, Removal
+from streams.repair.removal import Deleted
+from streams.repair.removing import delete_removed
 
 
 @click.command()
@@ -39,7 +40,8 @@ def remove(name: str, keep_data: bool, yes: bool, as_json: bool) -> None:
     note(
         "its rows and files are kept, but cannot be read over HTTP any more"
         if keep_data
-        else "its rows, files, recorded model answers and quarantined records are DELETED and cannot be restored"
+        else "its rows, files, recorded model answers and quarantined records are DELETED and "
+        "cannot be restored"
     )
     if not yes:
         _confirm(name)
@@ -91,25 +93,19 @@ async def _holds(settings: Settings, name: str) -> dict[str, int]:
 async def _remove(
     settings: Settings, name: str, keep_data: bool
 ) -> tuple[dict[str, int], Deleted | None]:
-    store = ObjectStore(settings.objects, threads=1)
     try:
         async with database(settings) as connection:
             tenancy = Tenancy(connection, Vault(settings.secrets.key))
             ended = await tenancy.remove_tenant(name, keep_data=keep_data)
             if keep_data:
                 return ended, None
-            deleted = await Removal(settings, connection, store).run(TenantId(name))
-            counts = ", ".join(f"{count} {what}" for what, count in deleted.document().items())
-            await tenancy.note(name, "tenant_data_deleted", counts)
-            return ended, deleted
+            return ended, await delete_removed(settings, connection, TenantId(name))
     except (KafkaException, ObjectStoreMisconfigured, Unavailable, WrongCounts) as error:
         raise click.ClickException(
             f"the credentials of {name} have ended, but its data is not completely "
             f"deleted yet ({error}): run sensorium doctor, then sensorium tenants "
             f"remove {name} again"
         ) from None
-    finally:
-        await store.close()
 
 
 def _confirm(name: str) -> None:
@@ -122,9 +118,8 @@ def _confirm(name: str) -> None:
 
 def _lines(name: str, document: dict[str, Any]) -> list[str]:
     ended, deleted = document["ended"], document["deleted"]
-    lines = [
-        f"{name}: ended {counted(ended['keys'], 'key')} and {counted(ended['endpoints'], 'endpoint')}"
-    ]
+    keys, endpoints = counted(ended["keys"], "key"), counted(ended["endpoints"], "endpoint")
+    lines = [f"{name}: ended {keys} and {endpoints}"]
     if deleted is None:
         return [
             *lines,
@@ -132,9 +127,11 @@ def _lines(name: str, document: dict[str, Any]) -> list[str]:
             "--keep-data deletes them",
         ]
     lines += [
-        f"deleted: {counted(deleted['messages'], 'message')}, {counted(deleted['rows'], 'other row')}, "
+        f"deleted: {counted(deleted['messages'], 'message')}, "
+        f"{counted(deleted['rows'], 'other row')}, "
         f"{counted(deleted['files'], 'file')} of {counted(deleted['file_bytes'], 'byte')}",
-        f"{counted(deleted['tombstones'], 'tombstone')} on enriched-messages: its compaction removes them after {HORIZON_MS // DAY_MS} days",
+        f"{counted(deleted['tombstones'], 'tombstone')} on enriched-messages: its compaction "
+        f"removes them after {HORIZON_MS // DAY_MS} days",
     ]
     lines += [
         f"expires by itself on {one['topic']}: within {one['days']:g} days"

@@ -53,24 +53,25 @@ def apply(as_json: bool) -> None:
 @click.option(
     "--nothing-claimed",
     is_flag=True,
-    help="Nothing is to be copied: the set before never forwarded a message, or its claims are lost. "
-    "Whatever it forwarded comes out again if a provider delivers it again.",
+    help="Nothing is to be copied: the set before never forwarded a message, or its claims are "
+    "lost. Whatever it forwarded comes out again if a provider delivers it again.",
 )
 @as_json_option
 def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
-    """Lets dedupe of this set of topics know what was claimed in the set before.
+    """Copies the claims of the earlier set of topics to this one, so that its dedupe can begin.
 
     A further set of topics is how the number of partitions is changed
-    (docs/operating.md). End all receivers and dedupe of the set before; the other roles
-    of both sets may run. Copies the claims of the last 8 days, so that a message that
-    is delivered again is known for a duplicate, and lets dedupe of this set begin.
-    Refuses if it cannot see the claims of the set before.
+    (docs/operating.md). End all receivers and dedupe of the earlier set; the other roles
+    of both sets may run. The claims of the last 8 days are copied, so that a message
+    that is delivered again is recognised as a duplicate. The command refuses if it
+    cannot see the claims of the earlier set.
     """
     settings = command_settings()
     counts_fit(settings)
     if repairs := run_command(lambda: _running_repairs(settings)):
         raise click.ClickException(
-            f"repairs are under way ({', '.join(repairs)}): wait for their end, or sensorium repairs cancel"
+            f"repairs are running ({', '.join(repairs)}): wait for their end, or run "
+            "sensorium repairs cancel"
         )
     before = "" if before == Names().postgres_schema else before
     try:
@@ -84,7 +85,8 @@ def take_over(before: str, nothing_claimed: bool, as_json: bool) -> None:
         raise click.ClickException(str(error)) from None
     except KafkaException as error:
         raise click.ClickException(
-            f"{kafka_trouble(settings, error)} Dedupe of this set must not run meanwhile. Then run the same command again"
+            f"{kafka_trouble(settings, error)} Dedupe of this set must not run meanwhile. "
+            "Then run the same command again"
         ) from None
     document = {"from": before, "partitions": settings.kafka.partitions, "claims": claims}
     emit(document, as_json, [f"{counted(claims, 'claim')} taken over: start dedupe of this set"])

@@ -25,7 +25,7 @@ from streams.local.lifecycle import up as bring_up
 from streams.local.preparing import Preparing
 from streams.local.processes import LocalError
 from streams.local.supervisor import Running
-from streams.local.user_settings import given_settings, keep_settings, say_sources
+from streams.local.user_settings import keep_settings, say_sources, user_settings
 from streams.local.weights import fetch_all
 from streams.settings import SettingsError, read_settings
 
@@ -62,7 +62,7 @@ def up(home: Path, as_json: bool, only_servers: bool, settings: Path | None) -> 
     say, at = _clock(), home_at(home)
     dotenv = Path(".env")
     try:
-        chosen = given_settings(at, os.environ, settings or (dotenv if dotenv.exists() else None))
+        chosen = user_settings(at, os.environ, settings or (dotenv if dotenv.exists() else None))
         say_sources(chosen, say)
         result = bring_up(at, chosen.values, say=say, only_servers=only_servers)
         keep_settings(at, chosen)
@@ -163,9 +163,8 @@ def _print_table(rows: list[Running], models: list[str]) -> None:
         uptime = "" if up is None else str(timedelta(seconds=up))
         notes = [f"{restarts} restarts"] if restarts else []
         notes += waits_in_words(figures_of(row))
-        click.echo(
-            f"{row.name:12} {row.state:10} {row.pid or '-':>8} {uptime:>9}  {row.url or '':24}  {', '.join(notes)}".rstrip()
-        )
+        process = f"{row.name:12} {row.state:10} {row.pid or '-':>8} {uptime:>9}"
+        click.echo(f"{process}  {row.url or '':24}  {', '.join(notes)}".rstrip())
     for line in models:
         click.echo(line)
 

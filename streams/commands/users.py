@@ -1,4 +1,7 @@
-"""`sensorium users add|list|role|password|link|remove` and `sensorium portal`: the console's users."""
+"""The commands about the console's users.
+
+They are `sensorium users add|list|role|password|link|remove` and `sensorium portal`.
+"""
 
 import secrets
 from collections.abc import Awaitable, Callable

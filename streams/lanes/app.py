@@ -48,7 +48,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=PartitionState)
 
 FENCE_GRACE_SECONDS = 12.0
-"""How long a fenced lane may stay assigned: after that, another process shares its id by mistake."""
+"""A fenced lane that is assigned for longer shares its transactional id by mistake."""
 WATCH_SECONDS = 1.0
 PARKED_SECONDS = 60.0
 """The wait before a partition that an error parked is tried again."""
@@ -101,7 +101,7 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """True if all assigned partitions are open and the stage runs, which Faust does not know."""
+        """True if all partitions are open and the stage runs. Faust's readiness knows no lanes."""
         return not troubles(self.app, self)
 
     @property
@@ -179,21 +179,21 @@ class Lanes:
 
     def _park_beyond(self) -> None:
         """Parks partitions beyond those of the settings, which never have state."""
-        wanted = self.app.kafka.partitions
-        for partition in sorted(self.assigned - set(range(wanted)) - self._beyond.keys()):
+        count = self.app.kafka.partitions
+        for partition in sorted(self.assigned - set(range(count)) - self._beyond.keys()):
             log.error(
                 "partition_parked",
                 stage=self.app.stage,
                 source=self.app.source,
                 partition=partition,
                 reason="partition_count",
-                detail=f"{self.app.source} was given partitions beyond the {wanted} of the settings",
+                detail=f"{self.app.source} was given partitions beyond the {count} of the settings",
             )
         self._beyond = {
             partition: self._beyond.get(partition)
-            or Parked("partition_count", f"the settings name {wanted} partitions. {REMEDY}")
+            or Parked("partition_count", f"the settings name {count} partitions. {REMEDY}")
             for partition in self.assigned
-            if partition >= wanted
+            if partition >= count
         }
 
     def _drop(self, partition: int) -> None:
@@ -238,7 +238,8 @@ class Lanes:
     def _still_fenced(self, lane: Lane) -> None:
         if self.open.get(lane.partition) is lane and lane.partition in self.assigned:
             die(
-                f"partition {lane.partition} is assigned to this worker, but another one has its transactional id"
+                f"partition {lane.partition} is assigned to this worker, but another one "
+                "has its transactional id"
             )
 
 
@@ -262,7 +263,7 @@ class LaneApp(faust.App):
         super().__init__(*arguments, **options)
         self.opening: Callable[[], Awaitable[None]] = _nothing
         self.closing: Callable[[], Awaitable[None]] = _nothing
-        self.hand = InFlightRecord()
+        self.in_flight = InFlightRecord()
         self.healthy = lambda: True
         self._seen_at = time.monotonic()
 
@@ -272,7 +273,7 @@ class LaneApp(faust.App):
         return time.monotonic() - self._seen_at < ALIVE_SECONDS
 
     async def on_first_start(self) -> None:
-        """Creates no folders: Faust's are per process, never removed. Lanes use no disk."""
+        """Creates no folders: Faust would leave one behind per process, and lanes need none."""
 
     async def on_start(self) -> None:
         """Opens what the stage needs before the first partition arrives."""
@@ -310,7 +311,8 @@ class LaneApp(faust.App):
     ) -> LaneChannel:
         """The channel of batches that the stage's agent reads. For `weigh` see BatchIntake."""
         channel = LaneChannel(self, maxsize=0)
-        self.lanes = Lanes(self, table, BatchIntake(channel, self.gate, self.hand, weigh), pace)
+        intake = BatchIntake(channel, self.gate, self.in_flight, weigh)
+        self.lanes = Lanes(self, table, intake, pace)
         self._own_source()
         return channel
 
@@ -320,7 +322,7 @@ class LaneApp(faust.App):
         """The channel of jobs that the agent reads with `concurrency=settings.jobs`."""
         channel = LaneChannel(self, maxsize=0)
         jobs = Jobs(channel, settings.jobs, settings.jobs_per_tenant)
-        intake = JobIntake(jobs, refuse, self.gate, self.hand, settings.queue_bytes)
+        intake = JobIntake(jobs, refuse, self.gate, self.in_flight, settings.queue_bytes)
         self.lanes = Lanes(self, table, intake, JOB_PACE, jobs)
         self._own_source()
         return channel
@@ -337,7 +339,7 @@ class LaneApp(faust.App):
         await super().on_stop()
 
     async def _watch_membership(self) -> None:
-        """Ends a worker to which the group would assign no partitions any more. Faust would not."""
+        """Ends a worker whose group would never assign partitions to it again, unlike Faust."""
         self.membership.expect()
         while (trouble := await self.membership.trouble()) is None:
             self._seen_at = time.monotonic()

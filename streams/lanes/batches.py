@@ -25,13 +25,15 @@ class Batch(Generic[S]):
     """
 
     __slots__ = (
-        *("_decided", "_hand", "_lane", "changelog", "lines", "messages", "newer", "state"),
+        *("_decided", "_in_flight", "_lane", "changelog", "lines", "messages", "newer", "state"),
         "writes",
     )
 
-    def __init__(self, lane: Lane, state: S, messages: list[Message], hand: InFlightRecord) -> None:
+    def __init__(
+        self, lane: Lane, state: S, messages: list[Message], in_flight: InFlightRecord
+    ) -> None:
         self._lane = lane
-        self._hand = hand
+        self._in_flight = in_flight
         self.state = state
         self.messages = messages
         self.writes: list[Write] = []
@@ -58,7 +60,7 @@ class Batch(Generic[S]):
 
         If the flag is True, the message has crashed its readers and must not be read.
         """
-        return self._hand.each(self.partition, self.messages)
+        return self._in_flight.each(self.partition, self.messages)
 
     def settle(
         self,
@@ -76,7 +78,7 @@ class Batch(Generic[S]):
         assert newer is not None or len(lines) == len(self.messages)
         if newer is not None:
             self.newer, self.messages = newer, self.messages[: len(lines)]
-            self._hand.lay_down()
+            self._in_flight.clear()
         self.writes, self.changelog, self.lines = writes, changelog, lines
         self._decided.set_result(True)
 
@@ -103,12 +105,12 @@ class BatchIntake(Generic[S]):
         self,
         channel: LaneChannel,
         gate: Gate,
-        hand: InFlightRecord,
+        in_flight: InFlightRecord,
         weigh: Callable[[S, Message], int] | None = None,
     ) -> None:
         self._channel = channel
         self._gate = gate
-        self._hand = hand
+        self._in_flight = in_flight
         self._weigh = weigh
 
     async def run(self, lane: Lane) -> None:
@@ -117,7 +119,7 @@ class BatchIntake(Generic[S]):
             messages, rest = self._within_bounds(lane, rest or await lane.fetch())
             if not messages or lane.stopping:
                 continue
-            batch: Batch[S] = Batch(lane, lane.state, messages, self._hand)  # type: ignore[arg-type]
+            batch: Batch[S] = Batch(lane, lane.state, messages, self._in_flight)  # type: ignore[arg-type]
             self._channel.hand_out(batch)
             if not await batch.decided() or not await self._gate.judge(
                 batch.lines, lambda: lane.stopping

@@ -99,19 +99,19 @@ class Breaker:
 
     def trouble(self, now: float) -> Trouble | None:
         """Why the stage should not continue, or None if it should."""
-        heard = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
-        failing = sum(self._fails(recent) for recent in heard)
-        suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in heard)
+        tenants = [recent for recent in self._tenants.values() if now - recent.at <= HEARD_SECONDS]
+        failing = sum(self._fails(recent) for recent in tenants)
+        suspicious = sum(recent.in_a_row > 0 and not self._fails(recent) for recent in tenants)
         refused = failing + suspicious
-        good = len(heard) - refused
+        good = len(tenants) - refused
         if not (failing or self._fails_for_all()):
             return None
-        worst = max(heard, key=lambda recent: recent.bad)
+        worst = max(tenants, key=lambda recent: recent.bad)
         says = (
             f"{worst.bad} of the last {len(worst.last)} records of one of them would be quarantined"
         )
         if refused == 1 and not good:
-            return Trouble(f"the only tenant heard lately: {says}", self._place_of(worst))
+            return Trouble(f"the only tenant with recent records: {says}", self._place_of(worst))
         if refused - 1 <= good:
             return None
         if not failing:
@@ -119,7 +119,7 @@ class Breaker:
                 f"the last {self._in_a_row} records would be quarantined, whichever "
                 "tenant sent them"
             )
-        return Trouble(f"{failing} of {len(heard)} tenants: {says}")
+        return Trouble(f"{failing} of {len(tenants)} tenants: {says}")
 
     def fails(self, tenant: bytes | int) -> bool:
         """True if the records of the tenant that `trouble` named still fail."""

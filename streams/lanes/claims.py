@@ -266,7 +266,7 @@ def copies(messages: Iterable[Message]) -> Iterator[Copy]:
 
 def _digest(key: bytes) -> bytes:
     if len(key) != DIGEST_BYTES:
-        raise UnknownVersion("a claim's key is no digest")
+        raise UnknownVersion("a claim's key is not a digest")
     return key
 
 

@@ -48,9 +48,9 @@ class InFlightRecord:
             offset = message.offset() or 0
             _PLACE.pack_into(self._memory, 0, partition, offset)
             yield message, offset in killers
-        self.lay_down()
+        self.clear()
 
-    def lay_down(self) -> None:
+    def clear(self) -> None:
         """Notes that no record is in flight.
 
         Needed if iteration stops between two records.
@@ -60,7 +60,7 @@ class InFlightRecord:
 
 def shared_memory() -> int:
     """The descriptor of new memory that outlives the child that writes to it."""
-    descriptor = os.memfd_create("sensorium-hand")
+    descriptor = os.memfd_create("sensorium-in-flight")
     os.write(descriptor, _PLACE.pack(*_NOTHING))
     return descriptor
 

@@ -277,13 +277,13 @@ class JobIntake:
         jobs: Jobs,
         refuse: Refuse,
         gate: Gate,
-        hand: InFlightRecord,
+        in_flight: InFlightRecord,
         queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._jobs = jobs
         self._refuse = refuse
         self._gate = gate
-        self._hand = hand
+        self._in_flight = in_flight
         self._queue_bytes = queue_bytes
         self._states: dict[Lane, JobEntries] = {}
         self.paused: set[int] = set()
@@ -355,13 +355,13 @@ class JobIntake:
         changelog: list[tuple[bytes, bytes | None]] = []
         lines: list[Line] = []
         newer: UnknownVersion | None = None
-        for message, is_killer in self._hand.each(lane.partition, messages):
+        for message, is_killer in self._in_flight.each(lane.partition, messages):
             generation = generation_of(headers_of(message))
             try:
                 refusal = self._refuse(message, is_killer)
             except UnknownVersion as error:
                 newer = error
-                self._hand.lay_down()
+                self._in_flight.clear()
                 break
             if refusal is not None:
                 writes += refusal.writes

@@ -48,7 +48,10 @@ QUIET_LOOK_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """A lane that received no record for this long is idle."""
 MARKERS_SECONDS = 600.0
-"""The quiet time after which a lane moves its position over markers: far less than any retention."""
+"""The quiet time after which a lane moves its position over transaction markers.
+
+It is far shorter than the retention of any topic.
+"""
 
 
 class Intake(Protocol):
@@ -257,7 +260,7 @@ class Lane:
         assert self.source is not None and self._contact is not None
         found = self.source.consume(1, seconds)
         if found:
-            self._contact.heard()
+            self._contact.note_contact()
         else:
             self._contact.check()
         if found and count > 1:

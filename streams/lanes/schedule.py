@@ -92,11 +92,11 @@ class Schedule(Generic[E]):
         """Removes the waiting jobs for which `belongs` returns True."""
         self._later = [item for item in self._later if not belongs(item[2])]
         heapq.heapify(self._later)
-        kept = {
+        queues = {
             tenant: deque(e for e in queue if not belongs(e))
             for tenant, queue in self._ready.items()
         }
-        self._ready = {tenant: queue for tenant, queue in kept.items() if queue}
+        self._ready = {tenant: queue for tenant, queue in queues.items() if queue}
         self._turn = deque(tenant for tenant in self._turn if tenant in self._ready)
         self._parked &= self._ready.keys()
         self._parked_until = [one for one in self._parked_until if one[1] in self._parked]

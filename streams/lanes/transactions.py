@@ -33,7 +33,7 @@ from streams.lanes.state import PartitionState
 CALL_SECONDS = 10.0
 OPEN_SECONDS = 60.0
 SLOW_SECONDS = 5.0
-"""A fence takes 0.5 to 2.3 s, even after a broker restart. Longer means slow brokers."""
+"""A fence that takes longer means slow brokers. It takes 0.5 to 2.3 s, even after a restart."""
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class OffsetMissing(StreamsError):
-    """The table has contents, but its group has no committed offset: 0 would forward all again."""
+    """The table has contents, but no offset is committed. From 0 all would be forwarded again."""
 
 
 class OffsetLost(StreamsError):
@@ -81,14 +81,11 @@ _NO_HEADERS: Headers = []
 
 @dataclass(slots=True)
 class Transaction:
-    """Everything that is committed together.
-
-    If `next_offset` is None, the source position does not move. `lines` become receipts.
-    """
+    """Everything that is committed together. `lines` become receipts."""
 
     writes: list[Write] = field(default_factory=list)
     changelog: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    next_offset: int | None = None
+    next_offset: int | None = None  # None: the source position does not move
     lines: list[Line] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -162,15 +159,19 @@ class PartitionTransactions:
         position = self._retry(self._committed, OPEN_SECONDS)  # 3
         if position >= 0:
             return position
-        if self.identity.begins_with_claims:
+        identity = self.identity
+        source = f"{identity.source}[{identity.partition}]"
+        if identity.begins_with_claims:
             raise OffsetMissing(
-                f"{self.identity.source}[{self.identity.partition}] begins with the claims of the topics before it, else their messages would be "
-                "forwarded again. Run sensorium topics take-over: docs/operating.md, 'Another number of partitions'"
+                f"{source} begins with the claims of the topics before it, else their messages "
+                "would be forwarded again. Run sensorium topics take-over: docs/operating.md, "
+                "'Another number of partitions'"
             )
         if loaded:
             raise OffsetMissing(
-                f"{self.identity.changelog}[{self.identity.partition}] holds {loaded} records but group {self.identity.group} has no committed "
-                f"offset for {self.identity.source}[{self.identity.partition}]. Restore the offset, or delete the changelog topic to begin again"
+                f"{identity.changelog}[{identity.partition}] holds {loaded} records but group "
+                f"{identity.group} has no committed offset for {source}. Restore the offset, or "
+                "delete the changelog topic to begin again"
             )
         return None
 
@@ -327,9 +328,8 @@ class PartitionTransactions:
                 "enable.partition.eof": True,
                 "check.crcs": False,
                 "fetch.wait.max.ms": 20,
-                # A record of 20 B takes 300 B in the queue, whose memory the process keeps.
-                # A short one is as fast if the fetcher does not pause for a second (the
-                # default) after the queue was full.
+                # A record of 20 B takes 300 B in the queue, whose memory the process keeps. A short
+                # queue is as fast, unless the fetcher pauses for a second after it was full.
                 "queued.min.messages": 20_000,
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.queue.backoff.ms": 5,
@@ -342,8 +342,7 @@ class PartitionTransactions:
             _, end = self._retry(ask, OPEN_SECONDS)  # after `assign` this call would wait
             place.offset = OFFSET_BEGINNING
             consumer.assign([place])
-            deadline = Deadline(OPEN_SECONDS)
-            at_end = False
+            deadline, at_end = Deadline(OPEN_SECONDS), False
             while not at_end:
                 messages = []
                 for message in consumer.consume(10_000, 0.05):
@@ -358,19 +357,19 @@ class PartitionTransactions:
                     yield messages
                     deadline = Deadline(OPEN_SECONDS)
                 if deadline.has_passed:
-                    raise TimeoutError(
-                        f"{self.identity.changelog}[{self.identity.partition}] gave nothing for {OPEN_SECONDS:g} s and ends at {end}"
-                    )
+                    why = f"gave nothing for {OPEN_SECONDS:g} s and ends at {end}"
+                    raise TimeoutError(f"{place.topic}[{place.partition}] {why}")
         finally:
             consumer.close()
 
     def _look_for_changelog(self, consumer: Consumer) -> None:
         """Raises PartitionMissing, without which loading would wait in vain."""
-        name, partition = self.identity.changelog, self.identity.partition
+        name, source = self.identity.changelog, self.identity.source
+        partition = self.identity.partition
         there = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name].partitions
         if there and partition not in there:
             raise PartitionMissing(
-                f"{name} has {len(there)} partitions, {self.identity.source} has partition {partition}. {REMEDY}"
+                f"{name} has {len(there)} partitions, {source} has partition {partition}. {REMEDY}"
             )
 
     @staticmethod

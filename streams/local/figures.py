@@ -64,7 +64,10 @@ def figures_in(text: str) -> Figures:
 
 
 def frozen(home: Home) -> Iterator[tuple[str, int]]:
-    """Yields name and pid of each process of this installation that a signal or a debugger stopped."""
+    """Yields name and pid of each process of this installation that is stopped.
+
+    A signal or a debugger can stop a process.
+    """
     for process, name in marked(home.mark("")):
         if _state(process.pid) in ("T", "t"):
             yield name, process.pid

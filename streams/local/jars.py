@@ -10,7 +10,7 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencie
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Returns `group:artifact:version` → sha256 of the jar."""
+    """Maps each `group:artifact:version` to the sha256 of its jar."""
     lines = (
         line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#")
     )
@@ -35,13 +35,16 @@ def _project(jars: dict[str, str]) -> str:
     Maven then only copies them.
     """
     dependencies = "".join(
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
-        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+        f"<version>{version}</version>"
+        "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>"
+        "</exclusions></dependency>"
         for group, artifact, version in (coordinates.split(":") for coordinates in jars)
     )
     return (
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sensorium</groupId>'
-        f"<artifactId>jars</artifactId><version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>sensorium</groupId><artifactId>jars</artifactId><version>1</version>"
+        f"<packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
     )
 
 

@@ -146,7 +146,7 @@ def _claimed_ports(
     home: Home, environment: Mapping[str, str], secrets: LocalSecrets, *, anywhere: bool
 ) -> Ports:
     """Claims the ports until their processes listen, so that two concurrent `up` share none."""
-    given = {
+    from_settings = {
         name: int(value)
         for name, setting in MUST_STAY.items()
         if (value := environment.get(setting, "")).isdecimal()
@@ -159,7 +159,7 @@ def _claimed_ports(
         home,
         list(PORTS),
         installation=installation,
-        given=given,
+        from_settings=from_settings,
         held=_held_ports(home),
         anywhere=anywhere,
     )
@@ -247,22 +247,24 @@ def _wait_until_running(
             if row.state in ("running", "elsewhere"):
                 del waiting[row.name]
                 how = (
-                    "already runs"
+                    "runs elsewhere"
+                    if row.state == "elsewhere"
+                    else "already runs"
                     if (row.name, row.pid) in before
                     else f"runs after {time.monotonic() - began:.1f} s"
                 )
-                say(
-                    f"{row.name}: {'runs elsewhere' if row.state == 'elsewhere' else how}, {row.url}"
-                )
+                say(f"{row.name}: {how}, {row.url}")
             elif row.starts - first[row.name] >= _RESTARTS:
                 raise LocalError(
-                    f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n{_tail(home, row.name)}"
+                    f"{row.name} does not stay up; the end of {home.logs / row.name}.log:\n"
+                    f"{_tail(home, row.name)}"
                 )
         _ensure_supervisor(home, owner)
         if waiting and deadline.has_passed:
             name = next(iter(waiting))
             raise LocalError(
-                f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; the end of {home.logs / name}.log:\n{_tail(home, name)}"
+                f"{', '.join(waiting)}: not ready after {READY_SECONDS:.0f} s; "
+                f"the end of {home.logs / name}.log:\n{_tail(home, name)}"
             )
         time.sleep(0.05 if waiting else 0)
 

@@ -26,9 +26,9 @@ MUST_STAY: Mapping[str, str] = {
     "receiver": "SENSORIUM_RECEIVER__PORT",
     "console": "SENSORIUM_CONSOLE__PORT",
 }
-"""Ports whose addresses other programs know → the setting that chooses the port.
+"""Maps each port whose address other programs know to the setting that chooses it.
 
-They never change silently.
+These ports never change silently.
 """
 _FREE = range(20_000, 32_000)
 """Ports below those that the kernel gives to outgoing connections.
@@ -42,24 +42,24 @@ def ports_of(
     names: list[str],
     *,
     installation: Installation,
-    given: Mapping[str, int] = {},
+    from_settings: Mapping[str, int] = {},
     held: Mapping[str, int] = {},
     anywhere: bool = False,
 ) -> "Ports":
     """Chooses and claims a port for every name.
 
-    `given` are ports that a setting names. `held` are the ports that our own processes
-    listen on, which are kept. `anywhere` ignores the preferred ports. Raises LocalError
-    if a given port, or one of MUST_STAY that was chosen before, is taken, because
-    others know its address.
+    `from_settings` are ports that a setting names. `held` are the ports that our own
+    processes listen on, which are kept. `anywhere` ignores the preferred ports. Raises
+    LocalError if a port of `from_settings`, or one of MUST_STAY that was chosen before,
+    is taken, because others know its address.
     """
     file = home.run / "ports.json"
     chosen: dict[str, int] = read(file, {})
     ports = Ports({}, [])
     try:
         for name in names:
-            port = given.get(name) or chosen.get(name)
-            stays = name in given or (name in chosen and name in MUST_STAY)
+            port = from_settings.get(name) or chosen.get(name)
+            stays = name in from_settings or (name in chosen and name in MUST_STAY)
             if port is None and not anywhere:
                 port = PREFERRED.get(name)
             others = {number for other, number in (chosen | ports.number).items() if other != name}

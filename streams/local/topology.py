@@ -69,13 +69,13 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_settings(
-    given: Mapping[str, str], ports: Mapping[str, int], secrets: LocalSecrets
+    variables: Mapping[str, str], ports: Mapping[str, int], secrets: LocalSecrets
 ) -> Settings:
-    """The local defaults, overridden by the `SENSORIUM_*` variables that are given.
+    """The local defaults, overridden by those of `variables` that begin with `SENSORIUM_`.
 
     Raises SettingsError.
     """
-    given = {name: value for name, value in given.items() if name.startswith(PREFIX)}
+    variables = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
     own_models, media = own_models_url(ports), f"127.0.0.1:{ports['demo_media']}"
     defaults = {
         "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
@@ -84,7 +84,8 @@ def local_settings(
         "KAFKA__MIN_INSYNC_REPLICAS": "1",
         "KAFKA__TRANSACTION_TIMEOUT_SECONDS": "5",
         "KAFKA__SESSION_TIMEOUT_SECONDS": "6",
-        "POSTGRES__DSN": f"postgresql://{postgres.USER}:{secrets.postgres_password}@127.0.0.1:{ports['postgres']}/{postgres.DATABASE}",
+        "POSTGRES__DSN": f"postgresql://{postgres.USER}:{secrets.postgres_password}"
+        f"@127.0.0.1:{ports['postgres']}/{postgres.DATABASE}",
         "OBJECTS__ENDPOINT": f"http://127.0.0.1:{ports['objects']}",
         "OBJECTS__ACCESS_KEY": "sensorium",
         "OBJECTS__SECRET_KEY": secrets.objects_secret_key,
@@ -92,15 +93,15 @@ def local_settings(
         "CONSOLE__PORT": str(ports["console"]),
         "SECRETS__KEY": secrets.key,
     }
-    chosen = {f"{PREFIX}{name}": value for name, value in defaults.items()} | given
+    chosen = {f"{PREFIX}{name}": value for name, value in defaults.items()} | variables
     url, key = f"{PREFIX}OPENAI__BASE_URL", f"{PREFIX}OPENAI__API_KEY"
-    if given.get(url, "") in ("", own_models):
-        if given.get(key, "") in ("", _OWN_KEY):
+    if variables.get(url, "") in ("", own_models):
+        if variables.get(key, "") in ("", _OWN_KEY):
             chosen = _own_model_names() | chosen | {url: own_models, key: _OWN_KEY}
         else:
             chosen.pop(url, None)
     allowed = f"{PREFIX}MEDIA__ALLOWED_PRIVATE_HOSTS"
-    hosts = [host for host in given.get(allowed, "").split(",") if host]
+    hosts = [host for host in variables.get(allowed, "").split(",") if host]
     # The demo serves its sample media there, and the store its picture that can be repaired later.
     ours = (media, f"127.0.0.1:{ports['objects']}")
     chosen[allowed] = ",".join([*hosts, *(host for host in ours if host not in hosts)])

@@ -25,19 +25,19 @@ _HEADER = "# Kept by `sensorium up` from its environment. Edit or remove lines a
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """The settings.
+class UserSettings:
+    """The settings that people gave.
 
-    `values` are by full name. `kept` is what `settings.env` will contain. `sources`
-    says where each came from.
+    `values` are by full name. `to_keep` is what `settings.env` will contain. `sources`
+    are the places that have settings, each with their number.
     """
 
     values: Mapping[str, str]
-    kept: Mapping[str, str]
+    to_keep: Mapping[str, str]
     sources: tuple[str, ...]
 
 
-def given_settings(home: Home, environment: Mapping[str, str], file: Path | None) -> Given:
+def user_settings(home: Home, environment: Mapping[str, str], file: Path | None) -> UserSettings:
     """Reads the three places. `file` is the person's own file, if there is one.
 
     Raises SettingsError if a file cannot be read. `read_settings` checks the settings themselves.
@@ -46,29 +46,30 @@ def given_settings(home: Home, environment: Mapping[str, str], file: Path | None
     before = _read(home.settings_file) if home.settings_file.exists() else {}
     from_environment = {name: value for name, value in environment.items() if _is_setting(name)}
     new = {name: value for name, value in from_environment.items() if from_file.get(name) != value}
-    kept = {name: value for name, value in (before | new).items() if value}
-    values = {name: value for name, value in (kept | from_file | from_environment).items() if value}
+    to_keep = {name: value for name, value in (before | new).items() if value}
+    merged = to_keep | from_file | from_environment
+    values = {name: value for name, value in merged.items() if value}
     shown = {
         str(file): from_file,
         str(home.settings_file): before,
         "the environment": from_environment,
     }
     sources = tuple(f"{place} ({len(found)} set)" for place, found in shown.items() if found)
-    return Given(values, kept, sources)
+    return UserSettings(values, to_keep, sources)
 
 
-def keep_settings(home: Home, given: Given) -> None:
+def keep_settings(home: Home, settings: UserSettings) -> None:
     """Writes the settings that the next `up` must know.
 
     It is called after everything runs with them.
     """
-    lines = (f"{name}='{_escaped(value)}'\n" for name, value in sorted(given.kept.items()))
+    lines = (f"{name}='{_escaped(value)}'\n" for name, value in sorted(settings.to_keep.items()))
     write_text(home.settings_file, _HEADER + "".join(lines))
 
 
-def say_sources(given: Given, say: Say) -> None:
-    read = ", ".join(given.sources) or "none given; put them into .env, as .env.example shows"
-    say(f"settings: {read}")
+def say_sources(settings: UserSettings, say: Say) -> None:
+    sources = ", ".join(settings.sources) or "none; put them into .env, as .env.example shows"
+    say(f"settings: {sources}")
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ PACKAGES_SECONDS = 300.0
 
 
 class Weights(NamedTuple):
-    """The files of a model as name → sha256. The first file contains the weights themselves."""
+    """The files of a model: their names mapped to their sha256. The first one has the weights."""
 
     name: str
     files: Mapping[str, str]
@@ -233,7 +233,7 @@ def _converted(folder: Path) -> None:
 
 
 def _from_hub(source: WeightsSource, folder: Path) -> None:
-    """Fetches a small file first, so that a machine without access to the hub loses only seconds."""
+    """Fetches a small file first, so that without access to the hub only seconds are lost."""
     assert source.hub is not None
     files = source.weights.files.keys()
     try:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import assert_never
 
 import asyncpg
 from confluent_kafka import KafkaException
 
+from connectors.console.pages.other_roles import EraseKind
 from connectors.console.tenant_queue import Busy
 from schemas.keys import TenantId, log_digest
 from schemas.outcomes import Unavailable
@@ -21,6 +23,7 @@ from streams.repair.erasure import (
     Account,
     Erasure,
     ErasureScope,
+    choose_contact,
     choose_conversation,
     holdings_of,
 )
@@ -52,8 +55,22 @@ async def erase_chosen(
     return done
 
 
-class ConversationErasing:
-    """Erases conversations for people of the console, one at a time.
+async def _choose(
+    connection: "asyncpg.Connection[asyncpg.Record]", tenant: TenantId, kind: EraseKind, named: str
+) -> ErasureScope:
+    match kind:
+        case "message":
+            return ErasureScope(keys=(named,))
+        case "conversation":
+            return await choose_conversation(connection, tenant, named)
+        case "contact":
+            return await choose_contact(connection, tenant, named)
+        case _:
+            assert_never(kind)
+
+
+class Erasing:
+    """Erases messages for people of the console, one choice at a time.
 
     It has a connection of its own, because an erasure may take minutes.
     """
@@ -63,25 +80,27 @@ class ConversationErasing:
         self._names = Names(settings.namespace)
         self._turn = asyncio.Lock()
 
-    async def look(self, tenant: TenantId, conversation_id: str) -> dict[str, int]:
+    async def look(self, tenant: TenantId, kind: EraseKind, named: str) -> dict[str, int]:
         """Counts what would be erased. Raises Unavailable, and Busy during an erasure."""
         with as_unavailable():
             async with self._connected("") as connection:
-                choice = await choose_conversation(connection, tenant, conversation_id)
+                choice = await _choose(connection, tenant, kind, named)
                 return (await holdings_of(connection, tenant, choice)).document()
 
-    async def erase(self, tenant: TenantId, conversation_id: str, person: str) -> dict[str, int]:
-        """Erases the conversation and returns the counts.
+    async def erase(
+        self, tenant: TenantId, kind: EraseKind, named: str, person: str
+    ) -> dict[str, int]:
+        """Erases what was chosen and returns the counts.
 
         Raises Busy during another one, and Unavailable, also if the topics have other
         partition counts than the settings say; a second call continues.
         """
-        logged = f"conversation {log_digest(conversation_id)}"
+        logged = f"{kind} {log_digest(named)}"
         try:
             await asyncio.to_thread(CountReader(self._settings.kafka).require, self._names.topics)
             with as_unavailable():
                 async with self._connected(person) as connection:
-                    choice = await choose_conversation(connection, tenant, conversation_id)
+                    choice = await _choose(connection, tenant, kind, named)
                     done = await erase_chosen(self._settings, connection, tenant, choice, logged)
         except (KafkaException, WrongCounts, ObjectStoreMisconfigured) as error:
             raise Unavailable("kafka", 2.0, detail=str(error)) from error

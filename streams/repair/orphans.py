@@ -28,7 +28,7 @@ from streams.repair.unfinished import tenants_at_work
 
 log = structlog.get_logger()
 PositionsOf = Callable[[TopicReader, str], Awaitable[Mapping[int, int]]]
-"""Returns the position of a reader in a topic: partition → next offset."""
+"""Returns the position of a reader in a topic, as a map of partitions to next offsets."""
 CATCH_UP_SECONDS = 60.0
 CHUNK = 1_000
 PORTION = 10_000
@@ -199,7 +199,8 @@ class Sweep:
                     return
                 if deadline.has_passed:
                     raise Behind(
-                        f"{who} has not read {topic}[{first.partition()}] from offset {first.offset()} on within {CATCH_UP_SECONDS:g} s"
+                        f"{who} has not read {topic}[{first.partition()}] from offset "
+                        f"{first.offset()} on within {CATCH_UP_SECONDS:g} s"
                     )
                 await asyncio.sleep(0.5)
         finally:

@@ -36,6 +36,12 @@ COUNTING_SECONDS = 20.0
 If there are more, the plan shows the number of offsets, which is an upper limit.
 """
 KEYS_AT_ONCE = 5_000
+MOST_KEYS = 200_000
+"""The costs of so many messages are added up.
+
+Their keys are in memory (some 50 MiB), and every plan that a console makes at the same
+time has as many. The records are counted beyond that, and their costs are not known.
+"""
 
 
 async def read_kafka(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -55,7 +61,7 @@ async def count_raw(
     erased: Erased,
     seconds: float = COUNTING_SECONDS,
 ) -> Counted:
-    """Reads the ranges for at most `seconds` and counts their records.
+    """Reads the ranges for at most `seconds`, counts their records, and adds up costs.
 
     Raises Unavailable.
     """
@@ -65,9 +71,10 @@ async def count_raw(
         portion = keys[begin : begin + KEYS_AT_ONCE]
         cost = await repairs.cost_of([t for t, _ in portion], [k for _, k in portion])
         answers, unpriced, microusd = answers + cost[0], unpriced + cost[1], microusd + cost[2]
+    is_known = counted.is_cost_whole and not unpriced
     return msgspec.structs.replace(
         counted,
-        microusd=microusd if counted.is_whole and not unpriced else None,
+        microusd=microusd if is_known else None,
         answers=answers,
         unpriced=unpriced,
         paid_microusd=microusd,
@@ -98,7 +105,7 @@ def _read(
     tenant = None if request.tenant_id == "*" else str(request.tenant_id)
     tenants: Counter[str] = Counter()
     keys: dict[tuple[str, str], None] = {}
-    deadline, is_whole = Deadline(seconds), True
+    deadline, is_whole, is_cost_whole = Deadline(seconds), True, True
     try:
         spans = _chosen(reader, request.choice)
         with contextlib.closing(reader.again(spans, tenant, 0)) as items:
@@ -106,7 +113,11 @@ def _read(
                 for write in item.writes:
                     name = (header(write.headers, "tenant") or b"").decode(errors="replace")
                     tenants[name] += 1
-                    keys[name, write.key.decode(errors="replace")] = None
+                    key = (name, write.key.decode(errors="replace"))
+                    if len(keys) < MOST_KEYS:
+                        keys[key] = None
+                    elif key not in keys:
+                        is_cost_whole = False
                 if deadline.has_passed:
                     is_whole = False
                     break
@@ -115,4 +126,6 @@ def _read(
     records = tenants.total() if is_whole else sum(span.end - span.begin for span in spans)
     lines = tuple(PlanLine(name, "", "raw", count) for name, count in tenants.most_common())
     choice = msgspec.structs.replace(request.choice, spans=tuple(map(str, spans)))
-    return Counted(records, lines, choice, is_whole=is_whole), list(keys)
+    is_cost_whole = is_whole and is_cost_whole
+    counted = Counted(records, lines, choice, is_whole=is_whole, is_cost_whole=is_cost_whole)
+    return counted, list(keys)

@@ -2,6 +2,7 @@
 messages on the topic.
 """
 
+import asyncio
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -22,11 +23,12 @@ KEPT = (
     "ended_tokens",
     "audit_log",
     "ai_usage",
+    "tenant_removals",
 )
 """Tables whose rows stay after a tenant was removed.
 
-They show that the tenant existed, what was done and what was spent. They contain no
-messages.
+They show that the tenant existed, what was done, what was deleted and what was spent.
+They contain no messages.
 """
 TABLES = (
     "arrival_records",
@@ -78,20 +80,19 @@ class Removal:
         self._store = store
         self._sql = queries("removal")
 
-    async def run(self, tenant: TenantId) -> Deleted:
+    async def run(self, tenant: TenantId, deleted: Deleted | None = None) -> Deleted:
         """Deletes everything. The tenant must have been removed before, so that nothing
-        is stored for it while this runs.
+        is stored for it while this runs. Adds to the counts in `deleted` while it runs.
 
         1. Messages, in portions: first an acknowledged tombstone per message on each enriched
            topic, then the rows, whose keys a second run would need.
         2. The other rows of the tenant, and the audit log's entries about viewed conversations.
         3. The files, including those that no row refers to.
         """
-        deleted = Deleted()
+        deleted = Deleted() if deleted is None else deleted
         while rows := await self._connection.fetch(self._sql["some_messages"], tenant, CHUNK):  # 1
-            deleted.tombstones += self._tombstones.write(
-                tenant, ((row["message_key"], row["conversation_id"]) for row in rows)
-            )
+            named = [(row["message_key"], row["conversation_id"]) for row in rows]
+            deleted.tombstones += await asyncio.to_thread(self._tombstones.write, tenant, named)
             keys = in_lock_order((row["message_key"] for row in rows), str)
             await despite_deadlocks(partial(self._delete_messages, tenant, keys))
             deleted.messages += len(rows)

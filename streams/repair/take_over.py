@@ -100,8 +100,8 @@ class TakeOver:
     def _check_sets(self) -> None:
         if self._before.pipeline != self._now.pipeline or self._before == self._now:
             raise NotYet(
-                f"{self._before.namespace or 'the empty namespace'} is not another set of topics of the pipeline of "
-                f"SENSORIUM_NAMESPACE ({self._now.namespace or 'empty'})"
+                f"{self._before.namespace or 'the empty namespace'} is not another set of topics "
+                f"of the pipeline of SENSORIUM_NAMESPACE ({self._now.namespace or 'empty'})"
             )
         if self._source_before not in self._there and not self._nothing_claimed:
             raise NotYet(f"{self._source_before} cannot be seen: {self._why_unseen()}")
@@ -142,9 +142,9 @@ class TakeOver:
 
     def _why_unseen(self) -> str:
         return (
-            f"is --from right, are these the brokers of that set ({self._kafka.bootstrap_servers}), and may "
-            "these credentials read its topics? If dedupe of that set never forwarded a message: "
-            "--nothing-claimed"
+            "is --from right, are these the brokers of that set "
+            f"({self._kafka.bootstrap_servers}), and may these credentials read its topics? If "
+            "dedupe of that set never forwarded a message: --nothing-claimed"
         )
 
     def _reader(self) -> TopicReader:

@@ -1,7 +1,9 @@
 """The role `console`: HTTP for bots, and pages for people."""
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 import asyncpg
 import structlog
@@ -31,11 +33,13 @@ from storage.objects.store import ObjectStore
 from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.repairs import Repairs
+from storage.postgres.tenant_removals import TenantRemovals
 from storage.postgres.vault import Vault
 from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
-from streams.roles.http import connections_allowed, serve_until_told
+from streams.repair.removing import TenantRemoving
+from streams.roles.http import connections_allowed, serve_until_signal
 from streams.roles.other_roles import other_roles_of
 from streams.roles.port_claims import installation_of
 from streams.roles.protocol import AddressLimit, BoundedProtocol
@@ -66,14 +70,14 @@ async def run(settings: Settings) -> None:
             parts.changes.end()
             accepted.end()
 
+        removing = TenantRemoving(settings, TenantRemovals(pool))
         await directory.start()
         await parts.changes.start()
-        beside = (
-            asyncio.create_task(pages.work.run(), name="repairs"),
-            asyncio.create_task(_watched(counts), name="partition counts"),
+        beside = _started(
+            repairs=pages.work.run(), removals=removing.run(), partition_counts=_watched(counts)
         )
         try:
-            await serve_until_told(
+            await serve_until_signal(
                 create_console(parts),
                 settings.console.host,
                 settings.console.port,
@@ -93,6 +97,11 @@ async def run(settings: Settings) -> None:
             accepted.close()
             pool.terminate()
             page_pool.terminate()
+
+
+def _started(**work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    """Starts each as a task of its name."""
+    return [asyncio.create_task(one, name=name) for name, one in work.items()]
 
 
 async def _watched(counts: PartitionCounts) -> None:

@@ -35,7 +35,8 @@ RESERVED_FILES = 128 + MOST_PER_TURN
 
 _SO_ATTACH_FILTER = 26
 _FLAGS_OFFSET, _SYN_AND_ACK, _SYN = 13, 0x12, 0x02
-_NO_SYN = (  # classic BPF over the TCP header: drop a segment with SYN and without ACK, keep every other
+# Classic BPF over the TCP header: drop a segment with SYN and without ACK, keep every other one.
+_NO_SYN = (
     (0x30, 0, 0, _FLAGS_OFFSET),  # load a byte
     (0x54, 0, 0, _SYN_AND_ACK),  # and
     (0x15, 0, 1, _SYN),  # equal?
@@ -138,7 +139,7 @@ def turn_new_connections_away(listening: socket.socket) -> None:
     )
 
 
-async def serve_until_told(
+async def serve_until_signal(
     app: Any,
     host: str,
     port: int,
@@ -164,10 +165,10 @@ async def serve_until_told(
         **{"http": HttpToolsProtocol} | options,
     )
     server = RoleServer(config)
-    await until_told(server, listening_socket(host, port, installation), draining)
+    await run_until_signal(server, listening_socket(host, port, installation), draining)
 
 
-async def until_told(
+async def run_until_signal(
     server: Serving, listening: socket.socket, draining: Callable[[], None]
 ) -> None:
     """Serves until SIGTERM or SIGINT, then ends without refusing a connection in progress.

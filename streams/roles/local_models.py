@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import HTTPException
 
 from connectors.engines.app import Engines, LocalPictureModel, LocalSpeechModel, create_app
-from connectors.engines.outcomes import Heard, RequestRefused
+from connectors.engines.outcomes import RequestRefused, Transcript
 from schemas.settings import Local
 from streams.errors import StreamsError
 from streams.local.weights import naming_model, whisper_at
@@ -57,9 +57,9 @@ class StandInSpeech:
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard:
+    ) -> Transcript:
         try:
-            return Heard(listen_to(sound), 0.0)
+            return Transcript(listen_to(sound), 0.0)
         except HTTPException as error:
             raise RequestRefused(error.status_code, error.detail) from error
 

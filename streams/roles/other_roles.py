@@ -33,14 +33,15 @@ from storage.kafka.one_record import TimeRange, record_at, records_of_key
 from storage.kafka.read_threads import read_in_thread
 from streams.commands.readable import readable
 from streams.local.samples import SampleMessage, deliver
-from streams.repair.erasing import ConversationErasing
+from streams.repair.erasing import Erasing
 
 log = structlog.get_logger()
 T = TypeVar("T")
 TEXT = "This is a test of Sensorium."
 BEFORE, AFTER = timedelta(seconds=5), timedelta(seconds=60)
-"""The time before and after a message's last step in which its version is written, unless
-assemble is behind.
+"""The time before and after a message's last step in which its version is written.
+
+It can be written later if assemble is behind.
 """
 MOST_LOOKED = 50_000
 """At most this many records of a partition are searched for the versions of a message."""
@@ -85,7 +86,7 @@ def other_roles_of(settings: Settings) -> OtherRoles:
         read_record=partial(_read, _record, settings),
         readable=_readable,
         read_versions=partial(_read, _versions, settings),
-        eraser=ConversationErasing(settings),
+        eraser=Erasing(settings),
         send_test=send_test,
     )
 
@@ -122,9 +123,10 @@ def _readable(topic: str, value: bytes | None) -> dict[str, Any]:
 def _versions(
     settings: Settings, tenant: str, conversation: str, key: str, moments: Sequence[datetime]
 ) -> VersionsFound:
-    """Those of the partition of the conversation, whose records are of this tenant.
+    """Finds the versions of a message near the given moments, in its conversation's partition.
 
-    Raises WrongCounts, as the conversation would seem to be in another partition.
+    Raises WrongCounts if the topic has another number of partitions than the settings
+    say, because the conversation would seem to be in another partition.
     """
     topic: TopicName = "enriched-messages"
     names = Names(settings.namespace)

@@ -83,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._field_bytes = 0
         self._unparsed = 0
-        self._has_spoken = False
+        self._has_begun_a_request = False
         self._too_much: int | None = None
         self._ignores_input = False
 
@@ -134,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
-        self._has_spoken = True
+        self._has_begun_a_request = True
         self._phase, self._field_bytes, self._unparsed = "head", 0, 0
         super().on_message_begin()
 
@@ -190,7 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
         A client that has begun a request, or has just connected, still gets its answer.
         """
-        if not self._has_spoken:
+        if not self._has_begun_a_request:
             self._disarm()
             self._deadline = self.loop.call_later(
                 min(FRESH_SECONDS, self._head_seconds), self._leave_if_silent

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 
 from connectors.providers.catalogue import DIRECT, check_signature, identify
 from connectors.webhooks.delivery_log import DeliveryLog
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.server import ReceiverServer
 from connectors.webhooks.siblings import Siblings
@@ -22,7 +22,7 @@ from storage.postgres.directory import Directory
 from storage.postgres.pool import create_pool
 from storage.postgres.vault import Vault
 from streams.roles.collector import collect_rarely
-from streams.roles.http import connections_allowed, listening_socket, until_told
+from streams.roles.http import connections_allowed, listening_socket, run_until_signal
 from streams.roles.minute_writer import start_minutes
 from streams.roles.port_claims import installation_of
 
@@ -46,8 +46,8 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
     topic = names.topic("raw-messages")
     directory = Directory(settings.postgres, names, Vault(settings.secrets.key))
     producer = AcknowledgedProducer(settings.kafka, topic, ack_seconds=receiver.ack_seconds)
-    understanding = Understanding(identify, DIRECT.accept, check_signature)
-    app = Receiver(receiver, topic, producer, directory, understanding, siblings)
+    functions = ProviderFunctions(identify, DIRECT.accept, check_signature)
+    app = Receiver(receiver, topic, producer, directory, functions, siblings)
     pool = await create_pool(settings.postgres, names, "deliveries", size=1)
     deliveries = DeliveryLog(pool, app.deliveries)
     await directory.start()
@@ -70,7 +70,7 @@ async def run(settings: Settings, siblings: Siblings | None = None) -> None:
             listening = listening_socket(receiver.host, receiver.port, installation)
             # A request allocates some 20 objects, without cycles.
             collect_rarely(20_000, 20, 100)
-            await until_told(server, listening, app.drain)
+            await run_until_signal(server, listening, app.drain)
     finally:
         await producer.drain(receiver.ack_seconds)
         await deliveries.finish()

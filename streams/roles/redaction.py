@@ -49,7 +49,7 @@ DIGESTED = {
     "provider_message_id": "message",
     "conversation_id": "conversation",
 }
-"""Fields that identify a message or a conversation → the field that gets their digest."""
+"""Maps fields that identify a message or a conversation to the field that gets their digest."""
 _PLAIN = frozenset({"timestamp", "level", "role", "stage", "tenant", "logger"})
 """Fields whose values are from closed sets or are validated names."""
 _COUNTS = frozenset({"offset", "position", "first", "bytes", "records", "generation"})
@@ -60,7 +60,8 @@ _LINK = re.compile(r"[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE)
 _MAIL = re.compile(r"[^\s<>\"'=,;()@]{1,64}@[^\s<>\"'=,;()]+")
 _WAMID = re.compile(r"wamid[.:=][A-Za-z0-9+/=_%-]*", re.IGNORECASE)
 _MESSAGE_KEY = re.compile(
-    r"(?<![\w.-])(?=[a-z0-9-]*[a-z])[a-z0-9][a-z0-9-]{0,62}:(?=[a-z0-9_]*[a-z])[a-z0-9_]{1,32}:[^\s\"'<>]+"
+    r"(?<![\w.-])(?=[a-z0-9-]*[a-z])[a-z0-9][a-z0-9-]{0,62}:"
+    r"(?=[a-z0-9_]*[a-z])[a-z0-9_]{1,32}:[^\s\"'<>]+"
 )
 _SEPARATOR = r"[ \t()\u00a0\u2000-\u200f\u2010-\u2015\u202f\u2060\u2212-]"
 _NUMBER = re.compile(

@@ -259,14 +259,20 @@ def _picture(body: Any) -> bytes:
 def _completion(text: str) -> dict[str, Any]:
     words = len(text.split())
     return {
-        "id": NAME, "object": "chat.completion", "created": int(time.time()), "model": NAME, "system_fingerprint": NAME,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "id": NAME, "object": "chat.completion", "created": int(time.time()), "model": NAME,
+        "system_fingerprint": NAME,
+        "choices": [
+            {
+                "index": 0, "finish_reason": "stop",
+                "message": {"role": "assistant", "content": text},
+            }
+        ],
         "usage": {"prompt_tokens": 85, "completion_tokens": words, "total_tokens": 85 + words},
     }  # fmt: skip
 
 
 def look_at(data: bytes) -> str:
-    """Describes size, shape and main colours of a picture, which is all that this server can see."""
+    """Describes size, shape and main colours of a picture. This server can see nothing else."""
     from connectors.media.pictures import open_picture, warm_up
 
     warm_up()

@@ -60,7 +60,7 @@ class Child:
     stage: Stage
     process: subprocess.Popen[bytes]
     pipe: int
-    hand: int
+    memory: int
     started: float
     buffer: bytes = b""
     transactional_ids: list[str] = field(default_factory=list)
@@ -153,19 +153,19 @@ class Parent:
     def _start(self, stage: Stage) -> None:
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
-        hand = shared_memory()
+        memory = shared_memory()
         command = [
             *WORKER,
             stage,
             str(theirs),
             str(os.getpid()),
-            str(hand),
+            str(memory),
             json.dumps(self._killers(stage)),
         ]
         environment = {**os.environ, **failpoints.inherited(), **self._port_of(stage)}
-        process = subprocess.Popen(command, pass_fds=(theirs, hand), env=environment)
+        process = subprocess.Popen(command, pass_fds=(theirs, memory), env=environment)
         os.close(theirs)
-        child = Child(stage, process, ours, hand, time.monotonic())
+        child = Child(stage, process, ours, memory, time.monotonic())
         self._children[stage] = child
         self._pipes.register(ours, selectors.EVENT_READ, child)
         log.info("worker_started", stage=stage, pid=process.pid)
@@ -216,14 +216,17 @@ class Parent:
             if child.transactional_ids:
                 self._fence(child, died, fenceable)
             self._strike(child)
-        os.close(child.hand)
+        os.close(child.memory)
         if child.was_steady(died):
             self._back_off[child.stage].reset()
         self._start_at[child.stage] = time.monotonic() + self._back_off[child.stage].pause()
 
     def _strike(self, child: Child) -> None:
-        """Counts a strike for the record that was in flight, because it may have killed the child."""
-        place = left_in(child.hand)
+        """Counts a strike for the record that was in flight.
+
+        It may have killed the child.
+        """
+        place = left_in(child.memory)
         if place is None:
             return
         self._strikes[child.stage, *place] += 1

@@ -1,6 +1,6 @@
 """The child of the role `stream`: one Faust app, one stage.
 
-Started as `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID HAND_FD KILLERS`.
+Started as `python -m streams.roles.worker STAGE PIPE_FD PARENT_PID MEMORY_FD KILLERS`.
 """
 
 import json
@@ -74,7 +74,7 @@ class ToParent:
             os.write(self._pipe, json.dumps(report).encode() + b"\n")
 
 
-def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[int]]) -> None:
+def main(stage: str, pipe: int, parent: int, memory: int, killers: dict[str, list[int]]) -> None:
     die_with_parent(parent)
     to_parent = ToParent(pipe)
     threading.Thread(target=to_parent.beat, name="beat", daemon=True).start()
@@ -91,8 +91,8 @@ def main(stage: str, pipe: int, parent: int, hand: int, killers: dict[str, list[
     assert lanes is not None
     lanes.owned = to_parent.owned
     to_parent.is_ready = lambda: lanes.ready
-    app.hand.share(
-        hand, {int(partition): frozenset(offsets) for partition, offsets in killers.items()}
+    app.in_flight.share(
+        memory, {int(partition): frozenset(offsets) for partition, offsets in killers.items()}
     )
     start_operations(
         settings.worker.metrics_host,

@@ -370,7 +370,7 @@ def _with_result(attachment: Attachment, result: Enrichment) -> Attachment:
 
 
 def _type_by_content(announced: AttachmentType, mime_type: str | None) -> AttachmentType:
-    """Returns `audio` for everything that is audio by content, so that a frontend renders a player."""
+    """Returns `audio` for all audio, judged by content, so that a frontend shows a player."""
     return "audio" if is_sound(mime_type) else announced
 
 

@@ -101,7 +101,7 @@ def first_version(
 
 
 def _occurred_at(chat: ChatMessage, raw: RawMessage) -> datetime:
-    """The provider's time, or the time of arrival if the provider gives none or an impossible one."""
+    """The provider's time, or the time of arrival if the provider's is missing or impossible."""
     by_provider = chat.occurred_at
     if by_provider is None or by_provider - raw.received_at > AHEAD_AT_MOST:
         return raw.received_at

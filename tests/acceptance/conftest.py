@@ -36,13 +36,13 @@ def pipeline(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def media_files() -> dict[str, Path]:
-    """What is served under which name; a test may add files of its own."""
+    """The served files by name. A test may add files."""
     return {path.name: path for path in MEDIA_DIR.iterdir()}
 
 
 @pytest.fixture(scope="session")
 def media(pipeline: Pipeline, media_files: dict[str, Path]) -> Iterator[str]:
-    """The address media is served from."""
+    """The address at which the files are served."""
     with serving(media_files, pipeline.ports["media"]) as address:
         yield address
 

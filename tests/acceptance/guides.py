@@ -1,4 +1,4 @@
-"""Runs the commands of a page of docs/, and plays the provider that the page is about."""
+"""Runs the commands of a page of docs/, and acts for the provider that the page is about."""
 
 import json
 import os
@@ -24,8 +24,8 @@ _BLOCK = re.compile(r"^(?P<indent> *)```sh\n(.*?)^(?P=indent)```$", re.MULTILINE
 class Guide:
     """The commands of a page, block by block, in one environment that `export` changes.
 
-    `instead` replaces addresses of the page by those of the test. Everything else runs as it is printed.
-    `section`: only the blocks under this heading.
+    `instead` replaces addresses of the page by those of the test. Everything else runs
+    as it is printed. `section` selects the blocks under one heading.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Guide:
         self.environment = {**environment, "PATH": path}
 
     def set(self, **names: str) -> None:
-        """What a person copies from one place to the next."""
+        """Sets what a person would copy from one place to the next."""
         self.environment |= names
 
     def run(self) -> str:
-        """Runs the next block, and gives what it printed."""
+        """Runs the next block, and returns what it printed."""
         script = f"{self.left.pop(0)}\nenv -0 >&2"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
@@ -70,15 +70,15 @@ class Guide:
         return done.stdout
 
     def endpoint(self, printed: str) -> None:
-        """Notes URL and id, as the page says to."""
+        """Notes URL and id, as the page says."""
         found = dict(line.split(None, 1) for line in printed.splitlines() if "  " in line)
         self.set(URL=found["url"], ID=found["id"])
 
 
 class Provider:
-    """Answers like the provider's API where a webhook is made, and sends signed deliveries to it.
+    """Acts for the provider: its API that creates webhooks, and signed deliveries to them.
 
-    Every path makes a new secret: that of creation, and that of rotation.
+    Every path creates a new secret: at creation and at rotation.
     """
 
     def __init__(self, name: str, key_header: str, key: str, paths: tuple[str, ...]) -> None:
@@ -117,14 +117,14 @@ class Provider:
         return self.webhook
 
     def new_secret(self) -> str:
-        """The provider makes its secrets itself."""
+        """Creates a secret, as the provider does."""
         self._made += 1
         prefix = "whsec_" if self.name == "ycloud" else ""
         self.webhook["secret"] = f"{prefix}of-the-provider-{self._made}"
         return str(self.webhook["secret"])
 
     def send(self, body: bytes, *, secret: str | None = None) -> int:
-        """One delivery, signed; its answer."""
+        """Sends one signed delivery, and returns its answer."""
         signed = sign(self.name, secret or self.webhook["secret"], body, int(time.time()))
         request = urllib.request.Request(self.webhook["url"], body, signed)
         try:
@@ -135,7 +135,10 @@ class Provider:
             return error.code
 
     def send_until(self, status: int, body: bytes, seconds: float = 60.0, **more: str) -> None:
-        """Again, as providers do, until the answer is this one: roles know of a change within two seconds."""
+        """Sends again, as providers do, until this answer comes.
+
+        Roles learn of a change within two seconds.
+        """
         deadline = time.monotonic() + seconds
         while (found := self.send(body, **more)) != status:
             assert time.monotonic() < deadline, found

@@ -1,4 +1,4 @@
-"""examples/bot.py as a developer runs it: one answer per message, over its own death."""
+"""Runs examples/bot.py as a developer does: one answer per message, even if the bot dies."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Bot:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Ends by SIGKILL: a bot dies whenever it likes."""
+        """Runs the bot and ends it by SIGKILL, because a bot may die at any time."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(BOT)], env=self._environment, stdout=log, stderr=log
@@ -60,7 +60,7 @@ class Bot:
 
 
 async def replies(tenant: Tenant, connection: Any, count: int) -> list[str]:
-    """What the bot said, once there are so many answers."""
+    """The bot's answers, once there are this many."""
 
     async def enough() -> list[str] | None:
         said = [
@@ -74,7 +74,7 @@ async def replies(tenant: Tenant, connection: Any, count: int) -> list[str]:
     return found
 
 
-async def test_the_bot_answers_each_message_once_and_goes_on_where_it_stopped(
+async def test_the_bot_answers_each_message_once_and_continues_where_it_stopped(
     pipeline: Pipeline, media: str, connection: Any, tmp_path: Path
 ) -> None:
     tenant = Tenant(pipeline, "bot-example")

@@ -1,4 +1,4 @@
-"""The pages docs/connect-*.md, executed: what they print is run, against servers that play the providers."""
+"""Runs the commands of docs/connect-*.md, against servers that act for the providers."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def guide_of(pipeline: Pipeline, page: str, tenant: str, instead: dict[str, str]
 
 
 def finishes(pipeline: Pipeline, tenant: str, key: str) -> None:
-    """Waits until the row is there: a person who has just written looks again, too."""
+    """Waits until the row exists, as a person would look again."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -40,7 +40,7 @@ def finishes(pipeline: Pipeline, tenant: str, key: str) -> None:
 
 
 def reasons(guide: Guide, pipeline: Pipeline, *wanted: str) -> None:
-    """Waits until `endpoints deliveries` knows these."""
+    """Waits until `endpoints deliveries` shows these reasons."""
     deadline = time.monotonic() + 60
     while True:
         rows = pipeline.command("endpoints", "deliveries", guide.environment["ID"])["deliveries"]
@@ -51,7 +51,7 @@ def reasons(guide: Guide, pipeline: Pipeline, *wanted: str) -> None:
 
 
 def works(guide: Guide, pipeline: Pipeline, tenant: str, sample: Sample) -> None:
-    """The part `See that it works` of a page."""
+    """Runs the part `See that it works` of a page."""
     key = sample.key(tenant)
     finishes(pipeline, tenant, key)
     reasons(guide, pipeline, "secret_awaited", "accepted")
@@ -63,7 +63,7 @@ def works(guide: Guide, pipeline: Pipeline, tenant: str, sample: Sample) -> None
 
 
 def rotated(guide: Guide, provider: Provider, old: str, sample: Sample) -> None:
-    """The part `When the secret changes`, from where the new one is known."""
+    """Runs the part `When the secret changes`, once the new secret is known."""
     new = provider.webhook["secret"]
     guide.set(NEW_SECRET=new)
     listed = guide.run()
@@ -110,7 +110,7 @@ def test_the_guide_for_ycloud_connects_it(pipeline: Pipeline) -> None:
 
 
 def answered_in(pipeline: Pipeline, tenant: str, conversation: str) -> None:
-    """What a bot answers by `POST /chat` is in the conversation of the provider."""
+    """Checks that a bot's answer by `POST /chat` is in the conversation of the provider."""
     chat = pipeline.chat_key(tenant)
     read = pipeline.command("keys", "add", tenant, "--scope", "read")["key"]
     answer = {
@@ -184,7 +184,7 @@ def test_the_guide_for_chat_makes_a_conversation_with_the_bots_answer(pipeline: 
 
 
 def _again(guide: Guide) -> str:
-    """Runs the next block and leaves it there until it has worked: a new key is known within two seconds."""
+    """Runs the next block until it works, because a new key is known within two seconds."""
     block = guide.left[0]
     printed = guide.run()
     if "message_key" not in printed:

@@ -1,4 +1,7 @@
-"""One of the three stores is lost, and docs/operating.md is followed. A pipeline of its own, because it is taken apart."""
+"""Loses one of the three stores, and follows docs/operating.md.
+
+The pipeline is a separate one, because it is taken apart.
+"""
 
 import asyncio
 import json
@@ -65,7 +68,7 @@ async def rows(ours: Pipeline, tenant: str) -> dict[str, Any]:
 
 
 async def has(ours: Pipeline, tenant: str, **statuses: str) -> dict[str, Any]:
-    """The rows once there are these and no others, by the last part of their keys."""
+    """Waits until there are these rows and no others, by the last part of their keys."""
 
     async def so() -> Any:
         found = await rows(ours, tenant)
@@ -75,7 +78,7 @@ async def has(ours: Pipeline, tenant: str, **statuses: str) -> dict[str, Any]:
 
 
 def run(*words: str, **options: Any) -> None:
-    """One of PostgreSQL's own programs."""
+    """Runs one of PostgreSQL's own programs."""
     done = subprocess.run(
         [programs() / words[0], *words[1:]], capture_output=True, text=True, timeout=120, **options
     )
@@ -121,7 +124,7 @@ async def test_a_database_from_a_backup_catches_up_and_remembers_what_was_erased
 
 
 async def wipe(ours: Pipeline) -> None:
-    """Kafka as it is after its disks were lost: no topic and no group of ours."""
+    """Makes Kafka as it is after the loss of its disks: without our topics and groups."""
     admin = AdminClient(client_config(ours.settings.kafka))
     names = admin.list_topics(timeout=20).topics
     for future in admin.delete_topics(
@@ -197,6 +200,6 @@ async def test_without_the_store_rows_keep_what_was_seen_and_new_files_are_kept(
 
 
 def audit(ours: Pipeline) -> list[str]:
-    """What the audit finds; it exits with 1 then."""
+    """The findings of the audit, which then exits with 1."""
     done = run_quickly(["audit", "--tenant", "fileless", "--json"], ours.environment())
     return [one["what"] for one in json.loads(done.stdout)["findings"]]

@@ -1,4 +1,4 @@
-"""Messages are erased while the pipeline runs, and nothing that comes later brings one back."""
+"""Erases messages while the pipeline runs. Nothing that comes later brings one back."""
 
 import asyncio
 import urllib.error
@@ -32,7 +32,7 @@ def status_of(pipeline: Pipeline, path: str, key: str) -> int:
 
 
 async def quiet(pipeline: Pipeline) -> None:
-    """Until no stage has a job or a record left."""
+    """Waits until no stage has an unfinished job or an unread record."""
 
     async def drained() -> bool:
         left = 0.0

@@ -1,4 +1,4 @@
-"""A file that comes with an update, an answer to a form, and times that are none: from the request to the row."""
+"""From the request to the row: a file in an update, an answer to a form, and invalid times."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def photo(url: str) -> dict[str, Any]:
 async def row_when(
     tenant: Tenant, connection: Any, number: int, status: str, version: int = 1
 ) -> Any:
-    """The row of a Chatwoot message once it has the status and at least the version."""
+    """The row of a Chatwoot message, once it has the status and at least the version."""
 
     async def there() -> Any:
         row = (await tenant.rows(connection)).get(f"{tenant.name}:chatwoot:7/{number}")

@@ -1,4 +1,7 @@
-"""Readers that are not ours read `enriched-messages`: Confluent's deserializer against /registry, and aiokafka with the schema files."""
+"""Foreign readers of `enriched-messages`.
+
+These are Confluent's deserializer with /registry, and aiokafka with the schema files.
+"""
 
 import asyncio
 import gc

@@ -1,4 +1,8 @@
-"""SIGKILL in mid-traffic, each role in turn: the same rows, each once, and one version 1 a key for a read_committed reader."""
+"""SIGKILL of each role in turn, during traffic.
+
+The rows are the same, each exists once, and a read_committed reader sees one version 1
+per key.
+"""
 
 import asyncio
 import time
@@ -19,7 +23,7 @@ TEXTS, FILES, SENDERS = 120, 12, 8
 
 
 def _traffic(media: str) -> list[Sample]:
-    """Texts, images and voice notes, each delivered twice, in an order that mixes them."""
+    """Texts, images and voice notes, each delivered twice, in mixed order."""
     names = ["cat.jpg", "coffee.jpg", "voice-note-es.ogg"]
     files = [names[n % len(names)] for n in range(FILES)]
     sent = [
@@ -48,7 +52,7 @@ def _traffic(media: str) -> list[Sample]:
 
 
 def enriched(pipeline: Pipeline, tenant: str) -> list[EnrichedMessage]:
-    """All of a tenant's versions, as a read_committed reader sees them."""
+    """All versions of a tenant, as a read_committed reader sees them."""
     consumer = Consumer(
         reader_config(pipeline.settings.kafka, "test-reader") | {"enable.partition.eof": True}
     )

@@ -1,4 +1,4 @@
-"""From webhook to context, row and topic, on the real parts."""
+"""From the webhook to context, row and topic, with the real parts."""
 
 import asyncio
 import json
@@ -173,7 +173,7 @@ async def test_every_sample_body_becomes_a_row_a_skip_or_a_quarantine(
 async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(
     pipeline: Pipeline, connection: Any
 ) -> None:
-    """The poison is written where the receiver writes: it never makes one itself."""
+    """The poison is written to the receiver's topic, because the receiver itself never writes any."""
     from confluent_kafka import Producer
 
     from storage.kafka.client import plain_producer_config
@@ -203,7 +203,7 @@ async def test_poison_then_a_good_delivery_of_the_same_key_gives_one_row(
 async def test_a_quarantined_record_is_replayed_after_its_fix_into_one_row(
     pipeline: Pipeline, connection: Any
 ) -> None:
-    """The fix here is to the stored bytes: what an operator sees is the same as after a fix of the program."""
+    """Here the stored bytes are fixed. For an operator that looks like a fix of the program."""
     from schemas.codec import encode
 
     tenant = Tenant(pipeline, "fixed")

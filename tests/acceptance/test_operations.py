@@ -1,4 +1,4 @@
-"""What an operator's tools ask of every role, while it works."""
+"""What operators' tools ask of every role while it works."""
 
 import re
 import time

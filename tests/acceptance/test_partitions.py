@@ -1,4 +1,4 @@
-"""The number of partitions is changed on a running pipeline, by the commands of docs/operating.md."""
+"""Changes the number of partitions of a running pipeline, by the commands of docs/operating.md."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from tests.pipeline import ROLES, Pipeline, Tenant, wait_for
 
 SECTION = "Another number of partitions"
 PARTITIONS = 6
-"""Four before: a key of a new partition may have been in two of the old ones."""
+"""There were four before, so a key of a new partition may have been in two of the old ones."""
 TENANT = "moves"
 
 
@@ -35,7 +35,10 @@ def old(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 @pytest.fixture(scope="module")
 def new(old: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """Roles of the further set: the same settings but for two, and the same port for receivers."""
+    """The roles of the further set.
+
+    Their settings differ in two, and their receivers share the port.
+    """
     further = Pipeline(old.settings, f"{old.settings.namespace}.2", tmp_path_factory.mktemp("new"), model_retry_seconds=900)  # fmt: skip
     further.ports["receive"] = old.ports["receive"]
     further.receiver = old.receiver
@@ -80,7 +83,7 @@ async def shows(old: Pipeline, statuses: dict[str, str], seconds: float = 60.0) 
 
 
 def enriched(pipeline: Pipeline) -> Counter[bytes]:
-    """Of a set's enriched topic: how many records each message has."""
+    """How many records each message has in a set's enriched topic."""
     reader = TopicReader(pipeline.settings.kafka, "test")
     try:
         topic = pipeline.names.topic("enriched-messages")

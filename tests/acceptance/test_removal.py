@@ -1,4 +1,4 @@
-"""A tenant that is removed takes its data along: rows, files, model answers, and its messages on the topic."""
+"""Removing a tenant deletes its data: rows, files, model answers, and messages on the topic."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def files_of(pipeline: Pipeline, tenant: str) -> list[str]:
 
 
 def last_values(pipeline: Pipeline, tenant: str) -> dict[tuple[bytes, int | None], bytes | None]:
-    """The newest value of each of the tenant's keys in each partition, as compaction would leave it."""
+    """The newest value of each key of the tenant per partition, as compaction leaves it."""
     kafka = pipeline.settings.kafka
     consumer = Consumer(reader_config(kafka, "removal-test") | {"enable.partition.eof": True})
     topic = pipeline.names.topic("enriched-messages")
@@ -63,7 +63,7 @@ def last_values(pipeline: Pipeline, tenant: str) -> dict[tuple[bytes, int | None
 
 
 def write_again(pipeline: Pipeline, versions: dict[tuple[bytes, int | None], bytes | None]) -> None:
-    """Versions as a stage would write them that had them in hand when the tenant was removed."""
+    """Writes versions, as a stage would that had them in flight when the tenant was removed."""
     producer = Producer(plain_producer_config(pipeline.settings.kafka))
     for (key, partition), value in versions.items():
         assert value is not None and partition is not None

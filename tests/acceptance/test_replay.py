@@ -1,4 +1,7 @@
-"""Redone work, end to end: rows get a higher version, no new rows appear, and what is stored is not asked for again."""
+"""Repairs from end to end: rows get a higher version, and no new rows appear.
+
+No model is asked again where an answer is stored.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The audit of what all acceptance tests before did."""
+"""The audit of everything that the acceptance tests before it did."""
 
 import asyncio
 import json
@@ -25,7 +25,10 @@ def audit(pipeline: Pipeline, *words: str) -> Any:
 async def test_after_all_kills_and_replays_everything_balances(
     pipeline: Pipeline, connection: Any
 ) -> None:
-    """What the tests before sent, and one message and its duplicate, so that it says something when it runs alone."""
+    """Audits what the tests before sent, and one message and its duplicate.
+
+    With these it also means something when it runs alone.
+    """
     tenant = Tenant(pipeline, "audited")
     sample = ycloud("hola", None, what="text")
     assert [tenant.post(sample) for _ in range(2)] == [200, 200]

@@ -1,4 +1,4 @@
-"""After everything else: no log of any role holds what a tenant's customers said, who they are, or a secret."""
+"""After everything else, no log of any role may contain a secret or customers' data."""
 
 import base64
 import json
@@ -18,11 +18,11 @@ from tests.pipeline import Pipeline, Tenant, wait_for
 pytestmark = pytest.mark.last(2)
 
 NUMBER = "5215550107788"
-"""Planted in ids and links of every kind; no other test uses it."""
+"""A number that is planted in ids and links of every kind. No other test uses it."""
 
 
 def planted() -> list[tuple[str, Sample]]:
-    """Messages whose ids are made of the number, in the forms that providers and services use."""
+    """Messages whose ids contain the number, in the forms that providers and services use."""
     again = secrets.token_hex(3)
     binary = b"\x1c\x05\x15\x02\x00\x12\x18" + NUMBER.encode() + b"\x00" + again.encode()
     ids = {
@@ -37,7 +37,7 @@ def planted() -> list[tuple[str, Sample]]:
 
 
 def holds_the_number(line: str) -> bool:
-    """Whether the number can be read in a line, or be decoded from any part of it."""
+    """True if the number can be read in a line, or decoded from any part of it."""
     plain = unquote(unquote(line))
     for text in (line, plain):
         if NUMBER in re.sub(r"[^0-9A-Za-z]", "", text) or NUMBER.encode().hex() in text:

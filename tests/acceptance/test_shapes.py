@@ -1,4 +1,7 @@
-"""Shapes that the captured sample does not hold, and sequences of deliveries, from webhook to row."""
+"""Forms of messages, and sequences of deliveries, that the captured samples do not contain.
+
+Each goes from the webhook to the row.
+"""
 
 import gzip
 import json
@@ -28,7 +31,7 @@ def payload(provider: str, name: str) -> dict[str, Any]:
 
 
 def post_all(tenant: Tenant, samples: Iterable[Sample]) -> list[str]:
-    """Their message keys, in order."""
+    """Posts all, and returns their message keys in order."""
     keys = []
     for sample in samples:
         assert tenant.post(sample) == 200
@@ -37,7 +40,7 @@ def post_all(tenant: Tenant, samples: Iterable[Sample]) -> list[str]:
 
 
 async def rows_of(tenant: Tenant, connection: Any, keys: set[str]) -> dict[str, Any]:
-    """The tenant's rows once those of all the keys are finished."""
+    """The tenant's rows, once those of all the keys are finished."""
 
     async def finished() -> dict[str, Any] | None:
         rows = await tenant.rows(connection)

@@ -1,4 +1,4 @@
-"""A record that kills who reads it, and a stage that refuses too much."""
+"""A record that kills its readers, and a stage that would refuse too many records."""
 
 import urllib.request
 from typing import Any
@@ -59,7 +59,7 @@ def metric(pipeline: Pipeline, role: str, name: str) -> float:
 
 
 def refused_by_the_program(pipeline: Pipeline, tenant: Tenant, count: int) -> None:
-    """Records that no body can bring about: they are not even wire format."""
+    """Records that no sender can cause: they are not in the wire format."""
     producer = Producer(plain_producer_config(pipeline.settings.kafka))
     for number in range(count):
         producer.produce(
@@ -71,7 +71,7 @@ def refused_by_the_program(pipeline: Pipeline, tenant: Tenant, count: int) -> No
     assert producer.flush(30) == 0
 
 
-async def test_bodies_that_are_no_messages_stop_nobody_however_many_one_tenant_sends(
+async def test_bodies_that_are_not_messages_stop_nobody_however_many_one_tenant_sends(
     pipeline: Pipeline, connection: Any
 ) -> None:
     hostile, quiet = Tenant(pipeline, "hostile"), Tenant(pipeline, "quiet")

@@ -1,4 +1,4 @@
-"""axe-core, as the npm registry has it: it looks for what keeps people with disabilities out of a page."""
+"""axe-core from the npm registry. It looks for obstacles to people with disabilities."""
 
 import hashlib
 from pathlib import Path
@@ -22,7 +22,10 @@ def source() -> str:
 
 
 async def serious_findings(page: Page) -> list[str]:
-    """Rule and place of each serious finding. The page's own policy lets no script in, so it is evaluated."""
+    """The rule and the place of each serious finding.
+
+    The page's own policy allows no foreign script, so the script is evaluated.
+    """
     await page.evaluate(source() + "; undefined")
     found: dict[str, Any] = await page.evaluate(
         "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"

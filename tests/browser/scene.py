@@ -1,4 +1,4 @@
-"""A console with something to look at, on a port of this machine: for browser tests and screenshots."""
+"""A console with sample data, on a port of this machine, for browser tests and screenshots."""
 
 import asyncio
 import hashlib
@@ -68,10 +68,10 @@ class Scene:
 
 @dataclass
 class Redone:
-    """In the place of Kafka: notes what is to be redone, and does what `then` says.
+    """Replaces Kafka: notes what is to be redone, and does what `then` says.
 
-    `dies`: portions that are lost after they were written, as if the process had ended.
-    `unread`: dedupe of another set of topics runs instead.
+    `dies` is how many portions are lost after they were written, as if the process had
+    ended. `unread` says that dedupe of another set of topics runs instead.
     """
 
     asked: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Redone:
 
 @dataclass
 class RedoneOne:
-    """One repair of it. As in Kafka, the number of a portion is there with what it wrote."""
+    """One of its repairs. As in Kafka, the number of a portion is stored with what it wrote."""
 
     whole: Redone
     held: HeldRepair
@@ -138,7 +138,10 @@ async def staged(
     redo: Redone | None = None,
     other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Scene]:
-    """The console on a free port, with an admin named ana. Repairs are worked on where `redo` is."""
+    """Runs the console on a free port, with an admin named ana.
+
+    Repairs are applied if `redo` is given.
+    """
     async with running(stack, names, redo=redo, other_roles=other_roles) as console:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -174,7 +177,7 @@ async def staged(
 async def kept(
     console: Console, of: str, name: str, type: str, mime: str, **fields: Any
 ) -> Attachment:
-    """A sample file as an attachment that was described or transcribed."""
+    """Stores a sample file as an attachment that was described or transcribed."""
     data = (MEDIA_DIR / name).read_bytes()
     stored = await console.keep(data, mime, name.rpartition(".")[2], of=of)
     return msgspec.structs.replace(
@@ -185,7 +188,7 @@ async def kept(
 def said(
     identifier: str, minutes: float, text: str | None = None, *files: Attachment, **fields: Any
 ) -> EnrichedMessage:
-    """A message of so many minutes ago, with its steps."""
+    """A message of some minutes ago, with its steps."""
     at = datetime.now(UTC) - timedelta(minutes=minutes)
     attributes = fields.pop("attributes", {})
     kind = fields.pop("kind", files[0].type if files else "text")
@@ -251,7 +254,7 @@ def said(
 
 
 def later(first: EnrichedMessage, *files: Attachment) -> EnrichedMessage:
-    """The next version of a message, with what became of its files."""
+    """The next version of a message, with the outcomes of its files."""
     return msgspec.structs.replace(
         first,
         attachments=files,
@@ -267,7 +270,10 @@ AGENT = {"role": "agent", "direction": "outbound", "sender_name": "Luis", "sende
 
 
 async def day_of_flow(console: Console, minutes: int = 3) -> None:
-    """A day that the processes of the pipeline have written down every few minutes, busiest in the afternoon."""
+    """A day of figures that the processes of the pipeline wrote every few minutes.
+
+    The afternoon is the busiest time.
+    """
     rows, now = [], datetime.now(UTC).replace(second=0, microsecond=0)
     busy = {"receive": 1.0, "dedupe": 1.0, "store_media": 0.3, "describe": 0.22, "transcribe": 0.08, "assemble": 1.4, "sink": 1.3}  # fmt: skip
     words = {"receive": "accepted", "describe": "forwarded", "sink": "written"}
@@ -301,7 +307,7 @@ async def day_of_flow(console: Console, minutes: int = 3) -> None:
 
 
 async def play(console: Console) -> None:
-    """Conversations of a small business, with one of everything."""
+    """Stores conversations of a small business, with one of everything."""
     receipt = await kept(
         console,
         "m2",

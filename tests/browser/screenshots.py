@@ -1,6 +1,7 @@
-"""`python -m tests.browser.screenshots FOLDER`: pictures of the console's main pages, light, dark and phone.
+"""`python -m tests.browser.screenshots FOLDER`: pictures of the console's main pages.
 
-SENSORIUM_TEST_STACK names the environment file of running servers, as for the tests.
+They are light, dark and for a phone. SENSORIUM_TEST_STACK names the environment file of
+running servers, as for the tests.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ KEPT = {
     "conversation-light", "conversation-dark", "conversation-phone", "masked-light", "trouble-light",
     "message-light", "pipeline-light", "endpoint-light",
 }  # fmt: skip
-"""The others are to be looked at: EVERY=1 keeps them."""
+"""The pictures that are kept. Others are only to be looked at: EVERY=1 keeps them."""
 LAST_PICTURE = "[...document.querySelectorAll('.picture img')].pop().naturalWidth > 0"
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -50,7 +51,7 @@ async def logged_in(scene: Scene, browser: Browser, name: str, **options: object
 
 
 async def connected(scene: Scene) -> str:
-    """An endpoint to which something came."""
+    """An endpoint that has received something."""
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     endpoint = await tenancy.add_endpoint(
         "acme", "ycloud", secret="whsec_a", unsigned=False, api_key=None
@@ -91,7 +92,7 @@ async def shoot(folder: Path) -> None:
 
 
 def small(picture: Path) -> None:
-    """At most 900 points wide and 128 colours: these pictures are kept in the repository."""
+    """Reduces a picture to at most 900 points and 128 colours, for the repository."""
     with Image.open(picture) as image:
         image.thumbnail((900, 900))
         image.convert("RGB").quantize(128).save(picture, optimize=True)

@@ -37,7 +37,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def entered(scene: Scene, browser: Browser, complaints: list[str]) -> Page:
-    """A page of ana after her login; what the browser complains about is noted."""
+    """A page of ana after her login. Complaints of the browser are noted."""
     page = await (await browser.new_context(locale="en-US")).new_page()
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -22,8 +22,13 @@ async def further_pages(scene: Scene) -> list[str]:
                created_at, key, value, program_version)
            VALUES ('acme', 'dedupe', 'not_json', 'raw-messages', 'acme:ycloud:q', 0, 1, 'x', now(), 'k', '{', '1')"""
     )
+    await scene.console.connection.execute(
+        "INSERT INTO tenants (tenant_id, settings, removed_at, data_kept)"
+        " SELECT 'gone', settings, now(), true FROM tenants WHERE tenant_id = 'acme'"
+    )
     return [
         f"{chat}/context", f"{chat}/erase", "/t/acme/trouble/records?stage=dedupe&reason=not_json",
+        f"{message}/erase", "/t/acme/removal", "/tenants/removed",
         "/t/acme/quarantined/dedupe/raw-messages/0/1",
         "/t/acme/deliveries", "/trouble", f"{message}/record/77", "/t/acme/nothing",
     ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos --fault NAME,… --seed N --minutes M`: exit code 1 when a promise was not kept."""
+"""`python -m tests.chaos --fault NAME,… --seed N --minutes M` runs faults.
+
+The exit code is 1 if a promise was not kept.
+"""
 
 import argparse
 import signal

@@ -1,4 +1,4 @@
-"""What the receiver promised to keep: written down, on the disk, the moment it said so."""
+"""Records on disk, as soon as the receiver answers 2xx, which messages it has accepted."""
 
 import json
 import os
@@ -15,7 +15,11 @@ POISON: frozenset[Kind] = frozenset({"not_json", "undecodable", "killer"})
 
 
 class Item(NamedTuple):
-    """A delivery as planned. `says`: what the model must say of its file, and of no other tenant's; of a text the text."""
+    """A delivery as planned.
+
+    `says` is what the model must say of its file and of no other tenant's file. For a
+    text it is the text.
+    """
 
     sample: Sample
     tenant: str
@@ -28,7 +32,7 @@ class Item(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """A message that was answered 2xx at least once. `at`: when first, Unix seconds."""
+    """A message that was answered 2xx at least once, first at `at` (Unix seconds)."""
 
     key: str
     tenant: str
@@ -38,7 +42,7 @@ class Accepted(NamedTuple):
 
 
 class Book:
-    """Thread-safe. An item counts as accepted once its line is on the disk."""
+    """The accepted messages. An item counts as accepted once its line is on disk. Thread-safe."""
 
     def __init__(self, file: Path) -> None:
         self.accepted: dict[str, Accepted] = {}
@@ -48,7 +52,7 @@ class Book:
         self._lock = threading.Lock()
 
     def accept(self, item: Item) -> None:
-        """One 2xx."""
+        """Records one answer 2xx."""
         entry = Accepted(item.key, item.tenant, item.kind, item.says, time.time())
         with self._lock:
             self._file.write(json.dumps(entry._asdict()) + "\n")
@@ -58,7 +62,7 @@ class Book:
             self.accepted.setdefault(item.key, entry)
 
     def doubt(self, item: Item) -> None:
-        """A delivery that was not answered 2xx: it may or may not be in."""
+        """Records a delivery that was not answered 2xx. It may have been accepted nevertheless."""
         with self._lock:
             self.ambiguous.add(item.key)
 
@@ -67,5 +71,5 @@ class Book:
 
 
 def read_book(file: Path) -> list[Accepted]:
-    """Every 2xx in the file, in order."""
+    """Returns every answer 2xx in the file, in order."""
     return [Accepted(**json.loads(line)) for line in file.read_text().splitlines()]

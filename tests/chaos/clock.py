@@ -1,4 +1,4 @@
-"""A wall clock that can be set back for chosen processes, while they run: a small library that is loaded before libc."""
+"""Moves the wall clock of chosen processes while they run, by a library loaded before libc."""
 
 import shutil
 import struct
@@ -86,7 +86,10 @@ time_t time(time_t *at) {
 
 
 class Clock:
-    """Processes with `environment` see the wall clock shifted by what `step` said last. Monotonic clocks are untouched."""
+    """Shifts the wall clock of processes with `environment` by the seconds of the last `step`.
+
+    Monotonic clocks do not change.
+    """
 
     def __init__(self, library: Path, file: Path) -> None:
         self._file = file
@@ -99,7 +102,7 @@ class Clock:
 
 @contextmanager
 def shifted() -> Iterator[Clock]:
-    """Raises RuntimeError where there is no C compiler: there is no other clean way to move a process's wall clock."""
+    """Yields a clock. Raises RuntimeError without a C compiler, which its library needs."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise RuntimeError("clock_back needs a C compiler (cc)")

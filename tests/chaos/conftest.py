@@ -1,4 +1,4 @@
-"""One stack and one pipeline for all tests of this folder that need them, hurt one after the other."""
+"""One stack and one pipeline for all tests of this folder. They run faults one after the other."""
 
 from collections.abc import Iterator
 

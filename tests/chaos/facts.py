@@ -1,4 +1,4 @@
-"""What a run left behind, as plain values: the oracle looks at nothing else."""
+"""The state after a run, as plain values. The oracle uses nothing else."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from tests.chaos.book import Accepted
 
 @dataclass(frozen=True)
 class File:
-    """An attachment as a row tells of it."""
+    """An attachment as its row shows it."""
 
     index: int
     status: str
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Version:
-    """A record of enriched-messages that a read_committed reader sees, in the order of its partition."""
+    """A record of enriched-messages as a read_committed reader sees it, in partition order."""
 
     tenant: str
     key: str
@@ -59,7 +59,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class PaidCall:
-    """A model call that was given an answer. `stage`: which asked; `key`: whose. Unix seconds."""
+    """A model call that was answered.
+
+    `stage` is the stage that asked, `key` the key it used. Times are Unix seconds.
+    """
 
     stage: str
     key: str
@@ -68,7 +71,10 @@ class PaidCall:
 
 
 class Disturbance(NamedTuple):
-    """When a role's work in flight was thrown away: a worker died, or its partitions moved. Unix seconds."""
+    """A moment (Unix seconds) at which a role's work in flight was lost.
+
+    A worker died, or its partitions moved.
+    """
 
     role: str
     at: float
@@ -76,7 +82,10 @@ class Disturbance(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """`degraded_allowed`: the fault outlasts the retries."""
+    """Everything that the oracle judges.
+
+    `degraded_allowed` says that the fault lasts longer than the retries.
+    """
 
     accepted: tuple[Accepted, ...] = ()
     ambiguous: frozenset[str] = frozenset()

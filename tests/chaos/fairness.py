@@ -1,4 +1,4 @@
-"""How long the other tenants wait, before and while one of them is in trouble or floods."""
+"""Measures how long other tenants wait, before and while one tenant has trouble or sends much."""
 
 import asyncio
 import os
@@ -14,14 +14,14 @@ from tests.chaos.book import POISON, Accepted, Book
 from tests.chaos.world import World
 
 MORE_SECONDS = 5.0
-"""What one tenant's trouble may add to another one's job: design.md §3.5."""
+"""The most by which one tenant's trouble may delay another tenant's job."""
 NOISE_SECONDS = 0.25
-"""Below it a difference of two p99 says nothing on a machine that does other things."""
+"""A smaller difference of two p99 means nothing on a machine that is also busy otherwise."""
 LOOK_SECONDS = 0.05
 
 
 class Completions:
-    """When each accepted message became a finished row, looked at twenty times a second."""
+    """Records when each accepted message became a finished row. Looks twenty times per second."""
 
     def __init__(self, settings: Settings, book: Book, tenants: list[str]) -> None:
         self.at: dict[str, float] = {}
@@ -40,11 +40,14 @@ class Completions:
         self._thread.join(10)
 
     def waiting(self, until: float = float("inf")) -> set[str]:
-        """Messages accepted before then that are not finished yet."""
+        """Messages that were accepted before `until` and are not finished yet."""
         return {entry.key for entry in self._accepted(self._since, until)} - self.at.keys()
 
     def latencies(self, since: float, until: float) -> list[float]:
-        """Accepted → row finished, of what was accepted in that time; what is not finished yet counts with its age."""
+        """The seconds from acceptance to the finished row of the messages accepted in that time.
+
+        A message that is not finished yet counts with its age.
+        """
         now = time.time()
         return sorted(
             max(0.0, self.at.get(entry.key, now) - entry.at)
@@ -88,9 +91,10 @@ def compare(
     quiet_rate: float | None = None,
     p99_at_most: Callable[[float], float] | None = None,
 ) -> Iterator[None]:
-    """Notes the other tenants' p99 before and during the block, and judges it.
+    """Notes and judges the other tenants' p99 before and during the block.
 
-    `p99_at_most`: p99 before → what it may be meanwhile. Without it the slowest may grow by five seconds.
+    `p99_at_most` maps the p99 before to the highest one allowed during the block.
+    Without it, the slowest message may take five seconds longer.
     """
     others = [sender.tenant for sender in world.senders if sender.tenant != victim]
     rate, weights = world.generator.rate, list(world.generator.traffic.weights)
@@ -119,7 +123,7 @@ def compare(
 
 
 def _idle_seconds() -> float:
-    """For how long the machine's cores have had nothing to do, all together."""
+    """The idle time of all cores of the machine together, in seconds since boot."""
     cpu = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     return (int(cpu[4]) + int(cpu[5])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""From the living system to facts."""
+"""Collects the facts from the running system."""
 
 import json
 import urllib.request
@@ -51,7 +51,7 @@ def _files(attributes: dict[str, Any]) -> Iterable[File]:
 async def refused(
     connection: "asyncpg.Connection[asyncpg.Record]", tenants: list[str]
 ) -> tuple[Refused, ...]:
-    """Of these tenants, and of none that was ever added."""
+    """The quarantined records of these tenants, and those of tenants that do not exist."""
     found = await connection.fetch(
         "SELECT tenant_id, record_key, stage, reason FROM quarantined_messages "
         "WHERE tenant_id = ANY($1) OR tenant_id NOT IN (SELECT tenant_id FROM tenants)",
@@ -73,7 +73,7 @@ async def stored(
 
 
 def objects(settings: Settings, tenants: list[str], endpoint: str) -> frozenset[str]:
-    """Names of the tenants' objects, asked of the store itself."""
+    """The names of the tenants' objects, as the object store lists them."""
     store = Minio(
         endpoint=endpoint,
         access_key=settings.objects.access_key,
@@ -91,7 +91,7 @@ def objects(settings: Settings, tenants: list[str], endpoint: str) -> frozenset[
 
 
 def paid(pipeline: Pipeline, tenants: list[str]) -> tuple[PaidCall, ...]:
-    """Calls of these tenants that were given an answer. A tenant's key is its name."""
+    """The answered model calls of these tenants. A tenant's key is its name."""
     with urllib.request.urlopen(
         f"http://127.0.0.1:{pipeline.ports['stand-in']}/control/log", timeout=10
     ) as answer:

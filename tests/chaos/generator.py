@@ -1,4 +1,4 @@
-"""Deliveries at a pace, in a thread of its own, as providers make them: signed, and again until they are taken."""
+"""Sends signed deliveries at an even pace, in its own thread, and repeats those not accepted."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ from tests.chaos.book import Book, Item
 from tests.chaos.traffic import OWN, Sender, Traffic
 
 OUTSTANDING = 300
-"""Deliveries on their way at most: a provider does not open more either."""
+"""The most deliveries in flight, as a provider limits them too."""
 GIVE_UP_SECONDS = 180.0
 
 
 class Generator:
-    """`rate` may be changed while it runs; 0 is a pause."""
+    """Sends while it runs. `rate` may be changed at any time; 0 is a pause."""
 
     def __init__(self, receiver: str, traffic: Traffic, book: Book, rate: float, seed: int) -> None:
         self.rate = rate
@@ -42,11 +42,11 @@ class Generator:
         self._pacing.set()
 
     def pause(self) -> None:
-        """No new deliveries; those that were not taken yet go on being tried."""
+        """Starts no new deliveries. Those that are not accepted yet are still retried."""
         self._pacing.clear()
 
     def send(self, items: Iterable[Item]) -> None:
-        """These too, at once."""
+        """Sends these items too, at once."""
         self._asked += items
 
     @property
@@ -55,7 +55,7 @@ class Generator:
 
     @property
     def refused(self) -> int:
-        """Deliveries that were not answered 2xx."""
+        """The deliveries that were not answered 2xx."""
         return sum(count for status, count in self.statuses.items() if not status.startswith("2"))
 
     def close(self) -> None:
@@ -86,7 +86,10 @@ class Generator:
                 task.cancel()
 
     async def _deliver(self, client: httpx.AsyncClient, item: Item) -> None:
-        """Until 2xx. Each answer but that leaves it in doubt whether the message is in."""
+        """Sends the item until the answer is 2xx.
+
+        After any other answer it is not known whether the message was accepted.
+        """
         deadline, wait = time.monotonic() + GIVE_UP_SECONDS, 0.2
         try:
             while time.monotonic() < deadline:
@@ -113,7 +116,7 @@ class Generator:
         return str(answer.status_code)
 
     def _addressed(self, item: Item) -> tuple[str, dict[str, str]]:
-        """Path and headers: as a provider signs, or as a tenant's own program says who it is."""
+        """The path and headers: signed as by a provider, or with the key of a tenant's own program."""
         sender, provider = self._senders[item.tenant], item.sample.provider
         plain = {"content-type": "application/json"}
         if provider == OWN:

@@ -1,4 +1,7 @@
-"""Files of each tenant's own shape, so that a description tells whose file it is of; served with fault switches."""
+"""Files with a shape per tenant, so that a description shows whose file it is.
+
+They are served with switches for faults.
+"""
 
 import io
 import math
@@ -17,7 +20,7 @@ _RATE = 8_000
 
 
 def picture(number: int, salt: str) -> bytes:
-    """A JPEG that is 64 by 40+number pixels; the salt after its end makes its content unique."""
+    """A JPEG of 64 by 40+number pixels. The salt after its end makes its content unique."""
     from PIL import Image
 
     out = io.BytesIO()
@@ -26,7 +29,7 @@ def picture(number: int, salt: str) -> bytes:
 
 
 def sound(number: int, salt: str) -> bytes:
-    """A WAV tone of 0.6 + number/10 seconds."""
+    """A WAV with a tone of 0.6 + number/10 seconds."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
@@ -40,7 +43,7 @@ def sound(number: int, salt: str) -> bytes:
 
 
 def said_of_picture(number: int) -> str:
-    """What the stand-in sees in it."""
+    """The stand-in's description of the picture."""
     return f"{WIDTH} by {40 + number} pixels"
 
 
@@ -49,7 +52,10 @@ def said_of_sound(number: int) -> str:
 
 
 class MediaServer:
-    """`/<tenant>/<number>/<salt>.jpg|wav`; `trouble[tenant]` makes it misbehave for that tenant."""
+    """Serves `/<tenant>/<number>/<salt>.jpg` and `.wav`.
+
+    `trouble[tenant]` makes it fail for that tenant.
+    """
 
     def __init__(self, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
@@ -60,7 +66,7 @@ class MediaServer:
         return f"{self.address}/{tenant}/{number}/{salt}.{extension}"
 
     def keep(self, extension: str, number: int, data: bytes) -> None:
-        """Serves this instead of what would be drawn."""
+        """Serves these bytes instead of the generated ones."""
         self._made[extension, number] = data
 
     def file(self, path: str) -> bytes:
@@ -99,7 +105,7 @@ def media_server(port: int) -> Iterator[MediaServer]:
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:
-            """The run has its own progress to show."""
+            """Logs nothing, because the run shows its own progress."""
 
         def handle(self) -> None:
             with suppress(ConnectionError):  # whoever asked was killed

@@ -1,4 +1,7 @@
-"""What must hold after any fault, the same for all of them. Pure: facts in, findings out; an empty finding is a promise kept."""
+"""The promises that must hold after any fault. Pure functions from facts to findings.
+
+A promise without a finding is kept.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -8,7 +11,7 @@ from tests.chaos.book import POISON, Accepted, Kind
 from tests.chaos.facts import Disturbance, Facts, Row
 
 RECORDING_SECONDS = 1.0
-"""After the model's answer a call is in flight until the worker has recorded it."""
+"""The time after a model's answer until the worker has recorded it. The call is in flight then."""
 
 ENDS: dict[Kind, str] = {"image": "described", "voice": "transcribed"}
 REASONS: dict[Kind, str] = {
@@ -20,14 +23,14 @@ REASONS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A promise and what breaks it."""
+    """A promise, and the fact that breaks it."""
 
     promise: str
     broken_by: tuple[str, ...]
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Every promise, in order, kept or not."""
+    """The findings of every promise, in order."""
     return [Finding(name, tuple(sorted(set(check(facts))))) for name, check in PROMISES.items()]
 
 
@@ -41,7 +44,7 @@ def _messages(facts: Facts) -> Iterator[Accepted]:
 
 
 def lost(facts: Facts) -> Iterator[str]:
-    """An accepted message is a row; accepted poison stands in quarantine."""
+    """Every accepted message is a row, and all accepted poison is in quarantine."""
     rows, refused = {row.key for row in facts.rows}, {one.key for one in facts.quarantined}
     for entry in facts.accepted:
         if entry.key not in (refused if entry.kind in POISON else rows):
@@ -54,14 +57,14 @@ def rows_twice(facts: Facts) -> Iterator[str]:
 
 
 def twice(facts: Facts) -> Iterator[str]:
-    """Of each message one version 1, for a read_committed reader."""
+    """A read_committed reader sees exactly one version 1 of each message."""
     firsts = Counter(version.key for version in facts.versions if version.version == 1)
     yield from (f"{key} {count} times" for key, count in firsts.items() if count > 1)
     yield from (f"{entry.key} never" for entry in _messages(facts) if not firsts[entry.key])
 
 
 def out_of_order(facts: Facts) -> Iterator[str]:
-    """Versions of a message stand in one partition and rise."""
+    """The versions of a message are in one partition and rise."""
     last: dict[str, tuple[int, int]] = {}
     for version in sorted(facts.versions, key=lambda one: (one.partition, one.offset)):
         before = last.get(version.key)
@@ -82,7 +85,7 @@ def row_behind_topic(facts: Facts) -> Iterator[str]:
 
 
 def wrong_tenant(facts: Facts) -> Iterator[str]:
-    """Rows, versions, files and what was said of them belong to the tenant that sent the message."""
+    """Rows, versions, files and their texts belong to the tenant that sent the message."""
     sent = {entry.key: entry for entry in facts.accepted}
     for what in (*facts.rows, *facts.versions):
         if what.tenant != what.key.partition(":")[0] or (
@@ -102,19 +105,19 @@ def wrong_tenant(facts: Facts) -> Iterator[str]:
 
 
 def unexplained(facts: Facts) -> Iterator[str]:
-    """Nothing is there that nobody sent."""
+    """Every row and every version belongs to a message that was sent."""
     known = {entry.key for entry in facts.accepted} | facts.ambiguous
     yield from (row.key for row in facts.rows if row.key not in known)
     yield from (version.key for version in facts.versions if version.key not in known)
 
 
 def stuck(facts: Facts) -> Iterator[str]:
-    """Every message came to its end."""
+    """Every message is finished."""
     return (row.key for row in facts.rows if row.status not in ("complete", "degraded"))
 
 
 def degraded(facts: Facts) -> Iterator[str]:
-    """The world's trouble waits; nothing is given up unless the fault outlasts the retries."""
+    """No job gives up because a server has trouble, unless the fault lasts longer than the retries."""
     if not facts.degraded_allowed:
         yield from (f"{row.key} {_reasons(row)}" for row in facts.rows if row.status == "degraded")
 
@@ -124,7 +127,10 @@ def _reasons(row: Row) -> str:
 
 
 def enriched(facts: Facts) -> Iterator[str]:
-    """A text says what was sent. Of an image or a voice note the row shows one file, and what the model said of it."""
+    """A text has the content that was sent.
+
+    An image or a voice note has one file, with the model's text about it.
+    """
     rows = {row.key: row for row in facts.rows}
     for entry in _messages(facts):
         row = rows.get(entry.key)
@@ -140,7 +146,7 @@ def enriched(facts: Facts) -> Iterator[str]:
 
 
 def unplanned_quarantine(facts: Facts) -> Iterator[str]:
-    """Poison that was never answered 2xx may stand there too."""
+    """Only accepted poison, and deliveries that were never answered 2xx, are in quarantine."""
     expected = {entry.key for entry in facts.accepted if entry.kind in POISON} | (
         facts.ambiguous - {entry.key for entry in facts.accepted}
     )
@@ -152,7 +158,7 @@ def unplanned_quarantine(facts: Facts) -> Iterator[str]:
 
 
 def wrong_reason(facts: Facts) -> Iterator[str]:
-    """Poison stands in quarantine for what it is."""
+    """Poison is in quarantine for the right reason."""
     kinds = {entry.key: entry.kind for entry in facts.accepted if entry.kind in POISON}
     return (
         f"{one.key} {one.reason}"
@@ -162,7 +168,10 @@ def wrong_reason(facts: Facts) -> Iterator[str]:
 
 
 def files_missing(facts: Facts) -> Iterator[str]:
-    """Attachments stored, rows of media_objects and objects in the bucket are the same set; orphans are allowed (swept after a day)."""
+    """Stored attachments, rows of media_objects and objects in the bucket are the same set.
+
+    Orphans are allowed, because a sweep removes them after a day.
+    """
     prefix_free = {name[name.index("media/") :] for name in facts.objects if "media/" in name}
     shown = {
         (row.key, file.url.lstrip("/")) for row in facts.rows for file in row.files if file.url
@@ -184,7 +193,11 @@ def files_missing(facts: Facts) -> Iterator[str]:
 
 
 def paid_bound(facts: Facts) -> int:
-    """Items, and for each disturbance of a stage its calls in flight then: a call is paid again at most for each."""
+    """The most paid calls that can be explained.
+
+    This is one per file, and for each disturbance the calls that the stage had in
+    flight then, because each of them may be paid again.
+    """
     items = sum(1 for entry in facts.accepted if entry.kind in ("image", "voice"))
     ambiguous = sum(
         1
@@ -210,7 +223,7 @@ def paid_too_often(facts: Facts) -> Iterator[str]:
 
 
 def unbalanced(facts: Facts) -> Iterator[str]:
-    """`sensorium audit`: lost, twice, stuck and unexplained, all zero."""
+    """`sensorium audit` finds nothing lost, twice, stuck or unexplained."""
     return (f"{name} {count}" for name, count in (facts.audit or {}).items() if count)
 
 

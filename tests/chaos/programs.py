@@ -1,4 +1,4 @@
-"""The product's own program, changed in one respect: `python -m tests.chaos.programs older stream dedupe`.
+"""The product's programs with one change: `python -m tests.chaos.programs older stream dedupe`.
 
 A stage's parent starts its worker with the same change.
 """
@@ -13,15 +13,21 @@ from streams.roles import stream
 
 THIS = "tests.chaos.programs"
 POLL_INTERVAL_SECONDS = 3.0
-"""After which Kafka puts a member out of its group that does not poll. The product's own is minutes, too long to wait for."""
+"""The time after which Kafka removes a member that does not poll.
+
+The product's own time-out is minutes, which is too long to wait for here.
+"""
 SECONDS_PER_RECORD = 0.004
-"""What a record costs a slow dedupe, so that an import of a few hundred per second is more than it can do."""
+"""The time that a slow dedupe takes per record.
+
+So an import of a few hundred records per second is more than it can process.
+"""
 
 LOSING_SECONDS = 0.2
 
 
 def older() -> None:
-    """A release that does not know the schema which the receiver, or assemble, writes with."""
+    """A release that does not know the schema with which the receiver or assemble writes."""
     from schemas import codec
 
     known = codec.pinned_schemas()
@@ -30,14 +36,14 @@ def older() -> None:
 
 
 def impatient() -> None:
-    """A worker that Kafka forgets after seconds unless it says that it is there."""
+    """A worker that Kafka removes after some seconds without a poll."""
     from streams.lanes import app, membership
 
     app.POLL_INTERVAL_SECONDS = membership.POLL_INTERVAL_SECONDS = POLL_INTERVAL_SECONDS
 
 
 def slow() -> None:
-    """A dedupe that is easily saturated."""
+    """A dedupe that is easily overloaded."""
     from streams.apps import dedupe
 
     decide = dedupe.decide
@@ -50,7 +56,7 @@ def slow() -> None:
 
 
 def no_claims() -> None:
-    """A dedupe that has seen no message before."""
+    """A dedupe that remembers no message."""
     from streams.apps import dedupe
     from streams.lanes.claims import ClaimedKeys
 
@@ -62,7 +68,7 @@ def no_claims() -> None:
 
 
 def offset_first() -> None:
-    """Lanes that commit their position first and by itself, and then wait a moment in which a death loses the output."""
+    """Lanes that first commit their position alone and then wait, so that a death loses the output."""
     from streams.lanes import lane
     from streams.lanes.transactions import PartitionTransactions, Transaction
 
@@ -106,8 +112,8 @@ def main(change: str, words: list[str]) -> None:
     if words[0] == "worker":
         from streams.roles import worker
 
-        stage, pipe, parent, hand, killers = words[1:]
-        worker.main(stage, int(pipe), int(parent), int(hand), json.loads(killers))
+        stage, pipe, parent, memory, killers = words[1:]
+        worker.main(stage, int(pipe), int(parent), int(memory), json.loads(killers))
     else:
         from streams.commands.main import main as command
 

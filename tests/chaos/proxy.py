@@ -1,4 +1,4 @@
-"""A TCP relay before the object store that can refuse, answer 500, or cut an upload in the middle."""
+"""A TCP relay for the object store that can refuse, answer 500, or cut an upload."""
 
 import selectors
 import socket
@@ -9,7 +9,7 @@ from typing import Literal
 
 Mode = Literal["pass", "refuse", "error", "cut"]
 CUT_AFTER_BYTES = 600
-"""Past the head of a PUT, inside its body: a small picture has about 700 bytes."""
+"""A position after the head of a PUT, within its body. A small picture has about 700 bytes."""
 _ERROR = (
     b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/xml\r\nconnection: close\r\ncontent-length: 66\r\n\r\n"
     b"<Error><Code>InternalError</Code><Message>broken</Message></Error>"
@@ -17,7 +17,11 @@ _ERROR = (
 
 
 class Proxy:
-    """`mode` holds for new connections and for those that are open. `hurt` counts the connections it did something to."""
+    """Relays connections.
+
+    `mode` applies to new connections and to open ones. `hurt` counts the connections
+    that it disturbed.
+    """
 
     def __init__(self, port: int, target: tuple[str, int]) -> None:
         self.mode: Mode = "pass"

@@ -1,4 +1,7 @@
-"""One table, and JSON beside it. `python -m tests.chaos.report FILE…` makes one table of several runs' JSON."""
+"""Writes the results as a table and as JSON.
+
+`python -m tests.chaos.report FILE…` makes one table from the JSON of several runs.
+"""
 
 import dataclasses
 import json
@@ -13,7 +16,11 @@ from typing import Any
 
 @dataclass
 class Line:
-    """One fault and what came of it. `longest_stall`: accepted → first version visible to a read_committed reader, the slowest, in seconds."""
+    """A fault and its result.
+
+    `longest_stall` is the longest time, in seconds, from acceptance until a
+    read_committed reader saw the first version.
+    """
 
     fault: str
     seed: int
@@ -105,7 +112,7 @@ def _cores() -> int:
 
 
 def seeds_side_by_side(faults: list[dict[str, Any]]) -> str:
-    """A row a fault, in Markdown; where seeds differ their values stand in a row, in the order of the seeds."""
+    """One row per fault, in Markdown. Where seeds differ, a cell has their values in order."""
     named: dict[str, list[dict[str, Any]]] = {}
     for one in faults:
         named.setdefault(one["fault"], []).append(one)

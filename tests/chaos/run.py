@@ -1,4 +1,4 @@
-"""One stack, one pipeline, and a phase for each fault: load, hurt, calm, drain, judge."""
+"""One stack, one pipeline, and a phase per fault: load, disturb, calm, drain, judge."""
 
 import asyncio
 import json
@@ -39,7 +39,10 @@ from tests.quick_commands import run_quickly
 DRAIN_SECONDS = 150.0
 LAG_SECONDS = 30.0
 MODEL_SECONDS = 25.0
-"""More than a hanging model hangs (faults/models.py): a call that is given up and paid all the same would not be explained."""
+"""Longer than a hanging model hangs (faults/models.py).
+
+Otherwise a call that was given up and paid nevertheless would be unexplained.
+"""
 PROGRESS_SECONDS = 5.0
 WARM_SECONDS = 2.0
 _INTERRUPTED = re.compile(rb'"event": "(?:worker_ended|partitions_assigned|lane_failed)"')
@@ -51,11 +54,11 @@ class Options:
     rate: float = 20.0
     long: bool = False
     seconds: float | None = None
-    """How long each fault hurts, instead of its own time."""
+    """The duration of each fault, instead of its own."""
 
 
 class Chaos:
-    """A running pipeline that faults are let loose on, one after the other."""
+    """A running pipeline in which faults run one after the other."""
 
     def __init__(
         self, crew: Crew, own: Servers, store: Proxy, media: MediaServer, options: Options
@@ -70,7 +73,7 @@ class Chaos:
         self._tenants: list[str] = []
 
     def phase(self, fault: Fault, drain_seconds: float = DRAIN_SECONDS) -> Line:
-        """One fault, its own tenants, its own line in the table."""
+        """Runs one fault with tenants of its own, and adds its line to the table."""
         self._phases += 1
         options, began = self._options, time.time()
         rng = random.Random(f"{options.seed} {fault.name}")
@@ -110,7 +113,7 @@ class Chaos:
         return self._line(world, fault, facts, judge(facts))
 
     async def _senders(self, name: str, count: int) -> list[Sender]:
-        """Tenants of this phase alone: whatever is found under their names is of this phase."""
+        """Adds tenants of this phase alone, so that what is found under their names belongs to it."""
         connection = await gather.open_connection(self.pipeline.settings)
         try:
             tenancy = Tenancy(connection, Vault(self.pipeline.settings.secrets.key))
@@ -139,7 +142,7 @@ class Chaos:
             await connection.close()
 
     def _wait_known(self, world: World) -> None:
-        """Every role that looks tenants up has heard of these."""
+        """Waits until every role that looks up tenants knows these."""
         for name in ("receive", "store_media", "describe", "transcribe"):
             world.must(
                 lambda name=name: (
@@ -151,7 +154,10 @@ class Chaos:
             )
 
     def _drain(self, world: World, limit: float) -> None:
-        """Until every accepted message is finished, all that arrived is read, and the rows have caught up with the topic."""
+        """Waits until every accepted message is finished.
+
+        All records are read then, and the rows are as new as the topic.
+        """
         book = world.generator.book
         world.must(lambda: world.generator.idle, limit, "every delivery is taken")
         world.wait_ready()
@@ -163,7 +169,7 @@ class Chaos:
         world.say(f"drained: {len(book.accepted)} accepted")
 
     def _lags(self) -> dict[str, float | None]:
-        """Who has not read everything, or does not say so."""
+        """The processes that have not read everything, or do not answer."""
         found = {
             name: self.crew.metric(name, "sensorium_(stage|sink)_lag_records")
             for name in (*STAGES, "sink")
@@ -171,7 +177,7 @@ class Chaos:
         return {name: lag for name, lag in found.items() if lag != 0}
 
     async def _unfinished(self, world: World) -> int:
-        """Accepted messages without a finished row, poison without a row in quarantine."""
+        """Accepted messages without a finished row, and poison without a row in quarantine."""
         tenants = [sender.tenant for sender in world.senders]
         connection = await gather.open_connection(self.pipeline.settings)
         try:
@@ -189,7 +195,10 @@ class Chaos:
         return len(missing)
 
     def _facts(self, world: World, began: float) -> Facts:
-        """Read when nothing moves any more. The topic first: rows may only be ahead of it if something is wrong."""
+        """Collects the facts once nothing moves any more.
+
+        The topic is read first, so rows are ahead of it only if something is wrong.
+        """
         settings, tenants = self.pipeline.settings, [sender.tenant for sender in world.senders]
         versions = read_all(
             settings.kafka, self.pipeline.names.topic("enriched-messages"), world.watcher.starts
@@ -225,7 +234,7 @@ class Chaos:
         )
 
     def _interruptions(self, since: float) -> Iterator[Disturbance]:
-        """When whose workers ended and partitions moved, as the logs say."""
+        """The disturbances since then in the logs: workers that ended and partitions that moved."""
         for path in self.pipeline.folder.glob("*.log"):
             for line in path.read_bytes().splitlines():
                 if _INTERRUPTED.search(line):
@@ -234,7 +243,7 @@ class Chaos:
                         yield Disturbance(role_of(path.stem), at)
 
     def _audit(self, book: Book, tenants: list[str], since: float) -> dict[str, int]:
-        """What `sensorium audit` finds, and how often."""
+        """The findings of `sensorium audit`, with their numbers."""
         keys = self.pipeline.folder / "keys"
         keys.write_text("\n".join(book.accepted))
         moment = datetime.fromtimestamp(since, UTC).isoformat()
@@ -279,7 +288,7 @@ class Chaos:
 
 
 def merged(disturbances: list[Disturbance], within: float = 0.3) -> Iterator[Disturbance]:
-    """Those of one role that are so close together are one."""
+    """Merges disturbances of one role that are close together."""
     last = Disturbance("", 0.0)
     for one in sorted(disturbances):
         if one.role != last.role or one.at - last.at > within:
@@ -288,7 +297,11 @@ def merged(disturbances: list[Disturbance], within: float = 0.3) -> Iterator[Dis
 
 
 def unsaid(generator: Generator) -> Iterator[str]:
-    """What no promise speaks of: a provider that was turned away for good, or a run in which nothing happened."""
+    """Failures that no promise covers.
+
+    These are a provider that was refused permanently, and a run in which nothing
+    happened.
+    """
     for status, count in generator.statuses.items():
         if status == "given up" or (status.startswith("4") and status != "429"):
             yield f"{count} deliveries: {status}"
@@ -297,7 +310,7 @@ def unsaid(generator: Generator) -> Iterator[str]:
 
 
 class _Progress:
-    """A line every few seconds."""
+    """Prints a line every few seconds."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -317,7 +330,10 @@ class _Progress:
 
 
 def _every(seconds: float, look):  # type: ignore[no-untyped-def]
-    """`look`, at most once in so many seconds; in between its last answer. None while it cannot be asked."""
+    """Calls `look` at most once per so many seconds, and returns its last result in between.
+
+    The result is None while the call fails.
+    """
     state: list[object] = [0.0, None]
 
     def asked():  # type: ignore[no-untyped-def]
@@ -338,7 +354,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def running(options: Options) -> Iterator[Chaos]:
-    """Everything up and ready; everything down after the block."""
+    """Starts everything and waits until it is ready. Stops everything after the block."""
     with servers() as own, tempfile.TemporaryDirectory(prefix="sensorium-chaos-logs-") as name:
         plain = Pipeline(
             own.settings,
@@ -370,7 +386,7 @@ def running(options: Options) -> Iterator[Chaos]:
 
 
 def run(names: list[str], options: Options) -> Iterator[Line]:
-    """The faults, one after the other, in one pipeline."""
+    """Runs the faults in one pipeline, one after the other."""
     with running(options) as chaos:
         for name in names:
             yield chaos.phase(FAULTS[name])

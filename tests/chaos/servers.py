@@ -1,4 +1,7 @@
-"""The run's own Kafka, Postgres and object store: started as `sensorium up` starts them, and hurt by pid."""
+"""Kafka, Postgres and object store of the run, started as `sensorium up` starts them.
+
+Faults disturb them by their pids.
+"""
 
 import ctypes
 import os
@@ -25,7 +28,7 @@ _CLONE_NEWNS = 0x00020000
 
 
 class Servers:
-    """Names are kafka, postgres and objects."""
+    """The servers, by the names kafka, postgres and objects."""
 
     def __init__(self, home: Home, settings: Settings, store: Path) -> None:
         self.settings = settings
@@ -34,11 +37,11 @@ class Servers:
         self._away: dict[str, Declared] = {}
 
     def kill(self, name: str) -> None:
-        """SIGKILL. The supervisor starts it again after half a second."""
+        """Sends SIGKILL. The supervisor starts the server again after half a second."""
         send(self._process(name), signal.SIGKILL)
 
     def kill_and_keep_away(self, name: str) -> None:
-        """SIGKILL, and nobody starts it again until `bring_back`."""
+        """Sends SIGKILL. The server is not started again until `bring_back`."""
         process = self._process(name)
         declared = {one.name: one for one in declared_in(self._home)}
         self._away[name] = declared.pop(name)
@@ -51,7 +54,7 @@ class Servers:
         self.wait_running(name)
 
     def data(self, name: str) -> Path:
-        """Where it keeps what it stores."""
+        """The folder in which the server stores its data."""
         return self._home.data / name
 
     def freeze(self, name: str) -> None:
@@ -79,7 +82,10 @@ class Servers:
 
 @contextmanager
 def servers() -> Iterator[Servers]:
-    """On free ports, under a folder of their own; ended with this block, and with this process should it be killed."""
+    """Runs the servers on free ports, under a folder of their own, until the end of the block.
+
+    They also end if this process is killed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sensorium-chaos-"))
     folder.chmod(0o711)  # the user that PostgreSQL runs as must be able to pass through
     home = home_at(folder)
@@ -103,9 +109,10 @@ def servers() -> Iterator[Servers]:
 
 
 def _mount_small(folder: Path) -> bool:
-    """A file system of its own for the store, small enough to be filled up. Only root may; others cannot run `disk_full`.
+    """Mounts a file system of its own for the store, small enough to fill.
 
-    In a mount namespace of our own: it goes with the last of our processes, whatever ends them.
+    Only root may do that, so others cannot run `disk_full`. It is in a mount namespace
+    of this process, which disappears with the last of our processes.
     """
     folder.mkdir(parents=True)
     if (
@@ -131,7 +138,10 @@ def _mount_small(folder: Path) -> bool:
 
 
 def fill(folder: Path) -> Path | None:
-    """A file that leaves no room beside it; None where the folder is no file system of its own."""
+    """Writes a file that leaves no room beside it.
+
+    Returns None if the folder is not a file system of its own.
+    """
     if not os.path.ismount(folder):
         return None
     ballast = folder / "ballast"

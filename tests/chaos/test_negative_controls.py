@@ -1,4 +1,4 @@
-"""A run that is broken on purpose fails, by the name of the promise that was broken."""
+"""A run with a broken promise fails, and names the promise."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each promise can be seen to be broken: whole facts pass, and one change to them fails by that name."""
+"""The oracle detects each broken promise: correct facts pass, and one change makes it fail."""
 
 from dataclasses import replace
 

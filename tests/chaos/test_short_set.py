@@ -1,4 +1,7 @@
-"""The faults of the highest worth, briefly, with a fixed seed. `make chaos` runs them for longer, and the others."""
+"""Runs the most important faults briefly, with a fixed seed.
+
+`make chaos` runs them for longer, and the others too.
+"""
 
 import pytest
 

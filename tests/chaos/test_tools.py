@@ -1,4 +1,4 @@
-"""The run's own tools do what the faults rely on."""
+"""The tools of the run do what the faults rely on."""
 
 import socket
 import subprocess
@@ -63,7 +63,7 @@ def test_the_proxy_hurts_an_upload_as_it_is_told(mode: Mode, seen: int | None) -
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Logs nothing."""
 
     store = ThreadingHTTPServer(("127.0.0.1", 0), Store)
     threading.Thread(target=store.serve_forever, daemon=True).start()

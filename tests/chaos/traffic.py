@@ -1,4 +1,7 @@
-"""What is sent: texts, images, voice notes, duplicates and planned poison of several tenants, from one seed."""
+"""The traffic: texts, images, voice notes, duplicates and planned poison of several tenants.
+
+One seed decides all of it.
+"""
 
 import json
 import random
@@ -13,12 +16,16 @@ from tests.chaos.media import MediaServer, said_of_picture, said_of_sound
 
 Provider = Literal["ycloud", "chatwoot"]
 OWN = "own"
-"""What a tenant's own program calls itself in what it sends to `POST /chat`."""
+"""The provider name that a tenant's own program gives in `POST /chat`."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A tenant that sends. `number` gives its files their shape; endpoints: provider → (token, secret); `key`: for `POST /chat`."""
+    """A tenant that sends.
+
+    `number` determines the shape of its files. `endpoints` maps each provider to token
+    and secret. `key` is for `POST /chat`.
+    """
 
     tenant: str
     number: int
@@ -28,7 +35,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Mix:
-    """Shares of what is sent; the rest are texts."""
+    """The shares of each kind of traffic. The rest are texts."""
 
     images: float = 0.10
     voices: float = 0.05
@@ -39,7 +46,7 @@ class Mix:
 
 
 class Traffic:
-    """An endless row of items. `weights`: how often which sender has its turn."""
+    """An endless sequence of items. `weights` says how often each sender has its turn."""
 
     def __init__(
         self, senders: list[Sender], media: MediaServer, rng: random.Random, mix: Mix = Mix()
@@ -53,7 +60,7 @@ class Traffic:
         self._count = 0
 
     def next(self) -> list[Item]:
-        """What is sent now: one item, or the same twice, or an old one again."""
+        """The next items to send: one, the same one twice, or an old one again."""
         rng, mix = self._rng, self._mix
         if self._sent and rng.random() < mix.again_later:
             return [rng.choice(self._sent)]
@@ -99,7 +106,7 @@ class Traffic:
         return Item(sample, sender.tenant, kind, says)
 
     def imported(self, sender: Sender) -> Item:
-        """A new text of the sender, from its own program."""
+        """A new text of the sender's own program."""
         self._count += 1
         text = f"text {self._count}"
         body = {
@@ -127,7 +134,7 @@ class Traffic:
 
 
 def killer(item: Item, marker: str) -> Item:
-    """The message with a text that arms the failpoint of the process that reads it."""
+    """A message with the text that arms the failpoint of the process that reads it."""
     body = json.loads(item.sample.body)
     if item.sample.provider == "ycloud":
         body["whatsappInboundMessage"]["text"]["body"] = marker

@@ -1,4 +1,7 @@
-"""A read_committed reader of enriched-messages, as a data team has one: what it sees, when, and how long nothing came."""
+"""A read_committed reader of enriched-messages, as data teams have.
+
+It records what it sees, and when.
+"""
 
 import threading
 import time
@@ -25,7 +28,7 @@ class Seen:
 
 
 class Watcher:
-    """Reads from the end of the topic on, in a thread."""
+    """Reads from the end of the topic, in a thread."""
 
     def __init__(self, settings: Kafka, topic: str) -> None:
         self.seen: list[Seen] = []
@@ -46,14 +49,14 @@ class Watcher:
         self._consumer.close()
 
     def first_seen(self) -> dict[str, float]:
-        """When each message's first version was to be read."""
+        """When the first version of each message became visible."""
         first: dict[str, float] = {}
         for one in self.seen:
             first.setdefault(one.key, one.at)
         return first
 
     def hidden_seconds(self, since: float, until: float) -> float:
-        """The longest time in which a partition showed nothing new, between two moments of steady load."""
+        """The longest time without a new record in a partition, between two times of steady load."""
         times = {partition: [since] for partition in self.starts}
         for one in self.seen:
             if since < one.at < until:
@@ -82,7 +85,7 @@ class Watcher:
 
 
 def ends(settings: Kafka, topic: str) -> list[int]:
-    """End offset of each partition, open transactions included."""
+    """The end offset of each partition, including open transactions."""
     consumer = Consumer(
         reader_config(settings, "chaos-ends") | {"isolation.level": "read_uncommitted"}
     )
@@ -97,7 +100,7 @@ def ends(settings: Kafka, topic: str) -> list[int]:
 
 
 def read_all(settings: Kafka, topic: str, starts: dict[int, int]) -> list[Version]:
-    """Every version from `starts` to the last stable offset, as a read_committed reader sees them."""
+    """All versions from `starts` to the last stable offset, as a read_committed reader sees them."""
     consumer = Consumer(reader_config(settings, "chaos-oracle") | {"enable.partition.eof": True})
     consumer.assign(
         [TopicPartition(topic, partition, offset) for partition, offset in starts.items()]

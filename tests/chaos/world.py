@@ -1,4 +1,4 @@
-"""What a fault may lay hands on: the pipeline's processes, its servers, the traffic, and notes of what was done."""
+"""What a fault can act on: the processes, the servers, the traffic, and notes of what was done."""
 
 import asyncio
 import os
@@ -27,13 +27,16 @@ from tests.pipeline import PROGRAM, ROLES, Pipeline, role_of
 RESTART_SECONDS = 0.5
 READY_SECONDS = 90.0
 ENDING = threading.Event()
-"""Set by the signal that ends the run: an exception alone can get lost in a place that ignores it."""
+"""Set by the signal that ends the run.
+
+An exception alone can be lost in code that ignores it.
+"""
 Say = Callable[[str], None]
 
 
 @dataclass
 class Spec:
-    """How a process is started, so that it can be started again the same way."""
+    """How a process is started, so that it can be started in the same way again."""
 
     failpoint: str = ""
     more: dict[str, str] = field(default_factory=dict)
@@ -41,7 +44,10 @@ class Spec:
 
 
 class Crew:
-    """Keeps the roles alive as `sensorium up` does. Everything happens in the caller's thread: processes end with it."""
+    """Keeps the roles running as `sensorium up` does.
+
+    Everything runs in the caller's thread, so that processes end with it.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
@@ -61,7 +67,7 @@ class Crew:
         self.pipeline.start(name, failpoint, more or {}, program)
 
     def stop(self, name: str) -> int:
-        """SIGTERM, and nobody starts it again."""
+        """Sends SIGTERM. The process is not started again."""
         del self._specs[name]
         if name not in self.pipeline.processes:
             return 0
@@ -78,7 +84,7 @@ class Crew:
         more: dict[str, str] | None = None,
         program: tuple[str, ...] = PROGRAM,
     ) -> None:
-        """SIGKILL of the process, and with it of its worker, and another one in its place."""
+        """Sends SIGKILL to the process and its worker, and starts another one instead."""
         process = self.pipeline.processes.pop(name, None)
         if process is not None:
             process.kill()
@@ -86,7 +92,7 @@ class Crew:
         self.start(name, failpoint, more, program)
 
     def tend(self) -> None:
-        """Starts again what died, after a moment that grows."""
+        """Starts processes that died again, after a delay that grows."""
         now = time.monotonic()
         for name, spec in self._specs.items():
             process = self.pipeline.processes.get(name)
@@ -99,7 +105,7 @@ class Crew:
                 self.pipeline.start(name, spec.failpoint, spec.more, spec.program)
 
     def calm(self) -> None:
-        """Back-offs begin again."""
+        """Resets the delays of restarts."""
         self._again = dict.fromkeys(self._again, (0.0, RESTART_SECONDS))
 
     def names(self) -> list[str]:
@@ -115,7 +121,7 @@ class Crew:
             return False
 
     def metric(self, name: str, metric: str, labels: str = "") -> float | None:
-        """The sum of a metric's samples that carry the label text; None when the process does not answer."""
+        """The sum of a metric's samples with this label. None if the process does not answer."""
         try:
             with urllib.request.urlopen(
                 f"http://127.0.0.1:{self.pipeline.ports[name]}/metrics", timeout=2
@@ -130,12 +136,12 @@ class Crew:
         )
 
     def worker_deaths(self, name: str, since_byte: int = 0) -> int:
-        """How often a stage's parent saw its child die by SIGKILL, from a place in its log on."""
+        """How many children of a stage's parent died by SIGKILL, from a position in its log on."""
         path = self.pipeline.folder / f"{name}.log"
         return path.read_bytes()[since_byte:].count(b'"code": -9') if path.exists() else 0
 
     def logged(self, name: str, event: str, since_byte: int = 0) -> bool:
-        """Whether its log has the event, from a place on."""
+        """Whether the log has the event, from a position on."""
         path = self.pipeline.folder / f"{name}.log"
         return path.exists() and f'"event": "{event}"'.encode() in path.read_bytes()[since_byte:]
 
@@ -151,7 +157,7 @@ class Crew:
 
 
 def listeners(port: int) -> int:
-    """How many sockets of this machine take connections at the port."""
+    """The number of sockets of this machine that accept connections at the port."""
     wanted = f":{port:04X}"
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return sum(1 for line in lines if line[1].endswith(wanted) and line[3] == "0A")
@@ -167,7 +173,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def process_state(pid: int) -> str:
-    """`T` for one that stands still; empty for one that is gone."""
+    """The state of a process: `T` if it is stopped, empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -176,9 +182,11 @@ def process_state(pid: int) -> str:
 
 @dataclass
 class World:
-    """`seconds`: how long a fault should hurt. `disturbed`: when whose work in flight was thrown away.
+    """Everything that a fault can act on.
 
-    `audited_from`: the audit looks at what was written since; earlier phases may have broken something on purpose.
+    `seconds` is how long a fault should last. `disturbed` says whose work in flight was
+    lost and when. `audited_from` is the time from which the audit looks, because
+    earlier phases may have broken something on purpose.
     """
 
     crew: Crew
@@ -209,11 +217,11 @@ class World:
         return self.crew.pipeline
 
     def sleep(self, seconds: float) -> None:
-        """Lets the fault work for a time. What dies meanwhile is started again."""
+        """Lets the fault last for a time. Processes that die meanwhile are started again."""
         self.until(lambda: False, seconds)
 
     def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """True once the condition holds, False when it does not within `seconds`."""
+        """Returns True once the condition holds, or False if it does not within `seconds`."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -226,12 +234,15 @@ class World:
         return True
 
     def must(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Notes a failure of the run, by name, when the condition does not come true."""
+        """Waits for the condition.
+
+        If it does not come true, a failure of the run is noted under this name.
+        """
         if not self.until(condition, seconds):
             self.failures.append(f"not within {seconds:g} s: {what}")
 
     def refused_keys(self) -> set[str]:
-        """What stands in quarantine now."""
+        """The keys that are in quarantine now."""
 
         async def ask() -> set[str]:
             connection = await gather.open_connection(self.pipeline.settings)
@@ -248,12 +259,15 @@ class World:
         return asyncio.run(ask())
 
     def disturb(self, name: str, what: str) -> None:
-        """Says what is about to throw away the work in flight of the process of that name."""
+        """Notes that the process of this name is about to lose its work in flight."""
         self.disturbed.append(Disturbance(role_of(name), time.time()))
         self.say(what)
 
     def kill(self, name: str) -> None:
-        """SIGKILL of a process; of a stage its worker, or now and then the parent with it."""
+        """Sends SIGKILL to a process.
+
+        For a stage this is its worker, and now and then also its parent.
+        """
         process = self.pipeline.processes.get(name)
         if process is None or process.poll() is not None:
             return

@@ -1,4 +1,7 @@
-"""An object store in memory, for tests of what stands on one. Proven by the suite that also runs on the real store."""
+"""An object store in memory, for tests.
+
+The tests of the real store run on it too, so it behaves in the same way.
+"""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -9,7 +12,7 @@ from storage.objects.store import CHUNK_BYTES, ObjectMissing, ObjectTooLarge, St
 
 
 class ObjectsFake:
-    """The methods of storage.objects.store.ObjectStore, over a dict."""
+    """Has the methods of storage.objects.store.ObjectStore, on a dictionary."""
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[Stored, bytes]] = {}

@@ -195,7 +195,7 @@ async def test_a_store_that_is_away_is_the_worlds_trouble() -> None:
 PLACE = (TenantId("acme"), MessageKey("acme:ycloud:wamid.1"), 0, "ab" * 32)
 
 
-def test_the_same_bytes_of_the_same_attachment_stand_at_the_same_place() -> None:
+def test_the_same_bytes_of_the_same_attachment_are_at_the_same_place() -> None:
     key = object_key("blue/", *PLACE, "jpg")
     assert key == object_key("blue/", *PLACE, "jpg")
     prefix, _, name = key.rpartition("/")
@@ -211,7 +211,7 @@ def test_the_same_bytes_of_the_same_attachment_stand_at_the_same_place() -> None
         (TenantId("acme"), MessageKey("acme:ycloud:wamid.1"), 0, "cd" * 32),
     ],
 )
-def test_another_message_attachment_or_content_stands_elsewhere(
+def test_another_message_attachment_or_content_is_elsewhere(
     other: tuple[TenantId, MessageKey, int, str],
 ) -> None:
     assert object_key("", *other, "jpg") != object_key("", *PLACE, "jpg")

@@ -1,4 +1,4 @@
-"""Commands as an operator runs them, in this process."""
+"""Runs commands in this process, as an operator runs them."""
 
 import asyncio
 import json
@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from click.testing import CliRunner, Result
 
+from schemas.records import EnrichedMessage
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import connect
 from streams.commands.main import main
 from streams.settings import to_environment
-from tests.integration.databases import Connection, drop_schema, make_schema
+from tests.integration.databases import Connection, drop_schema, make_schema, merge
 from tests.topics import make_topics
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class Commands:
-    """`more`: further variables of the environment."""
+    """Commands with these settings. `more` are further variables of the environment."""
 
     settings: Settings
     more: dict[str, str]
@@ -39,13 +40,16 @@ class Commands:
         return result
 
     def json(self, *words: str, exit_code: int = 0) -> Any:
-        """The one document on stdout."""
+        """The one JSON document on stdout."""
         result = self.run(*words, "--json")
         assert result.exit_code == exit_code, result.stderr
         return json.loads(result.stdout)
 
     def fails(self, *words: str) -> str:
-        """What a person reads when it fails; with --json there is a document that says the same."""
+        """The message of a command that fails.
+
+        With --json its document says the same.
+        """
         plain, result = self.run(*words), self.run(*words, "--json")
         for one in (plain, result):
             assert one.exit_code in (1, 2), one.stdout
@@ -55,11 +59,11 @@ class Commands:
         return message
 
     def make_tables(self) -> None:
-        """As `sensorium migrate` does, without its comments on tables and columns."""
+        """Does what `sensorium migrate` does, without the comments on tables and columns."""
         self.database(lambda connection: make_schema(connection, self.names))
 
     def make_topics(self) -> None:
-        """As `sensorium topics apply` does; afterwards every client sees them."""
+        """Does what `sensorium topics apply` does, and waits until every client sees the topics."""
         make_topics(self.settings.kafka, self.names)
 
     def drop_tables(self) -> None:
@@ -74,3 +78,10 @@ class Commands:
                 await connection.close()
 
         return asyncio.run(connected())
+
+
+def store(commands: Commands, *messages: EnrichedMessage) -> None:
+    async def written(connection: Connection) -> None:
+        await merge(connection, *messages)
+
+    commands.database(written)

@@ -1,4 +1,4 @@
-"""A console in this process, over a schema and objects of its own on the real servers."""
+"""A console in this process, with a schema and objects of its own on the real servers."""
 
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +43,7 @@ Fetch = Callable[[TenantId, Announced, str], Awaitable[Downloaded]]
 
 
 class NoRedo:
-    """Of a console that repairs nothing."""
+    """The redo of a console that repairs nothing."""
 
     async def next_generation(self, detail: str) -> int:
         raise AssertionError("nothing was to be repaired")
@@ -64,7 +64,10 @@ async def _nothing(tenant_id: TenantId, announced: Announced, url: str) -> Downl
 
 @dataclass
 class Console:
-    """`keys`: (tenant, scope) → key. `fetch` is what the proxy asks."""
+    """A console and its data.
+
+    `keys` maps (tenant, scope) to a key. `fetch` is the download that the proxy uses.
+    """
 
     app: Any
     parts: Parts
@@ -83,14 +86,14 @@ class Console:
         method: str = "GET",
         **headers: str,
     ) -> httpx.Response:
-        """`scope` "" sends no key."""
+        """Sends a GET. With scope "" it sends no key."""
         sent = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
         if scope:
             sent["authorization"] = f"Bearer {self.keys[tenant, scope]}".encode()
         return await self.client.request(method, path, headers=sent)
 
     async def write(self, *messages: EnrichedMessage) -> None:
-        """As the sink does, waiting readers told."""
+        """Writes messages as the sink does, and notifies waiting readers."""
         statements = queries("sink")
         touched = await merge(self.connection, *messages)
         await self.connection.execute(
@@ -109,7 +112,7 @@ class Console:
         of: str = "1",
         index: int = 0,
     ) -> Attachment:
-        """A stored file, as an attachment of message `of`."""
+        """Stores a file as an attachment of message `of`."""
         prefix = self.names.object_prefix
         key = object_key(
             prefix, TenantId(tenant), key_of(of, tenant), index, f"{hash(data):x}", extension
@@ -132,7 +135,7 @@ def row(
     attributes: dict[str, Any] | None = None,
     **fields: Any,
 ) -> EnrichedMessage:
-    """A message as its last version has it, arrived now."""
+    """A message as its last version has it, which arrived now."""
     now = datetime.now(UTC)
     return message(
         *attachments,
@@ -162,7 +165,10 @@ async def running(
     redo: Redo | None = None,
     other_roles: OtherRoles | None = None,
 ) -> AsyncIterator[Console]:
-    """Tenants acme and other, a key of each scope for both. `postgres`: what the console reads from instead of the stack's."""
+    """Runs a console with the tenants acme and other, and a key of each scope for both.
+
+    `postgres` replaces the settings of Postgres.
+    """
     own = msgspec.structs.replace(stack, namespace=names.namespace)
     vault, store = Vault(str(stack.secrets.key)), ObjectStore(stack.objects)
     await store.ensure_bucket()
@@ -220,12 +226,12 @@ async def running(
 
 
 def spooled(data: bytes, content_type: str = "") -> Downloaded:
-    """What a download leaves."""
+    """A file in the spool, as a download leaves it."""
     return Downloaded(io.BytesIO(data), len(data), "ab" * 32, content_type, data[:4096])
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem details of an error answer; holds every error to their form."""
+    """The problem details of an error answer. Fails if they do not have the usual form."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""A schema of its own for each test, and dropped afterwards."""
+"""A schema for each test, which is dropped afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,10 @@ from storage.postgres.pool import REQUESTS, SessionLimits, connect, create_pool
 
 SCHEMA_SQL = MIGRATIONS_DIR.with_name("schema.sql").read_text()
 PATIENT = replace(REQUESTS, idle_in_transaction_seconds=0)
-"""For a test that holds a transaction while it waits for something else: on a slow machine that takes longer than a role may pause."""
+"""The limits of sessions for a test that holds a transaction open while it waits.
+
+On a slow machine that takes longer than a role may pause.
+"""
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 AnyConnection: TypeAlias = "Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -36,7 +39,7 @@ async def connected(
 
 @asynccontextmanager
 async def schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    """A connection to a schema with all tables, which lives until the block is left."""
+    """A connection to a schema with all tables, which exists until the end of the block."""
     async with connected(settings, names) as connection:
         await make_schema(connection, names)
         try:
@@ -47,9 +50,10 @@ async def schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def migrated_schema(settings: Postgres, names: Names) -> AsyncIterator[Connection]:
-    """The same, made by the migrations one after another.
+    """The same, made by applying the migrations one after another.
 
-    A migration that builds an index CONCURRENTLY waits for every transaction of the tests beside this one: no statement has a limit.
+    A migration that builds an index CONCURRENTLY waits for every transaction of the
+    tests that run beside this one, so statements have no time limit.
     """
     async with connected(settings, names, replace(PATIENT, statement_seconds=0)) as connection:
         await migrate(connection, names)
@@ -60,9 +64,10 @@ async def migrated_schema(settings: Postgres, names: Names) -> AsyncIterator[Con
 
 
 async def make_schema(connection: Connection, names: Names) -> None:
-    """What `migrate` makes of a new database, in one transaction; test_postgres.py compares the two.
+    """Makes in one transaction what `migrate` makes of a new database.
 
-    The migrations build their indexes CONCURRENTLY, which waits for every transaction of the tests beside this one.
+    test_schema_sql.py compares the two. The migrations build their indexes CONCURRENTLY,
+    which waits for every transaction of the tests that run beside this one.
     """
     async with connection.transaction():
         await connection.execute(f'CREATE SCHEMA "{names.postgres_schema}"')
@@ -95,7 +100,10 @@ async def pooled(
 
 
 async def merge(connection: AnyConnection, *messages: EnrichedMessage) -> set[tuple[str, str]]:
-    """Stores messages as the sink does, in the transaction that is open, else in one of its own. Returns the touched conversations."""
+    """Stores messages as the sink does, in the open transaction or else in one of its own.
+
+    Returns the touched conversations.
+    """
     if not connection.is_in_transaction():
         async with connection.transaction():
             return await merge(connection, *messages)

@@ -1,18 +1,21 @@
-"""A person's way through the pages of a console, without a browser."""
+"""A person who uses the pages of a console, without a browser."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
 from connectors.console.pages.visits import session_cookie
+from tests.browser.scene import PASSWORD, Scene
 
 _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
 @dataclass
 class Visitor:
-    """Keeps cookies; `headers` go with every request."""
+    """Keeps cookies. `headers` are sent with every request."""
 
     url: str
     client: httpx.AsyncClient = field(init=False)
@@ -54,3 +57,20 @@ class Visitor:
         """Opens a login link."""
         token = link.partition("token=")[2]
         return await self.post("/login/link", {"token": token}, at=link)
+
+
+async def visitor_of(scene: Scene, name: str) -> Visitor:
+    """A person of the scene who is logged in. The caller closes the client."""
+    made = Visitor(scene.url)
+    await made.log_in(name, PASSWORD)
+    return made
+
+
+@asynccontextmanager
+async def visiting(scene: Scene, name: str = "") -> AsyncIterator[Visitor]:
+    """Somebody at the console of the scene: a person of it who is logged in, or a stranger."""
+    made = await visitor_of(scene, name) if name else Visitor(scene.url)
+    try:
+        yield made
+    finally:
+        await made.client.aclose()

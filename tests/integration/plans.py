@@ -1,4 +1,4 @@
-"""What Postgres means to do for a statement."""
+"""The plans of Postgres for statements."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Receivers as processes, a proxy that can be cut, and what stands on the raw topic."""
+"""Receivers as processes, a proxy whose connections can be cut, and the raw topic."""
 
 import asyncio
 import os
@@ -33,7 +33,10 @@ from streams.commands.main import main
 role.START_SECONDS = 90.0
 main()
 """
-"""A receiver that listens only when it is ready, however long a busy machine takes: other receivers listen at its port."""
+"""The program of a receiver that listens only when it is ready, even on a busy machine.
+
+Other receivers listen at its port.
+"""
 _taken: set[int] = set()
 
 
@@ -78,7 +81,7 @@ class Receiver:
         await until(lambda: self.answers("/readyz", 200), START_SECONDS, f"ready: {self._log}")
 
     async def wait_listening(self, listeners: int) -> None:
-        """Until so many processes stand at the port."""
+        """Waits until this many processes listen at the port."""
         await until(
             lambda: self.listeners() == listeners,
             START_SECONDS,
@@ -105,7 +108,7 @@ class Receiver:
 def receiving(
     settings: Settings, folder: Path, *, patient: bool = False, **changed: Any
 ) -> Iterator[Receiver]:
-    """A receiver with these receiver settings, on a port of its own unless one is given."""
+    """Runs a receiver with these settings, on a port of its own unless one is given."""
     wanted = msgspec.structs.replace(settings.receiver, **{"port": unused_port(), **changed})
     receiver = Receiver(
         msgspec.structs.replace(settings, receiver=wanted),
@@ -128,7 +131,7 @@ def signed(endpoint: Endpoint, body: bytes, *, secret: str | None = None) -> dic
 
 
 def request(endpoint: Endpoint, body: bytes) -> bytes:
-    """A signed delivery as it goes over the wire."""
+    """A signed delivery, as bytes of HTTP."""
     lines = [f"POST {path(endpoint)} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
     return (
         "\r\n".join(
@@ -171,7 +174,7 @@ async def deliver(
 
 
 def written(settings: Settings) -> list[RawMessage]:
-    """All that stands on the raw topic."""
+    """All records of the raw topic."""
     topic = Names(settings.namespace).topic("raw-messages")
     consumer = Consumer(
         reader_config(settings.kafka, "test-reader") | {"enable.partition.eof": True}
@@ -195,7 +198,7 @@ def written(settings: Settings) -> list[RawMessage]:
 
 
 class Proxy:
-    """TCP to somewhere else, which can be cut: connections end, and new ones are refused, until it is mended."""
+    """A TCP proxy that can be cut: connections end, and new ones are refused, until it is mended."""
 
     def __init__(self, host: str, port: int) -> None:
         self.port = unused_port()

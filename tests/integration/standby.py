@@ -1,4 +1,7 @@
-"""A primary and an asynchronous standby of our own, as the product runs PostgreSQL: the standby can be cut off, and promoted."""
+"""A primary and an asynchronous standby, run as the product runs PostgreSQL.
+
+The standby can be cut off, and promoted.
+"""
 
 import os
 import shutil
@@ -19,7 +22,7 @@ READY_SECONDS = 90.0
 
 
 class Pair:
-    """`settings` name both servers: the one that writes is used."""
+    """Two servers. `settings` name both, so that clients use the one that accepts writes."""
 
     def __init__(self, folder: Path) -> None:
         self.ports = [unused_port(), unused_port()]
@@ -60,7 +63,7 @@ class Pair:
         self._servers[0].wait(60)
 
     def demote_primary(self) -> None:
-        """It ends, and lives on as a standby of the other."""
+        """Ends the primary, and starts it as a standby of the other."""
         self._servers[0].send_signal(signal.SIGINT)
         self._servers[0].wait(60)
         (self._data[0] / "postgresql.auto.conf").write_text(

@@ -1,4 +1,4 @@
-"""What Kafka had accepted and Postgres does not have yet, on the real servers."""
+"""Messages that Kafka has accepted and Postgres does not have yet, on the real servers."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ ACME, OTHER = TenantId("acme"), TenantId("other")
 
 @dataclass
 class World:
-    """The two topics and the two positions. Everything stands in partition 1."""
+    """The two topics and the two positions. All records are in partition 1."""
 
     settings: Settings
     names: Names
@@ -40,9 +40,9 @@ class World:
         return await self.accepted.is_stored(tenant, Deadline(seconds))
 
     async def asks(self, seconds: float, *, decided: bool) -> "asyncio.Task[bool]":
-        """A question that waits for the sink (decided), or for dedupe.
+        """Starts `is_stored`, and returns once it waits for the sink (`decided`) or for dedupe.
 
-        A slow broker may leave a question without an answer: then it is asked again.
+        A slow broker may not answer in time, so it asks again then.
         """
         while True:
             asking = asyncio.create_task(self.is_stored(seconds=seconds))
@@ -59,7 +59,7 @@ class World:
         assert await asyncio.to_thread(producer.flush, 30) == 0
 
     async def dedupe(self, position: int, *keys: str, ends: str = "commit") -> Producer:
-        """One transaction of the stage: what it forwards and where it stands then."""
+        """Writes one transaction of the stage: what it forwards, and its position afterwards."""
         transactional = transactional_producer_config(
             self.settings.kafka, f"{self.names.prefix}{position}"
         )
@@ -144,7 +144,7 @@ async def test_a_role_that_drains_waits_no_more(world: World) -> None:
     assert not await asking and time.monotonic() - began < 30
 
 
-async def test_kafka_being_away_is_an_answer_that_nobody_knows(
+async def test_without_kafka_the_answer_is_unknown(
     stack: Settings, namespace: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors.console.accepted.ANSWER_SECONDS", 0.2)

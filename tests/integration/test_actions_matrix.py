@@ -1,4 +1,7 @@
-"""Every form of the pages and every route of the API × role × tenant: who may do it, and that nothing of another tenant changes."""
+"""Which role may use each form of the pages and each route of the API, at each tenant.
+
+Nothing of another tenant may change.
+"""
 
 import re
 from collections import defaultdict
@@ -13,17 +16,18 @@ from storage.postgres.people import PersonRole
 from tests.browser.scene import PASSWORD, Scene
 from tests.integration.console import key_of
 from tests.integration.people import Visitor
-from tests.integration.test_pages_matrix import ABOUT_NO_TENANT, ROLES, planted, scene
+from tests.integration.test_pages_matrix import ABOUT_NO_TENANT, RANKED, ROLES, planted, scene
 
 __all__ = ["scene"]
-NEEDS: dict[str, PersonRole] = {
+NEEDS: dict[str, str] = {
+    "/t/{tenant}/removal": "nobody of one tenant",
     "/t/{tenant}/c/{ref}/unmask": "viewer",
     "/t/{tenant}/quarantined/dismiss": "operator",
     "/t/{tenant}/repairs": "operator",
     "/t/{tenant}/repairs/{repair_id}/apply": "operator",
     "/t/{tenant}/repairs/{repair_id}/cancel": "operator",
 }
-"""What of the forms takes less than the role admin."""
+"""The forms that need less than the role admin."""
 KEPT = (
     "quarantined_messages",
     "repairs",
@@ -33,10 +37,10 @@ KEPT = (
     "tenants",
     "people_roles",
 )
-"""What of a tenant the forms change, besides what they note in the audit log."""
+"""The tables of a tenant that the forms change, besides the audit log."""
 FORM = {
     "reason": "media_not_found", "why": "a reason", "name": "n", "scope": "read", "secret": "s", "provider": "ycloud",
-    "kind": "attachments", "rate": "50", "sure": "yes", "place": "raw-messages[0]@502",
+    "kind": "attachments", "rate": "50", "sure": "yes", "place": "raw-messages[0]@502", "typed": "acme",
 }  # fmt: skip
 
 
@@ -52,7 +56,7 @@ def forms(scene: Scene) -> list[str]:
 
 
 async def filled(scene: Scene, path: str, tenant: str, owner: str) -> str:
-    """The path at a tenant, with the ids of the owner's things."""
+    """The path at a tenant, with ids of things that the owner has."""
     pages = scene.console.parts.pages
     assert pages is not None
     _, number, *_, identifier = planted(owner)
@@ -119,7 +123,7 @@ async def test_each_role_sends_the_forms_that_are_its_own(scene: Scene, role: Pe
             continue
         asked = await filled(scene, path, "acme", "acme")
         answer = await visitor.post(asked, FORM, at="/t/acme/conversations")
-        may = ROLES.index(role) >= ROLES.index(NEEDS.get(path, "admin"))
+        may = RANKED.index(role) >= RANKED.index(NEEDS.get(path, "admin"))
         assert (answer.status_code != 403) is may, (role, asked, answer.status_code)
         assert answer.status_code != 200, asked  # to load it again would send the form again
     if role in ("viewer", "reader"):
@@ -127,7 +131,7 @@ async def test_each_role_sends_the_forms_that_are_its_own(scene: Scene, role: Pe
     await visitor.client.aclose()
 
 
-async def test_whoever_is_not_logged_in_sends_no_form(scene: Scene) -> None:
+async def test_a_visitor_who_is_not_logged_in_sends_no_form(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     before = await state_of(scene, "acme")
     for path in forms(scene):

@@ -1,4 +1,4 @@
-"""A producer that hears of partitions that were added to its topic, before anybody has compared the counts."""
+"""A producer that learns of added partitions before any process has compared the counts."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ KEYS = [b"acme:ycloud:wamid.%d" % number for number in range(60)]
 
 
 def add_partitions(kafka: Kafka, topic: str, producer: Producer) -> int:
-    """Twice as many, and the producer knows them."""
+    """Doubles the partitions, and waits until the producer knows them."""
     count = 2 * kafka.partitions
     added: Any = NewPartitions(topic, count)
     admin = AdminClient(client_config(kafka))

@@ -1,4 +1,4 @@
-"""Arrivals of a week whose partition comes late, and those that earlier programs wrote."""
+"""Arrivals of a week whose partition is created late, and those that earlier programs wrote."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from storage.postgres.retention import Retention
 from storage.postgres.sql import queries
 from tests.integration.databases import Connection
 from tests.integration.test_retention import arrived, weeks
-from tests.integration.test_sink_writer import Sink, a_receipt, database, line, position, sink
+from tests.integration.test_sink_writer import Sink, a_receipt, line, position, sink
 from tests.integration.waiting import until
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 LATER = datetime(2041, 3, 6, 12, tzinfo=UTC)
 
 

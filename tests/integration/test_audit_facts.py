@@ -1,4 +1,4 @@
-"""What the audit reads from Postgres and the store, for what it read from Kafka."""
+"""The audit's reads from Postgres and the store, beside its facts from Kafka."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from schemas.codec import decode, encode
 from schemas.receipts import Ledger, Line, Span
-from schemas.records import Receipt
+from schemas.records import Quarantined, Receipt
 from schemas.settings import Settings
 from schemas.topics import Names
 from storage.kafka.client import plain_producer_config
@@ -26,7 +26,7 @@ from tests.integration.commands import Commands
 from tests.integration.databases import Connection, schema
 from tests.integration.test_commands_sweep import put
 from tests.topics import make_topics
-from tests.unit.records import KEY, message
+from tests.unit.records import KEY, TENANT, message
 
 NOW = datetime.now(UTC)
 SINCE, LONG_AGO = NOW - timedelta(days=1), NOW - timedelta(days=20)
@@ -34,7 +34,7 @@ STORED = "acme/1.jpg"
 
 
 class Installation:
-    """Tables and a bucket, and what the audit says of them beside `facts`."""
+    """Tables and a bucket, and the audit's findings about them and `facts`."""
 
     def __init__(self, stack: Settings, names: Names, connection: Connection) -> None:
         self.settings, self.names, self.connection = stack, names, connection
@@ -109,6 +109,7 @@ async def test_a_delivery_after_the_horizon_finds_the_row_of_the_first_one(
     )
     assert await installation.findings() == []
     assert list(installation.facts.rows) == [KEY]
+    assert installation.facts.versions.reopened_beside(installation.facts.rows) == {KEY}
 
 
 async def test_a_row_without_a_record_is_found_by_its_time(installation: Installation) -> None:
@@ -194,6 +195,37 @@ def test_a_receipt_that_does_not_hold_together_is_a_finding(
     (finding,) = commands.json("audit", *tenant, exit_code=1)["findings"]
     assert (finding["kind"], finding["stage"]) == ("unexplained", "receipts")
     assert "receipts[0]@0: the columns of a receipt do not match" in finding["what"]
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_version_may_be_there_twice_if_the_sink_refused_it(
+    commands: Commands, is_refused: bool
+) -> None:
+    put(commands)
+    value = encode(message(received_at=NOW, enriched_at=datetime.now(UTC)))
+    refused = Quarantined(
+        tenant_id=TENANT,
+        stage="sink" if is_refused else "assemble",
+        reason="not_storable",
+        detail="",
+        topic="enriched-messages",
+        partition=0,
+        offset=0,
+        key=KEY.encode(),
+        value=value,
+        program_version="",
+        created_at=NOW,
+    )
+    producer = Producer(plain_producer_config(commands.settings.kafka))
+    for topic, content in (
+        ("enriched-messages", value),
+        ("quarantine", encode(refused)),
+        ("enriched-messages", value),
+    ):
+        producer.produce(commands.names.topic(topic), content, KEY.encode(), 0)  # type: ignore[arg-type]
+    assert producer.flush(30) == 0
+    document = commands.json("audit", exit_code=0 if is_refused else 1)
+    assert [one["kind"] for one in document["findings"]] == ([] if is_refused else ["twice"])
 
 
 def test_an_audit_in_parts_finds_what_one_in_a_piece_finds(

@@ -1,4 +1,4 @@
-"""What waits, read from Kafka and Postgres while no stage runs."""
+"""The backlog, read from Kafka and Postgres while no stage runs."""
 
 import time
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from tests.topics import make_topic
 
 
 def produce(commands: Commands, topic: str, *records: tuple[bytes, Any, str | None]) -> None:
-    """Key, value and tenant of each, into partition 0."""
+    """Produces key, value and tenant of each record into partition 0."""
     producer = Producer(plain_producer_config(commands.settings.kafka))
     for key, value, tenant in records:
         headers = [("tenant", tenant.encode())] if tenant else []
@@ -38,7 +38,7 @@ def unread(commands: Commands, topic: TopicName, *tenants: str) -> None:
 
 
 def jobs(commands: Commands, *entries: Entry, ended: int = 0) -> None:
-    """Entries in the changelog of describe; the first `ended` of them are finished."""
+    """Writes jobs to the changelog of describe. The first `ended` of them are finished."""
     topic = changelog_of(commands.names, "describe")
     kafka = commands.settings.kafka
     make_topic(kafka, topic, kafka.partitions)
@@ -133,7 +133,7 @@ def test_doctor_looks_at_the_stages_whatever_is_wrong_with_postgres(
 
 @pytest.fixture
 def at_work(ready: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Workers of every stage, as the brokers would tell; each record is old enough to have been read."""
+    """Pretends that every stage has workers, and that each record is old enough to have been read."""
     monkeypatch.setattr(stage_checks, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(stage_checks, "SLOW_SECONDS", -60.0)
     monkeypatch.setattr(stage_checks, "_workers", lambda _: dict.fromkeys((*STAGES, "sink"), 1))
@@ -184,7 +184,7 @@ def test_doctor_names_the_partitions_whose_offset_is_missing_or_not_in_the_log(
     assert "partition enrichments[0] is parked (offset_missing: " in found["assemble"]["says"]
     assert "restore the group's offset" in found["assemble"]["says"]
     assert "partition audio[0] is parked (offset_lost: " in found["transcribe"]["says"]
-    assert "stands at 5, " in found["transcribe"]["says"]
+    assert "has committed 5, but " in found["transcribe"]["says"]
     assert found["dedupe"]["ok"] and found["describe"]["ok"]
 
 

@@ -1,4 +1,4 @@
-"""examples/bot.py against the console, and a receiver that drops what it has seen, as dedupe does."""
+"""Runs examples/bot.py against the console and a receiver that drops duplicates, as dedupe does."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ BOT = Path(__file__).parents[2] / "examples" / "bot.py"
 
 
 class Chat:
-    """`posted` is all that came to POST /chat, in order."""
+    """The two servers. `posted` are all requests to POST /chat, in order."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -55,7 +55,7 @@ class Chat:
         await send({"type": "http.response.body", "body": b"{}"})
 
     async def rows_are(self, count: int) -> bool:
-        """Whether so many answers are rows. What was posted last may still be on its way there."""
+        """True if this many answers are rows. The last posted one may not be a row yet."""
         async with self._lock:
             return count == await self._console.connection.fetchval(
                 "SELECT count(*) FROM chat_messages WHERE direction = 'outbound'"
@@ -81,7 +81,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 
 @contextmanager
 def bot(environment: dict[str, str]) -> Iterator[None]:
-    """Ends by SIGKILL: a bot dies whenever it likes."""
+    """Runs the bot and ends it by SIGKILL, because a bot may die at any time."""
     process = subprocess.Popen([sys.executable, str(BOT)], env=environment)
     try:
         yield

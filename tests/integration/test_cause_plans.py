@@ -1,4 +1,4 @@
-"""A rare cause of failed files is found by its index, a frequent one among the messages in their order."""
+"""A rare cause of failed files is found by its index, a frequent one by reading messages in order."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ async def filled(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
 
 
 def of_messages(node: dict[str, Any]) -> set[str]:
-    """The indexes of messages that a plan reads; a walk through all of them has no name."""
+    """The indexes of messages that a plan reads. A walk through all messages has no name."""
     found = {one for one in indexes(node) if one.startswith("chat_messages")}
     return found | ({""} if "chat_messages" in walked(node) else set())
 
@@ -89,20 +89,24 @@ async def test_a_page_of_a_cause_looks_at_a_bounded_number_of_messages(
     filled: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    walks: list[int] = []
 
     class OneConnection:
         async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
             asked.append(names[statement])
+            if asked[-1] == "failed_messages_by_reason":
+                walks.append(arguments[4])
             found: list[Any] = await filled.fetch(statement, *arguments)
             return found
 
     pool: Any = OneConnection()
     pages = reading.PageReading(pool)
     names = {text: name for name, text in pages._sql.items()}
+    monkeypatch.setattr(reading, "FIRST_WALKED", 100)
     monkeypatch.setattr(reading, "MOST_WALKED", 1_000)
     rare = await pages.failed(ACME, RARE, reading.NOW, 2)
     assert len(rare.rows) == 2 and rare.older is not None
-    assert asked[-1] == "rare_failed_messages"
+    assert asked[-1] == "rare_failed_messages" and walks == [100]
     rest = await pages.failed(ACME, RARE, rare.older, 2)
     assert len(rest.rows) == 1 and rest.older is None
     frequent = await pages.failed(ACME, FREQUENT, reading.NOW, 50)
@@ -114,3 +118,21 @@ async def test_a_page_of_a_cause_looks_at_a_bounded_number_of_messages(
         place, found, looks = some.older, found + len(some.rows), looks + 1
     assert (found, looks) == (3, 31)  # the last look finds that nothing follows
     assert "rare_failed_messages" not in asked[-60:]
+    assert walks[-3:] == [100, 900, 100]
+
+
+async def test_a_page_of_a_cause_is_filled_by_both_walks_in_order(
+    filled: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool: Any = filled
+    pages = reading.PageReading(pool)
+    whole = await pages.failed(ACME, FREQUENT, reading.NOW, 50)
+    monkeypatch.setattr(reading, "FIRST_WALKED", 30)
+    for most_walked in (1_000, 90):
+        monkeypatch.setattr(reading, "MOST_WALKED", most_walked)
+        page, rows = await pages.failed(ACME, FREQUENT, reading.NOW, 50), list[Any]()
+        while len(rows) < 50:
+            rows += page.rows
+            assert page.older is not None
+            page = await pages.failed(ACME, FREQUENT, page.older, 50)
+        assert rows[:50] == whole.rows, most_walked

@@ -1,4 +1,4 @@
-"""Erasing messages: what goes, what stays, and that a second run completes what the first one left."""
+"""Erasing messages: what is deleted, what stays, and that a second run completes the first one."""
 
 import os
 import subprocess
@@ -21,10 +21,9 @@ from storage.postgres.vault import Vault
 from streams.repair import tombstones as writing
 from streams.repair.erasure import choose_contact
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import CONVERSATION, key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_sweep import left, put
 from tests.topics import make_topics
 
@@ -74,7 +73,7 @@ async def quarantined(connection: Connection) -> None:
 
 
 async def arrived(connection: Connection) -> None:
-    """An arrival of each message, and one that an earlier program wrote, with its step."""
+    """Stores an arrival of each message, and one of an earlier program with its step."""
     await connection.execute(
         'INSERT INTO arrival_records (tenant_id, provider, provider_message_id, topic, partition, "offset", received_at, outcome, reason, deliveries) '
         "SELECT tenant_id, provider, split_part(message_key, ':', 3), 'raw-messages', 0, 0, received_at, 'forwarded', '', 1 FROM chat_messages"
@@ -93,7 +92,11 @@ async def arrived(connection: Connection) -> None:
 
 @pytest.fixture
 def filled(commands: Commands) -> Commands:
-    """acme: three messages of one customer, two of them with a picture, and one of another. other: the same keys."""
+    """Stores messages of two tenants with the same keys.
+
+    acme has three messages of one customer, two of them with a picture, and one of
+    another customer.
+    """
     for tenant in ("acme", "other"):
         commands.json("tenants", "add", tenant)
     put(commands, "acme/1.jpg", "acme/2.jpg", "acme/3.jpg", "other/1.jpg")
@@ -319,7 +322,7 @@ def test_a_key_without_a_row_is_remembered_and_a_second_time_is_told(filled: Com
     assert filled.database(digests) == [key_digest(key)]
 
 
-def test_what_is_no_key_of_one_known_tenant_is_refused(filled: Commands) -> None:
+def test_what_is_not_a_key_of_one_known_tenant_is_refused(filled: Commands) -> None:
     assert "is not a message key" in filled.fails("erase", "message", "m5")
     assert "several tenants" in filled.fails("erase", "message", "acme:x:1", "other:x:1")
     assert "there is no tenant 'nobody'" in filled.fails("erase", "message", "nobody:x:1")

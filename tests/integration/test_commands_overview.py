@@ -7,10 +7,9 @@ from typing import Any
 
 from schemas.records import Attachment
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.unit.records import NOW
 
 
@@ -23,7 +22,7 @@ def used(commands: Commands, *rows: tuple[Any, ...]) -> None:
     commands.database(written)
 
 
-def test_usage_sums_by_day_or_model_and_an_unknown_price_is_no_zero(commands: Commands) -> None:
+def test_usage_sums_by_day_or_model_and_an_unknown_price_is_not_zero(commands: Commands) -> None:
     day, next_day = date(2026, 11, 26), date(2026, 11, 27)
     used(
         commands,

@@ -1,4 +1,4 @@
-"""A role for readers: it reads the rows of its namespace, and nothing else."""
+"""A role for readers may read the rows of its namespace, and nothing else."""
 
 import asyncio
 import secrets
@@ -13,10 +13,9 @@ from schemas.settings import Settings
 from storage.postgres import migrate as migrating
 from storage.postgres.migrate import migrate
 from storage.postgres.readers import READABLE
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def name(installed: Commands) -> Iterator[str]:
 
 
 def as_reader(dsn: str, *statements: str) -> Any:
-    """What the last statement gives."""
+    """Runs the statements as the reader, and returns the result of the last one."""
 
     async def asked() -> Any:
         connection = await asyncpg.connect(dsn)

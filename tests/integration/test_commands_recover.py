@@ -1,4 +1,4 @@
-"""After Kafka was lost: the command that makes it and PostgreSQL fit together again."""
+"""The command that makes PostgreSQL and Kafka consistent again after Kafka was lost."""
 
 import asyncio
 from typing import Any
@@ -13,11 +13,10 @@ from schemas.codec import decode
 from schemas.headers import generation_of
 from schemas.records import Attachment, EnrichedMessage, Enrichment, MediaJob, VisionJob
 from storage.kafka.client import client_config
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection, pooled
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import written
+from tests.integration.replays import written
 from tests.integration.waiting import until
 from tests.unit.records import attachment
 
@@ -30,7 +29,7 @@ def pending(**fields: Any) -> Attachment:
 
 @pytest.fixture
 def lost(commands: Commands) -> Commands:
-    """Rows of two tenants, and positions in topics that are not there any more."""
+    """Rows of two tenants, and positions in topics that no longer exist."""
     for tenant in ("acme", "other", "left"):
         commands.json("tenants", "add", tenant)
     stored = {"object_key": f"{commands.names.object_prefix}media/acme/a.jpg", "url": "/media/acme/a.jpg", "sha256": "ab", "mime_type": "image/jpeg", "bytes": 5}  # fmt: skip
@@ -58,7 +57,7 @@ async def positions(connection: Connection, commands: Commands, topic_id: str = 
 
 
 async def stops(commands: Commands) -> str:
-    """What the sink says when it will not begin."""
+    """The error with which the sink refuses to start."""
     async with pooled(commands.settings.postgres, commands.names) as pool:
         with pytest.raises(SinkStopped) as stopped:
             async with asyncio.timeout(60):
@@ -75,7 +74,7 @@ def versions(commands: Commands) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-def test_after_kafka_was_lost_rows_are_written_again_and_work_goes_on(lost: Commands) -> None:
+def test_after_kafka_was_lost_rows_are_written_again_and_work_continues(lost: Commands) -> None:
     assert "sensorium recover kafka" in asyncio.run(stops(lost))
     dry = lost.json("recover", "kafka")
     assert (dry["dry_run"], dry["messages"], dry["reopened"]) == (True, 5, 2)

@@ -11,16 +11,15 @@ from storage.postgres.repair_plans import RepairChoice
 from streams.commands.main import main
 from streams.repair import applying
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import again, failed, outputs, produce, set_aside
+from tests.integration.replays import again, failed, outputs, produce, set_aside
 from tests.integration.test_redo import begun, killed
 
 
 def answering(commands: Commands, monkeypatch: pytest.MonkeyPatch, answer: str, *words: str) -> Any:
-    """The command at a terminal, where a person answers."""
+    """Runs the command at a terminal at which a person answers."""
     monkeypatch.setattr("streams.commands.repairing._is_terminal", lambda: True)
     return CliRunner().invoke(
         main, words, input=answer, env=to_environment(commands.settings) | commands.more

@@ -1,4 +1,4 @@
-"""`sensorium send` beyond a plain message: who speaks where, files that misbehave, and `POST /chat`."""
+"""Options of `sensorium send`: sender, conversation, faulty files, and `POST /chat`."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 class Receiver:
-    """Keeps what was posted to it."""
+    """Keeps what is posted to it."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, Any]] = []
@@ -40,7 +40,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Tests are silent."""
+                """Logs nothing."""
 
         self._server = HTTPServer(("127.0.0.1", 0), Takes)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -114,7 +114,7 @@ def test_send_posts_to_chat_with_a_key_that_ends_with_the_call(
     assert acme.json("keys", "list", "acme")["keys"] == []
 
 
-def test_send_refuses_a_file_that_is_no_picture_unless_asked(
+def test_send_refuses_a_file_that_is_not_a_picture_unless_asked(
     acme: Commands, receiver: Receiver, tmp_path: Path
 ) -> None:
     words = ("send", "ycloud", "--tenant", "acme", "--image", str(README))

@@ -1,4 +1,4 @@
-"""What is swept from the object store, and what is left alone."""
+"""Which files a sweep deletes from the object store, and which it keeps."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,10 +18,9 @@ from storage.objects.store import ObjectStore
 from streams.lanes.entries import Entry, encode_entry
 from streams.repair import orphans
 from streams.repair.orphans import Behind, Sweep, Swept
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
 from tests.topics import make_topic, make_topics, wait_until_gone
 
 NOW = timedelta(0)
@@ -70,7 +69,7 @@ def sweep(
     dry: bool = False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Swept:
-    """`meanwhile` happens after the old files were listed."""
+    """Sweeps. `meanwhile` is called after the old files were listed."""
 
     class Watched(Sweep):
         async def _wait_for(self, *arguments: object) -> None:
@@ -88,7 +87,7 @@ def sweep(
 
 
 def shown(commands: Commands, name: str) -> Attachment:
-    """An attachment whose row knows the file of that name."""
+    """An attachment whose row names that file."""
     key = f"{commands.names.object_prefix}media/{name}"
     return Attachment(
         index=0,
@@ -218,7 +217,10 @@ def test_a_file_whose_row_comes_meanwhile_stays(commands: Commands) -> None:
 
 def test_a_file_that_is_put_again_meanwhile_stays(commands: Commands) -> None:
     def put_again() -> None:
-        """Until it counts: a store tells the time of an object in whole seconds."""
+        """Stores the file again until its time differs.
+
+        A store keeps the time of an object in whole seconds.
+        """
         began = datetime.now(UTC)
         while modified(commands, "acme/again.jpg") <= began:
             put(commands, "acme/again.jpg")
@@ -255,7 +257,10 @@ def test_sweep_refuses_a_tenant_that_does_not_exist(commands: Commands) -> None:
 
 
 def admitted(commands: Commands, tenant: str, hours_ago: float, *, finished: bool = False) -> None:
-    """A job of store_media, as the stage keeps it: it put its file and waits at the gate of the stopped stage."""
+    """A job of store_media in the stage's changelog.
+
+    The job has stored its file and waits at the gate of the stopped stage.
+    """
     topic = f"{commands.names.group('store_media')}-jobs-changelog"
     kafka = commands.settings.kafka
     with suppress(KafkaException):  # it is there

@@ -44,7 +44,7 @@ def test_a_portal_link_is_for_one_tenant_only(people: Commands) -> None:
     assert people.json("portal", "acme")["link"]
 
 
-def test_a_portal_link_logs_out_whoever_held_the_name_before(people: Commands) -> None:
+def test_a_portal_link_logs_out_the_former_holder_of_the_name(people: Commands) -> None:
     people.json("tenants", "add", "acme")
     people.json("tenants", "add", "other")
     people.json("users", "add", "portal@acme", "--role", "reader", "--tenant", "other")

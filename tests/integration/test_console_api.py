@@ -1,7 +1,6 @@
-"""Messages, timeline, registry, scopes, errors, and what the console says of itself."""
+"""Messages, timeline, registry, scopes, errors, and the console's description of itself."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -30,12 +29,6 @@ STEPS = (
         at=AT.replace(minute=6),
     ),
 )
-
-
-@pytest.fixture
-async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
-    async with running(stack, Names(namespace)) as running_:
-        yield running_
 
 
 def one(key: str) -> str:

@@ -1,10 +1,13 @@
-"""The feed of changes: nothing is skipped, whoever commits when, and a cursor outlives everything."""
+"""The feed of changes skips nothing, in whichever order sinks commit.
+
+A cursor stays valid over restarts and restores.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,24 +18,15 @@ from connectors.console.queries import ContextBounds
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.directory import key_id
 from storage.postgres.sql import queries
 from storage.postgres.tenancy import Tenancy
-from tests.integration.console import CONVERSATION, Console, key_of, problem, row, running
+from tests.integration.console import CONVERSATION, Console, key_of, problem, row
+from tests.integration.contexts import PENDING, ago
 from tests.integration.databases import Connection, connected, merge
 from tests.integration.waiting import until
 
 ACME = TenantId("acme")
-PENDING = Attachment(
-    index=0, type="image", status="pending", original_url="https://files.example.com/1"
-)
-
-
-@pytest.fixture
-async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
-    async with running(stack, Names(namespace)) as running_:
-        yield running_
 
 
 async def page(console: Console, query: str = "", tenant: str = "acme") -> dict[str, Any]:
@@ -47,14 +41,9 @@ def names(document: dict[str, Any]) -> list[tuple[str, int]]:
     return [(one["message_key"].rpartition(":")[2], one["version"]) for one in document["messages"]]
 
 
-def ago(seconds: float) -> dict[str, datetime]:
-    then = datetime.now(UTC) - timedelta(seconds=seconds)
-    return {"received_at": then, "occurred_at": then}
-
-
 @asynccontextmanager
 async def sink(stack: Settings, console: Console) -> AsyncIterator[Connection]:
-    """Another sink's connection, in a transaction that has announced itself."""
+    """A connection of another sink, in a transaction that it has announced."""
     async with connected(stack.postgres, console.names) as connection:
         await connection.execute("BEGIN")
         await connection.execute(queries("sink")["announce_writing"])
@@ -301,7 +290,7 @@ async def test_a_waiting_request_is_answered_when_the_sink_has_written(
     assert names(await waiting) == [("1", 1)] and time.monotonic() - began < 15
 
 
-async def test_a_wait_for_a_filter_goes_on_until_something_fits_it(console: Console) -> None:
+async def test_a_wait_for_a_filter_continues_until_something_fits_it(console: Console) -> None:
     waiting = asyncio.create_task(page(console, "wait_seconds=25&status=pending"))
     await until(lambda: bool(console.parts.changes._waiters))
     await console.write(row("1"))
@@ -326,7 +315,7 @@ async def test_a_wait_whose_key_is_revoked_meanwhile_is_answered_401(
     problem(await waiting, 401)
 
 
-async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: Console) -> None:
+async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_continue_from(console: Console) -> None:
     began = time.monotonic()
     answer = await page(console, "wait_seconds=0.3")
     assert answer["messages"] == [] and time.monotonic() - began >= 0.3
@@ -337,7 +326,7 @@ async def test_a_wait_ends_at_its_deadline_with_a_cursor_to_go_on_from(console: 
 # --- cursors
 
 
-async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
+async def test_what_is_not_a_cursor_of_the_tenant_is_told_what_to_send(console: Console) -> None:
     await console.write(row("1", tenant="other"))
     foreign = (await page(console, tenant="other"))["cursor"]
     context = await console.get(f"/api/conversations/{CONVERSATION}/context")
@@ -346,7 +335,7 @@ async def test_what_is_no_cursor_of_the_tenant_is_told_what_to_send(console: Con
         assert said.startswith("after: not a cursor of this API for this tenant"), wrong
 
 
-async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_go_on(
+async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_says_how_to_continue(
     console: Console,
 ) -> None:
     await console.write(row("1"))
@@ -356,11 +345,14 @@ async def test_a_cursor_that_is_ahead_of_the_database_is_gone_and_the_answer_say
         assert "after=latest" in problem(answer, 410)["detail"]
 
 
-async def test_a_cursor_from_before_a_restore_goes_on_with_what_was_written_since(
+async def test_a_cursor_from_before_a_restore_continues_with_what_was_written_since(
     console: Console,
 ) -> None:
-    """The database is a copy: it was started later than the cursor was given, and counts its
-    transactions again from a lower number."""
+    """The database is a copy.
+
+    It was started later than the cursor was issued, and counts its transactions from a
+    lower number.
+    """
     await console.write(row("1"), row("2"))
     before = await page(console)
     place = place_of(ACME, before["cursor"])

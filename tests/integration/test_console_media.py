@@ -1,5 +1,4 @@
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -20,14 +19,8 @@ MISSING = "/media/acme/00000000-0000-4000-8000-000000000000.jpg"
 
 
 @pytest.fixture
-async def console(stack: Settings, namespace: str) -> AsyncIterator[Console]:
-    async with running(stack, Names(namespace)) as running_:
-        yield running_
-
-
-@pytest.fixture
 async def path(console: Console) -> str:
-    """Of a stored file of acme's."""
+    """The path of a stored file of acme."""
     return (await console.keep(DATA, "image/jpeg", "jpg")).url or ""
 
 
@@ -201,7 +194,7 @@ def proxied(url: str) -> str:
 
 
 class Provider:
-    """What the guarded download gives, and what it was asked for."""
+    """Replaces the guarded download, and records what it was asked for."""
 
     def __init__(self, gives: Downloaded | Exception) -> None:
         self.gives = gives
@@ -464,7 +457,7 @@ async def test_without_allowed_origins_nothing_is_open(stack: Settings, namespac
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_links_of_messages_stand_under_the_messages_key(console: Console) -> None:
+async def test_links_of_messages_are_under_the_messages_key(console: Console) -> None:
     stored = await console.keep(DATA, "image/jpeg", "jpg")
     await console.write(row("1", stored))
     shown = (await console.get(f"/api/messages/{key_of('1')}")).json()["content_attributes"][

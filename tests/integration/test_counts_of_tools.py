@@ -1,4 +1,4 @@
-"""Tools whose SENSORIUM_KAFKA__PARTITIONS is not the count of the topics: none goes on with a part of the partitions."""
+"""Tools whose SENSORIUM_KAFKA__PARTITIONS differs from the topics must not use only a part of them."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -21,11 +21,10 @@ from streams.lanes.counts import PartitionCounts
 from streams.repair.applying import RepairWork
 from streams.repair.redo import KafkaRedo
 from streams.roles.other_roles import other_roles_of
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import pooled, schema
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import again, failed, produce, set_aside
+from tests.integration.replays import again, failed, produce, set_aside
 from tests.integration.test_redo import begun
 from tests.topics import make_topic, make_topics
 
@@ -105,7 +104,7 @@ def test_a_reader_of_a_former_set_sees_all_partitions_and_one_of_the_own_set_ref
 
 
 class Narrow:
-    """What a console has whose setting names two of the four partitions."""
+    """The parts of a console whose setting names two of the four partitions."""
 
     def __init__(self, settings: Settings, pool: Any) -> None:
         kafka = msgspec.structs.replace(settings.kafka, partitions=2)

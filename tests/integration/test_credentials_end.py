@@ -1,4 +1,4 @@
-"""Keys, URLs, secrets and tenants that were ended are refused by running roles within two seconds."""
+"""Running roles refuse ended keys, URLs, secrets and tenants within two seconds."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.integration.commands import Commands
 from tests.integration.receivers import Receiver, event, receiving, unused_port
 
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 CHAT = {
     "provider": "own",
     "provider_message_id": "1",

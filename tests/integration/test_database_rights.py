@@ -1,4 +1,4 @@
-"""The role that docs/operating.md names is enough: an ordinary one, with three rights in a database of its own."""
+"""The role that docs/operating.md describes is enough: an ordinary one with three rights."""
 
 import asyncio
 import secrets
@@ -12,9 +12,8 @@ import pytest
 from schemas.settings import RetentionSettings as Ages
 from schemas.settings import Secret, Settings
 from storage.postgres.retention import Retention
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_readers import as_reader
 
 RIGHTS = {
@@ -25,7 +24,7 @@ RIGHTS = {
 
 
 class Owned:
-    """A database of one ordinary role, which has the same name. Others may only connect to it."""
+    """A database of one ordinary role of the same name. Other roles may only connect to it."""
 
     def __init__(self, stack: Settings) -> None:
         self.name = f"r{secrets.token_hex(4)}"

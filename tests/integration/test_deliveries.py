@@ -1,4 +1,7 @@
-"""What became of deliveries, as an operator sees it: with a receiver as a process, and the task that writes on its own."""
+"""The outcomes of deliveries as an operator sees them.
+
+One part uses a receiver as a process, the other only the task that writes.
+"""
 
 import asyncio
 import time

@@ -1,13 +1,14 @@
-"""When a message was delivered, again and again: kept by the sink, shown on the message's page."""
+"""The times of repeated deliveries: the sink stores them, and the message's page shows them."""
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
+from connectors.console.pages import delivered
 from connectors.postgres.rows import MOST_AGAIN, arrivals
 from connectors.postgres.staging import add_arrivals
 from schemas.receipts import Line
@@ -18,10 +19,12 @@ from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import key_of
 from tests.integration.databases import Connection
 from tests.integration.people import Visitor
-from tests.integration.test_sink_writer import Sink, a_receipt, database, line, sink
+from tests.integration.test_sink_writer import Sink, a_receipt, line, sink
 from tests.unit.records import NOW
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
+
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def at(offset: int, seconds: int, outcome: str = "duplicate", **fields: Any) -> Line:
@@ -38,7 +41,7 @@ async def test_every_delivery_keeps_its_time_and_place_and_a_batch_still_costs_o
     await sink.write(a_receipt(at(5, 700, "forwarded", generation=7)))
     assert await database.fetchval("SELECT count(*) FROM arrival_records") == 3
     found = await database.fetch(
-        queries("pages")["deliveries_of_message"], "acme", "ycloud", "w1", 10
+        queries("pages")["deliveries_of_message"], "acme", "ycloud", "w1", FAR, 0, 0, 10
     )
     shown = [(r["offset"], (r["received_at"] - NOW).seconds, r["deliveries"]) for r in found]
     assert shown == [(5, 700, 0), (4, 600, 1), (3, 70, 1), (2, 9, 1), (0, 0, 3)]
@@ -105,8 +108,29 @@ async def test_a_message_shows_when_it_was_delivered_and_which_delivery_counts(
         (times[2], "raw-messages[3]@0", "counts"),
     ]
     assert "Deliveries <small>2 times</small>" in text and "only counted" not in text
-    assert "not on the topic any more" in await page_of(scene, "/delivery/3")
-    assert "404" in await page_of(scene, "/delivery/4")
+    assert "not on the topic any more" in await page_of(scene, "/delivery/3/3")
+    for nowhere in ("/delivery/3/4", "/delivery/2/3", f"/delivery/3/{2**70}", "/delivery/-1/3"):
+        assert "404" in await page_of(scene, nowhere), nowhere
+
+
+async def test_older_deliveries_have_pages_of_their_own_and_each_leads_to_its_record(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivered, "MOST_DELIVERIES", 2)
+    lines = (at(0, 0, "forwarded"), *(at(offset, 70) for offset in (1, 2, 3)), at(4, 90))
+    await add_arrivals(scene.console.connection, arrivals([a_receipt(*lines)]))
+    texts, offsets, more = list[str](), list[list[int]](), ""
+    for _ in range(9):
+        texts.append(await page_of(scene, more))
+        offsets.append([int(place.partition("@")[2]) for _, place, _ in listed(texts[-1])])
+        older = re.search(r"/m/[\w-]+(/deliveries\?before=[0-9.]+)\"", texts[-1])
+        if older is None:
+            break
+        more = older[1]
+    assert offsets == [[4, 3], [2, 1], [0]]
+    assert not any("only counted" in text for text in texts)
+    assert "/delivery/3/0" in texts[0]  # the first delivery, among the facts
+    assert "not on the topic any more" in await page_of(scene, "/delivery/3/0")
 
 
 async def test_a_message_that_came_once_shows_no_list_of_deliveries(scene: Scene) -> None:
@@ -121,3 +145,21 @@ async def test_deliveries_that_were_only_counted_are_said_to_be_so(scene: Scene)
     await connection.execute('UPDATE arrival_records SET deliveries = 4 WHERE "offset" = 0')
     text = await page_of(scene)
     assert len(listed(text)) == 2 and "the others were only counted" in text
+
+
+async def test_an_update_of_the_provider_is_told_from_a_duplicate(scene: Scene) -> None:
+    connection = scene.console.connection
+    await add_arrivals(connection, arrivals([a_receipt(at(0, 0, "forwarded"))]))
+    await add_arrivals(connection, arrivals([a_receipt(at(3, 70))]))
+    await add_arrivals(connection, arrivals([a_receipt(at(5, 700, "skipped", reason="update"))]))
+    mixed = a_receipt(at(6, 800), at(7, 900, "skipped", reason="update"))
+    await add_arrivals(connection, arrivals([mixed]))
+    text = await page_of(scene)
+    assert [state for _, _, state in listed(text)] == [
+        "duplicate",
+        "duplicate",
+        "update, not applied",
+        "duplicate",
+        "counts",
+    ]
+    assert "An update reports a new state" in text

@@ -1,4 +1,4 @@
-"""The copy of tenants, endpoints and keys under everything that may go wrong with its reading."""
+"""The copy of tenants, endpoints and keys knows each change, whatever goes wrong meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,8 @@ from prometheus_client import REGISTRY
 
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.settings import Settings
+from schemas.settings import Postgres, Secret, Settings
+from schemas.tenants import ApiKey
 from schemas.topics import Names
 from storage.postgres import directory as directory_module
 from storage.postgres.directory import Directory, key_id
@@ -19,34 +20,13 @@ from storage.postgres.pool import connect
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.tenant_index import TenantIndex
 from storage.postgres.vault import Vault
-from tests.integration.databases import Connection, connected, schema
+from tests.integration.databases import Connection, connected
 from tests.integration.waiting import until
 
 CHANGES, PROMISED_SECONDS = 10, 2.0
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 ACME = TenantId("acme")
-
-
-@pytest.fixture
-def names(namespace: str) -> Names:
-    return Names(namespace)
-
-
-@pytest.fixture
-async def database(stack: Settings, names: Names) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, names) as connection:
-        yield connection
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return Vault(Fernet.generate_key().decode())
-
-
-@pytest.fixture
-def tenancy(database: Connection, vault: Vault) -> Tenancy:
-    return Tenancy(database, vault)
 
 
 @pytest.fixture
@@ -227,7 +207,7 @@ async def test_a_change_that_no_notification_told_is_found_by_its_number(
     stack: Settings, names: Names, tenancy: Tenancy, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(directory_module, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(Directory, "_told", lambda *_: None)
+    monkeypatch.setattr(Directory, "_note_change", lambda *_: None)
     directory = Directory(stack.postgres, names, vault)
     await directory.start()
     try:
@@ -277,7 +257,7 @@ async def test_a_change_makes_a_role_read_the_rows_of_one_tenant(
 async def test_changes_are_known_in_every_role_within_two_seconds_except_when_the_machine_is_busy(
     stack: Settings, names: Names, tenancy: Tenancy, directory: Directory, vault: Vault
 ) -> None:
-    """Half of them at least: a machine that does other things may let any one of them wait."""
+    """At least half of the changes, because a busy machine may delay any one of them."""
     other = Directory(stack.postgres, names, vault)
     await other.start()
     try:
@@ -303,3 +283,130 @@ async def test_a_change_made_with_another_search_path_is_told_too(
     await database.execute("SET search_path = public")
     await database.execute(f'DELETE FROM "{names.postgres_schema}".api_keys')
     assert await until(lambda: directory.key(key) is None) < KNOWN_WITHIN_SECONDS
+
+
+# --- changes
+
+
+async def test_what_is_added_is_known_at_once_and_survives_as_it_was_given(
+    directory: Directory, tenancy: Tenancy
+) -> None:
+    await tenancy.add_tenant("acme")
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="s", unsigned=False, api_key="yk"
+    )
+    key = await tenancy.add_key("acme", "read")
+    assert await until(lambda: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS
+    assert (
+        directory.endpoint(endpoint.token)
+        == endpoint
+        == directory.endpoint_by_id(endpoint.endpoint_id)
+    )
+    assert directory.key(key) == ApiKey(tenant_id=ACME, scope="read")
+    assert directory.provider_key(ACME, "ycloud") == "yk"
+    assert (
+        directory.provider_key(ACME, "chatwoot"),
+        directory.provider_key(TenantId("other"), "ycloud"),
+    ) == (None, None)
+    assert (
+        directory.endpoint("other"),
+        directory.key("other"),
+        directory.tenant(TenantId("other")),
+    ) == (None, None, None)
+
+
+async def test_a_changed_setting_and_a_rotated_secret_are_known_at_once(
+    directory: Directory, tenancy: Tenancy
+) -> None:
+    await tenancy.add_tenant("acme")
+    endpoint = await tenancy.add_endpoint(
+        "acme", "ycloud", secret="old", unsigned=False, api_key=None
+    )
+    await tenancy.set_tenant("acme", {"language": "es"})
+    _, new = await tenancy.rotate(endpoint.token, drop=None)
+
+    def both_known() -> bool:
+        tenant, now = directory.tenant(ACME), directory.endpoint(endpoint.token)
+        return (
+            tenant is not None
+            and tenant.settings.language == "es"
+            and now is not None
+            and now.secrets == (new, "old")
+        )
+
+    assert await until(both_known) < KNOWN_WITHIN_SECONDS
+
+
+async def test_what_is_deleted_is_forgotten_at_once(
+    directory: Directory, database: Connection, tenancy: Tenancy
+) -> None:
+    await tenancy.add_tenant("acme")
+    key = await tenancy.add_key("acme", "admin")
+    await until(lambda: directory.key(key) is not None)
+    await database.execute("DELETE FROM api_keys")
+    assert await until(lambda: directory.key(key) is None) < KNOWN_WITHIN_SECONDS
+
+
+async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
+    stack: Settings,
+    names: Names,
+    database: Connection,
+    vault: Vault,
+    tenancy: Tenancy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pids: list[int] = []
+
+    async def noted(*arguments: Any) -> Connection:
+        connection = await connect(*arguments)
+        pids.append(connection.get_server_pid())
+        return connection
+
+    monkeypatch.setattr("storage.postgres.directory.connect_directly", noted)
+    await tenancy.add_tenant("acme")
+    before = await tenancy.add_key("acme", "read")
+    directory = Directory(stack.postgres, names, vault)
+    await directory.start()
+    try:
+        await until(lambda: directory.key(before) is not None)
+        for times in (1, 2):
+            assert await database.fetchval("SELECT pg_terminate_backend($1)", pids[-1])
+            assert directory.loaded and directory.key(before) is not None
+            while_away = await tenancy.add_key("acme", "read")
+            await until(lambda key=while_away: directory.key(key) is not None)  # type: ignore[misc]
+            assert directory.key(before) is not None
+            later = await tenancy.add_key("acme", "read")
+            assert (
+                await until(lambda key=later: directory.key(key) is not None) < KNOWN_WITHIN_SECONDS
+            ), "it listens again"  # type: ignore[misc]
+            assert len(pids) == times + 1
+    finally:
+        await directory.stop()
+
+
+async def test_without_a_database_a_directory_waits_and_says_that_it_is_not_loaded(
+    names: Names, vault: Vault
+) -> None:
+    away = Directory(Postgres(dsn=Secret("postgresql://nobody@127.0.0.1:9/none")), names, vault)
+    await away.start()
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(away.wait_loaded(), 0.5)
+        assert (away.loaded, away.endpoint("x")) == (False, None)
+    finally:
+        await away.stop()
+
+
+async def test_a_directory_whose_key_opens_nothing_is_loaded_and_not_healthy(
+    stack: Settings, names: Names, database: Connection, tenancy: Tenancy
+) -> None:
+    await tenancy.add_tenant("acme")
+    other = Directory(stack.postgres, names, Vault(Fernet.generate_key().decode()))
+    await other.start()
+    try:
+        await asyncio.wait_for(other.wait_loaded(), 60)
+        assert not other.healthy
+        with pytest.raises(Unavailable, match="SENSORIUM_SECRETS__KEY"):
+            other.tenant(ACME)
+    finally:
+        await other.stop()

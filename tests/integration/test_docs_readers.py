@@ -1,4 +1,4 @@
-"""The examples of docs/readers.md, run as they stand."""
+"""Runs the examples of docs/readers.md unchanged."""
 
 import importlib.util
 import json
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from confluent_kafka import Producer
 
 from schemas.codec import AVRO_DIR, encode
 from storage.kafka.client import plain_producer_config
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
 from tests.integration.test_commands_readers import as_reader
 from tests.unit.records import attachment
 
@@ -33,7 +33,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    """The one route of the console that a deserializer asks."""
+    """Serves the one route of the console that a deserializer calls."""
     pinned = json.loads((AVRO_DIR / "ids.json").read_text())
 
     class Registry(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ def registry() -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Tests are silent."""
+            """Logs nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -60,10 +60,11 @@ def registry() -> Iterator[str]:
 
 
 def fill(commands: Commands) -> None:
-    """Two messages, one of them in two versions, and one that was erased."""
+    """Two messages, one in two versions and one that came in again, and one that was erased."""
     producer = Producer(plain_producer_config(commands.settings.kafka))
     topic = commands.names.topic("enriched-messages")
-    for message in (row("1", version=2), row("1", version=1), row("2"), row("3")):
+    again = row("2", version=2, received_at=datetime.now(UTC) + timedelta(days=9))
+    for message in (row("1", version=2), row("1", version=1), row("2"), again, row("3")):
         producer.produce(topic, encode(message), message.message_key.encode(), 0)
     producer.produce(topic, None, key_of("3").encode(), 0)
     assert producer.flush(30) == 0

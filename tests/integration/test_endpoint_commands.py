@@ -1,27 +1,14 @@
-"""`sensorium endpoints`: the way that providers work, from a URL without a secret to a secret that is replaced."""
+"""`sensorium endpoints`, from a URL without a secret to a secret that is replaced."""
 
-from collections.abc import Iterator
-
-import msgspec
 import pytest
 from click.testing import CliRunner
 
-from schemas.settings import Settings
 from storage.postgres.tenancy import Tenancy
 from storage.postgres.vault import Vault
 from streams.commands.main import main
 from streams.settings import to_environment
 from tests.integration.commands import Commands
 from tests.integration.databases import Connection
-
-
-@pytest.fixture
-def acme(stack: Settings, namespace: str) -> Iterator[Commands]:
-    made = Commands(msgspec.structs.replace(stack, namespace=namespace), {})
-    made.make_tables()
-    made.json("tenants", "add", "acme")
-    yield made
-    made.drop_tables()
 
 
 def live(acme: Commands) -> tuple[str, ...]:
@@ -115,4 +102,4 @@ def test_a_secret_can_come_from_standard_input(acme: Commands) -> None:
     empty = CliRunner().invoke(
         main, ["endpoints", "secret", name, "--set", "-"], env=environment, input=""
     )
-    assert empty.exit_code == 1 and "an empty secret is not a secret" in empty.stderr
+    assert empty.exit_code == 1 and "a secret must not be empty" in empty.stderr

@@ -1,4 +1,4 @@
-"""A cursor of the feed outlives a failover to a standby that had not heard the last commits."""
+"""A cursor of the feed stays valid after a failover to a standby without the last commits."""
 
 import asyncpg
 
@@ -23,7 +23,7 @@ async def write(connection: Connection, *identifiers: str) -> None:
 
 
 async def read(reading: ConsoleQueries, after: str | None) -> tuple[list[str], str]:
-    """What the feed shows behind a cursor, and the next cursor."""
+    """The changes after a cursor, and the next cursor."""
     feed = FeedReader(reading, ACME, Filter(), 100)
     await feed.begin(after)
     page = await feed.look()

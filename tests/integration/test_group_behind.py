@@ -54,7 +54,10 @@ def test_a_receiver_slows_a_bulk_import_down_and_takes_the_next_message(
     settings = msgspec.structs.replace(commands.settings, receiver=receiver_settings)
 
     async def statuses(url: str, count: int) -> list[int]:
-        """Of many posts over eight connections; a client that costs more than the receiver would be too slow for a burst."""
+        """The statuses of many posts over eight connections.
+
+        A client that uses more CPU than the receiver would be too slow for a burst.
+        """
         portions = [asyncio.to_thread(post, url, range(n, count, 8)) for n in range(min(8, count))]
         return [status for several in await asyncio.gather(*portions) for status in several]
 

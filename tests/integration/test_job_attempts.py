@@ -1,4 +1,4 @@
-"""Why jobs wait, as it stands in Postgres."""
+"""The notes in Postgres that say why jobs wait."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from schemas.topics import Names
 from storage.postgres import job_attempts
 from storage.postgres.erased import key_digest
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
-from tests.integration.databases import Connection, schema
+from tests.integration.databases import Connection
 from tests.integration.waiting import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -20,12 +20,6 @@ PLACE = JobPlace("acme", "acme:ycloud:w1", 0, "describe")
 FIRST = JobAttempt(
     PLACE, 0, 1, "model_rejected_key", "model_rejected_key: 401", NOW, NOW, NOW + timedelta(hours=1)
 )
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ async def test_silence_is_an_empty_text(server: Server) -> None:
     assert await heard(server, silence(5), "a.wav") == ""
 
 
-async def test_a_language_that_the_model_does_not_know_is_no_hint(server: Server) -> None:
+async def test_a_language_that_the_model_does_not_know_is_not_a_hint(server: Server) -> None:
     text = await heard(server, (MEDIA / "voice-human-es.ogg").read_bytes(), "a.ogg", "xx")
     assert word_errors(SPOKEN, text) < 0.3, text
 
@@ -248,7 +248,7 @@ def test_nothing_of_what_was_read_or_heard_is_in_the_log(server: Server) -> None
 
 
 def test_both_senses_work_without_any_network() -> None:
-    """Where the kernel allows it, in a network namespace without interfaces; else with sockets that refuse."""
+    """In a network namespace without interfaces, or else with sockets that refuse."""
     program = (
         "import sys; from pathlib import Path; from schemas.settings import Local\n"
         "from streams.roles.local_models import *\n"

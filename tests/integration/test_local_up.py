@@ -1,4 +1,4 @@
-"""`up`, `down` and the supervisor on real servers, in a folder of their own."""
+"""`up`, `down` and the supervisor with real servers, in a folder of their own."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def home() -> Iterator[Home]:
 
 
 def bring_up(home: Home) -> dict[str, int]:
-    """Name → pid."""
+    """Starts everything, and returns each process's pid by name."""
     rows = up(
         home, {}, say=print, only_servers=True, ports_anywhere=True, owner=os.getpid()
     ).processes
@@ -111,6 +111,6 @@ def test_another_user_of_the_machine_can_read_no_message_and_no_file(home: Home)
 
 
 def reachable_by_others(path: Path, home: Home) -> bool:
-    """True if every folder between the home and the path may be passed through by anybody."""
+    """True if everybody may pass through each folder between the home and the path."""
     between = [folder for folder in path.parents if folder.is_relative_to(home.folder)]
     return all(folder.stat().st_mode & 0o001 for folder in between)

@@ -1,14 +1,15 @@
-"""Two writers of the same rows, given in opposite orders, beside a real Postgres.
+"""Two writers of the same rows, given in opposite orders, on a real Postgres.
 
-Somebody else holds the row in the middle until both wait: either one of the two stands before its first row, or each has one that
-the other needs, and then Postgres ends one of them as soon as the middle is free.
+Another session holds the row in the middle until both wait. If writers lock in one
+order, one of them waits before its first row. Otherwise each holds a row that the other
+needs, and Postgres ends one of them as soon as the middle is free.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import asyncpg
 import pytest
@@ -21,14 +22,17 @@ from schemas.outcomes import Unavailable
 from schemas.records import Attachment, Quarantined
 from schemas.settings import Settings
 from schemas.topics import Names
+from storage.objects.store import ObjectStore
 from storage.postgres import lock_order
+from storage.postgres.dismissing import DismissChoice, dismiss
 from storage.postgres.erased import forget, key_digest, remember_erased
 from storage.postgres.job_attempts import JobAttempt, JobAttempts, JobPlace
 from storage.postgres.lock_order import in_lock_order
 from storage.postgres.repair_plans import Counted, Intent, RepairChoice, RepairRequest
 from storage.postgres.repairs import Repairs
 from storage.postgres.sql import queries
-from tests.integration.databases import PATIENT, Connection, Pool, merge, pooled, schema
+from streams.repair.removal import Removal
+from tests.integration.databases import PATIENT, Connection, Pool, merge, pooled
 from tests.integration.waiting import until
 from tests.unit.records import NOW, message
 
@@ -41,7 +45,7 @@ Writer = Callable[["Case"], Awaitable[object]]
 
 
 class Case(NamedTuple):
-    """What a writer gets: its number, and the names of its rows in the order in which it meets them."""
+    """A writer's number, and the names of its rows in the order in which it gets them."""
 
     stack: Settings
     pool: Pool
@@ -109,7 +113,10 @@ async def remember(case: Case) -> None:
 
 async def remove(case: Case) -> None:
     keys = in_lock_order((key(row) for row in case.rows), str)
-    await case.pool.execute(queries("removal")["delete_messages"], "acme", keys)
+    async with case.pool.acquire() as proxy:
+        connection: Any = proxy
+        removal = Removal(case.stack, connection, cast(ObjectStore, None))
+        await removal._delete_messages(TenantId("acme"), keys)
 
 
 async def note_jobs(case: Case, *, ended: bool = False) -> None:
@@ -139,7 +146,10 @@ async def count_deliveries(case: Case) -> None:
 
 
 async def settle(case: Case, *, tries: bool = True) -> None:
-    """Each repairs records of quarantine for another tenant, and counts tries of the same records or only marks them."""
+    """Settles a portion of a repair of quarantined records, for a tenant of its own.
+
+    It counts tries of the same records as the other writer, or only marks them.
+    """
     repairs, tenant = Repairs(case.pool), TenantId(f"t{case.number}")
     choice = RepairChoice(reason="not_json")
     asked = RepairRequest(tenant, "quarantine", choice, "ana")
@@ -161,8 +171,15 @@ async def only_mark(case: Case) -> None:
     await settle(case, tries=False)
 
 
+async def dismiss_all(case: Case) -> None:
+    """Chooses the rows by itself, so it has no order that a caller could change."""
+    async with case.pool.acquire() as proxy, proxy.transaction():
+        connection: Any = proxy
+        await dismiss(connection, DismissChoice("acme", reason="not_json"))
+
+
 async def nothing(case: Case) -> None:
-    """The rows are new to both."""
+    """Stores nothing before: the rows are new to both writers."""
 
 
 def new(table: str, **columns: object) -> str:
@@ -198,6 +215,7 @@ CASES: dict[str, tuple[Writer, str, Writer, Writer]] = {
     "an erasure and a sink": (versions, ONE_MESSAGE, erase, newer),
     "what was erased": (nothing, NEW_DIGEST, remember, remember),
     "a removal and an erasure": (versions, ONE_MESSAGE, remove, erase),
+    "a removal and a sink": (versions, ONE_MESSAGE, remove, newer),
     "notes on jobs": (note_jobs, ONE_NOTE, note_jobs, note_jobs),
     "notes on jobs that ended": (note_jobs, ONE_NOTE, forget_jobs, note_jobs),
     "deliveries": (count_deliveries, ONE_COUNT, count_deliveries, count_deliveries),
@@ -209,13 +227,11 @@ CASES: dict[str, tuple[Writer, str, Writer, Writer]] = {
         only_mark,
     ),
 }
-"""What there is before, who holds the row in the middle, and the two writers."""
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
+"""What is stored before, which session holds the row in the middle, and the two writers."""
+DISMISSAL = "a dismissal and a repair"
+CASES_WITH_SQL = CASES | {
+    DISMISSAL: (quarantine, CASES["marks of repairs"][1], dismiss_all, only_mark)
+}
 
 
 @pytest.fixture
@@ -225,8 +241,8 @@ async def pool(stack: Settings, namespace: str, database: Connection) -> AsyncIt
 
 
 async def meet(name: str, stack: Settings, database: Connection, pool: Pool) -> list[object]:
-    """What the two writers raised, in the order of their numbers."""
-    before, hold, *writers = CASES[name]
+    """Runs both writers and returns what they raised, in the order of their numbers."""
+    before, hold, *writers = CASES_WITH_SQL[name]
     await before(Case(stack, pool, 0, ROWS))
     orders = (ROWS, ROWS[::-1])
     async with pool.acquire() as holder:
@@ -252,7 +268,7 @@ async def both_wait(database: Connection, tasks: "Sequence[asyncio.Future[object
     return bool(await database.fetchval(WAITING) == 2)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES_WITH_SQL)
 async def test_two_writers_of_the_same_rows_wait_for_each_other_and_never_deadlock(
     name: str, stack: Settings, database: Connection, pool: Pool
 ) -> None:

@@ -1,4 +1,4 @@
-"""Migrations on a database that is in use."""
+"""Migrations of a database that is in use."""
 
 import asyncio
 import re
@@ -22,9 +22,10 @@ from tests.integration.waiting import until
 LARGE = ("chat_messages", "inbound_messages", "message_steps", "media_objects")
 LOCK_SECONDS = 0.3
 STALL_SECONDS = 10.0
-"""How long a writer may wait while a step runs: LOCK_SECONDS, on a machine that does other things too.
+"""How long a writer may wait while a step runs: LOCK_SECONDS, and more on a busy machine.
 
-A step without a limit would wait for the reader of these tests, and the writers behind it, as long as they run.
+A step without a limit would wait for the reader of these tests as long as they run, and
+the writers would wait behind it.
 """
 EXPANDS_SINCE = "0009"
 TAKES_AWAY = re.compile(
@@ -50,7 +51,7 @@ def test_an_index_on_a_large_table_is_built_while_others_write(migration: Migrat
 
 @pytest.fixture(autouse=True)
 def lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock of this test's own: the usual one keeps apart all migrations of a database, also those of the tests beside this one."""
+    """A lock for this test. The usual one would also keep apart the migrations of other tests."""
     monkeypatch.setattr(migrating, "_LOCK", secrets.randbits(31))
 
 
@@ -68,7 +69,7 @@ def files(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterato
 
 @asynccontextmanager
 async def writing(pool: "asyncpg.Pool[asyncpg.Record]") -> AsyncIterator[list[float]]:
-    """Writes into the large tables, as programs of any version do; fills in how long each write took."""
+    """Writes into the large tables as programs of any version do, and notes how long it took."""
     stalls: list[float] = []
 
     async def write() -> None:

@@ -1,4 +1,7 @@
-"""What the commands can do to a tenant, done in the console: a portal link, a new tenant, an erasure."""
+"""Commands about a tenant that can also be done in the console.
+
+These are a portal link, a new tenant, and an erasure.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +14,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from tests.browser.scene import PASSWORD, Scene, said, staged
-from tests.integration.console import CONVERSATION
+from tests.integration.console import CONVERSATION, key_of
 from tests.integration.people import Visitor
 from tests.topics import make_topics
 
@@ -29,17 +32,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
             said("m2", 4, "palabra-clave"),
             said("m3", 3, "se queda", conversation_id=BESIDE),
         )
-        await made.person("adam", "admin")
         await made.person("otto", "operator")
         yield made
-
-
-@pytest.fixture
-async def adam(scene: Scene) -> AsyncIterator[Visitor]:
-    visitor = Visitor(scene.url)
-    await visitor.log_in("adam", PASSWORD)
-    yield visitor
-    await visitor.client.aclose()
 
 
 async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
@@ -64,7 +58,8 @@ async def test_an_admin_makes_a_portal_link_that_is_shown_once_and_lets_in_as_re
     assert (await guest.get("/t/acme/people")).status_code == 403
     await guest.post("/logout", {}, at="/t/acme/conversations")
     assert (await guest.use(link[0])).status_code == 403  # a second time
-    assert await noted(scene, "portal_link_made") == [("acme", "adam", "portal@acme")]
+    name = f"portal@acme#{link[0].partition('token=')[2][:6]}"
+    assert await noted(scene, "portal_link_made") == [("acme", "adam", name)]
     await guest.client.aclose()
 
 
@@ -129,6 +124,58 @@ async def test_an_admin_erases_a_conversation_by_typing_its_id(
     assert "Nothing of this conversation is stored" in again and 'name="typed"' not in again
 
 
+KEYS = "SELECT split_part(message_key, ':', 3) FROM chat_messages ORDER BY 1"
+
+
+def path_of(scene: Scene, identifier: str) -> str:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    return f"/t/acme/m/{pages.refs.of(ACME, 'm', key_of(identifier))}"
+
+
+async def test_an_admin_erases_one_message_by_ticking_a_box(
+    scene: Scene, adam: Visitor, stack: Settings
+) -> None:
+    make_topics(stack.kafka, scene.console.names)
+    path = path_of(scene, "m2")
+    assert f'href="{path}/erase"' in (await adam.get(path)).text
+    unconfirmed = ({}, {"what": "message"}, {"what": "all", "sure": "on"}, {"what": "contact", "typed": "1555", "sure": "on"})  # fmt: skip
+    for form in unconfirmed:
+        answer = await adam.post(f"{path}/erase", form, at=f"{path}/erase")
+        assert answer.status_code == 422, form
+    assert len(await scene.console.connection.fetch(KEYS)) == 3
+    form = {"what": "message", "sure": "on"}
+    done = await adam.send(f"{path}/erase", form, at=f"{path}/erase")
+    assert done.status_code == 200 and "The messages were erased" in done.text
+    assert [row[0] for row in await scene.console.connection.fetch(KEYS)] == ["m1", "m3"]
+    logged = f"message {log_digest(key_of('m2'))}: 1 message, 0 files"
+    assert await noted(scene, "messages_erased") == [("acme", "adam", logged)]
+    assert (await adam.get(f"{path}/erase")).status_code == 404
+
+
+async def test_an_admin_erases_everything_with_a_customer_by_typing_their_id(
+    scene: Scene, adam: Visitor, stack: Settings
+) -> None:
+    make_topics(stack.kafka, scene.console.names)
+    third = {"conversation_id": "15550109999~15550100003", "sender_id": "15550100003"}
+    bot = {"role": "assistant", "direction": "outbound", "sender_id": None}
+    await scene.console.write(said("m4", 2, "otra", **third), said("m5", 1, "respuesta", **bot))
+    assert (
+        "Everything with this customer"
+        not in (await adam.get(f"{path_of(scene, 'm5')}/erase")).text
+    )
+    path = path_of(scene, "m1")
+    asked = (await adam.get(f"{path}/erase")).text
+    assert "<dt>Messages</dt><dd>1</dd>" in asked  # only this one
+    assert "<dt>Messages</dt><dd>4</dd>" in asked and "15550100001" in asked
+    form = {"what": "contact", "typed": "15550100001"}
+    done = await adam.send(f"{path}/erase", form, at=f"{path}/erase")
+    assert done.status_code == 200 and "<dt>Messages</dt><dd>4</dd>" in done.text
+    assert [row[0] for row in await scene.console.connection.fetch(KEYS)] == ["m4"]
+    logged = f"contact {log_digest('15550100001')}: 4 messages, 1 file"
+    assert await noted(scene, "messages_erased") == [("acme", "adam", logged)]
+
+
 async def test_an_operator_erases_nothing(scene: Scene) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
@@ -139,5 +186,10 @@ async def test_an_operator_erases_nothing(scene: Scene) -> None:
     assert (await otto.get(f"{chat}/erase")).status_code == 403
     form = {"typed": CONVERSATION}
     assert (await otto.post(f"{chat}/erase", form, at="/t/acme/trouble")).status_code == 403
+    message = path_of(scene, "m1")
+    assert "/erase" not in (await otto.get(message)).text
+    assert (await otto.get(f"{message}/erase")).status_code == 403
+    form = {"what": "message", "sure": "on"}
+    assert (await otto.post(f"{message}/erase", form, at="/t/acme/trouble")).status_code == 403
     assert await scene.console.connection.fetchval("SELECT count(*) FROM chat_messages") == 3
     await otto.client.aclose()

@@ -86,9 +86,7 @@ async def test_older_entries_keep_the_filters(scene: Scene, visitor: Visitor) ->
     assert page.count('<td class="break">entry') == 30 and 'class="more"' not in page
 
 
-async def test_a_person_and_an_action_of_long_ago_are_found(
-    scene: Scene, visitor: Visitor
-) -> None:
+async def test_a_person_and_an_action_of_long_ago_are_found(scene: Scene, visitor: Visitor) -> None:
     await scene.console.connection.execute(NOTE, "old.eve", "2026-03-01T06:00:00Z", 1)
     await scene.console.connection.execute(NOTE, "busy", "2026-03-02T06:00:00Z", 2_001)
     page = (await visitor.get("/t/acme/audit")).text

@@ -1,7 +1,6 @@
 """The page of one conversation, and its files."""
 
 import re
-from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
@@ -9,30 +8,17 @@ from PIL import Image
 
 from connectors.console.pages import reading
 from connectors.console.pages.shown_files import PICTURE_SIDE
+from connectors.console.pages.words import Words
+from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from schemas.records import Attachment
-from schemas.settings import Settings
-from schemas.topics import Names
-from tests.browser.scene import PASSWORD, Scene, kept, said, staged
+from tests.browser.scene import Scene, kept, said
+from tests.integration.console import key_of
 from tests.integration.people import Visitor
 
 
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
-
-
 def links(page: str, words: str) -> list[str]:
-    """Where links go whose address has these words."""
+    """The targets of links whose address contains these words."""
     return [
         one.replace("&amp;", "&") for one in re.findall(r'href="([^"]*)"', page) if words in one
     ]
@@ -116,7 +102,7 @@ async def test_a_sound_that_browsers_do_not_play_is_played_as_mp3_from_any_place
     assert (part.status_code, part.content) == (206, whole.content[100:200])
 
 
-async def test_what_is_no_picture_is_answered_as_it_came_or_not_at_all(
+async def test_what_is_not_a_picture_is_answered_as_it_came_or_not_at_all(
     scene: Scene, visitor: Visitor
 ) -> None:
     fine = await kept(scene.console, "m1", "voice-es.mp3", "image", "image/jpeg")
@@ -160,3 +146,34 @@ async def test_a_form_after_the_session_is_over_asks_to_log_in_again(
     await scene.console.connection.execute("DELETE FROM people_sessions")
     answer = await visitor.client.post("/t/acme/endpoints", data={"csrf": "old", "provider": "x"})
     assert answer.status_code == 401 and "Log in again" in answer.text
+
+
+async def test_what_is_too_large_to_show_is_said_to_be_missing(
+    scene: Scene, visitor: Visitor
+) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    words = Words("en")
+    lost = Attachment(index=0, type="image", status="failed", reason="media_timeout")
+    for name, size in (("small", 0), ("large", 140_000), ("larger", 1_100_000)):
+        attributes = {"page_titles": ["x" * size]} if size else {}
+        await scene.console.write(said(name, 5, f"the {name} one", lost, attributes=attributes))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    assert chat.count(words("chat.too_large")) == 2 and "the larger one" in chat
+    for name, is_told in (("small", False), ("large", False), ("larger", True)):
+        ref = pages.refs.of(TenantId("acme"), "m", key_of(name))
+        page = (await visitor.get(f"/t/acme/m/{ref}")).text
+        assert (words("message.too_large") in page) == is_told, name
+        assert ('class="file image failed"' in page) != is_told, name
+
+
+async def test_a_report_of_an_edit_is_told_in_a_sentence(scene: Scene, visitor: Visitor) -> None:
+    report = {"unsupported": {"type": "edit"}}
+    await scene.console.write(said("m1", 5, "hola"))
+    await scene.console.write(said("m2", 4, None, kind="unsupported", attributes=report))
+    listed = (await visitor.get("/t/acme/conversations")).text
+    assert "Edited an earlier message" in listed
+    chat = (await visitor.get(links(listed, "/c/")[0])).text
+    assert chat.count("Its sender edited an earlier message.") == 1
+    assert Words("en")("kind.unsupported") not in chat

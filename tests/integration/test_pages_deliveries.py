@@ -1,28 +1,19 @@
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.settings import Settings
 from schemas.tenants import Endpoint
-from schemas.topics import Names
 from storage.postgres.portals import portal_token
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
-from tests.integration.people import Visitor
+from tests.browser.scene import Scene
+from tests.integration.people import Visitor, visitor_of
 
 PAGE = "/t/acme/deliveries"
 SECRET, KEY = "whsec_geheim", "yc_key_geheim"
 
 
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
 async def endpoint_in(scene: Scene, tenant: str) -> Endpoint:
-    """An endpoint to which two deliveries were accepted and one refused."""
+    """An endpoint with two accepted deliveries and a refused one."""
     tenancy = Tenancy(scene.console.connection, scene.console.vault)
     made = await tenancy.add_endpoint(tenant, "ycloud", secret=SECRET, unsigned=False, api_key=KEY)
     await scene.console.connection.execute(
@@ -32,12 +23,6 @@ async def endpoint_in(scene: Scene, tenant: str) -> Endpoint:
         " ($1, $2, current_date - 40, 'body_too_large', '', 1, now(), now(), 413, '{}')",
         tenant, made.endpoint_id, made.secret_ids()[0],
     )  # fmt: skip
-    return made
-
-
-async def visitor_of(scene: Scene, name: str) -> Visitor:
-    made = Visitor(scene.url)
-    await made.log_in(name, PASSWORD)
     return made
 
 

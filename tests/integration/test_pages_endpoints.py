@@ -14,7 +14,7 @@ from schemas.tenants import Endpoint
 from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
 from streams.roles.other_roles import other_roles_of
-from tests.browser.scene import PASSWORD, Scene, said, staged
+from tests.browser.scene import Scene, said, staged
 from tests.integration.people import Visitor
 
 PAGE = "/t/acme/tenants"
@@ -22,7 +22,7 @@ SENT = message_key("acme", "ycloud", "sent")  # type: ignore[arg-type]
 
 
 class Receiver:
-    """In the place of the real one: answers what it is told to."""
+    """Replaces the receiver and answers as it is told to."""
 
     def __init__(self) -> None:
         self.status, self.asked = 202, list[str]()
@@ -49,12 +49,8 @@ async def scene(stack: Settings, namespace: str, receiver: Receiver) -> AsyncIte
 
 
 @pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def endpoint_in(scene: Scene, tenant: str = "acme", **more: object) -> Endpoint:
@@ -84,6 +80,20 @@ async def test_an_endpoint_is_created_with_its_url_shown_once_and_connected(
     assert (await tenancy.endpoint(endpoint.endpoint_id)).api_key == "of-ycloud"
     page = (await visitor.get(path)).text
     assert not [one for one in ("whsec_new", "whsec_theirs", "of-ycloud") if one in page]
+
+
+async def test_a_sender_of_ones_own_gets_a_secret_that_is_made_here_and_shown_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene, secret=None, secret_later=True)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert "Make a secret here" in (await visitor.get(path)).text
+    shown = await visitor.send(f"{path}/rotate", {}, at=path)
+    tenancy = Tenancy(scene.console.connection, scene.console.vault)
+    (secret,) = (await tenancy.endpoint(endpoint.endpoint_id)).secrets
+    page = (await visitor.get(path)).text
+    assert "The secret. It is shown this once" in shown.text and secret in shown.text
+    assert secret not in page and "Make a secret here" not in page
 
 
 async def test_what_the_commands_refuse_the_page_refuses_too(visitor: Visitor) -> None:
@@ -124,6 +134,21 @@ async def test_a_new_url_leaves_the_old_one_for_an_hour(scene: Scene, visitor: V
         endpoint.endpoint_id,
     )
     assert 3_500 < left <= 3_600
+
+
+async def test_a_new_url_in_place_of_one_that_leaked_ends_the_old_one_at_once(
+    scene: Scene, visitor: Visitor
+) -> None:
+    endpoint = await endpoint_in(scene)
+    path = f"/t/acme/endpoints/{endpoint.endpoint_id}"
+    assert 'name="leaked"' in (await visitor.get(path)).text
+    shown = await visitor.send(f"{path}/url", {"leaked": "yes"}, at=path)
+    assert "https://hooks.example.com/webhooks/ycloud/" in shown.text
+    row = await scene.console.connection.fetchrow(
+        "SELECT former_token_until FROM webhook_endpoints WHERE endpoint_id = $1",
+        endpoint.endpoint_id,
+    )
+    assert row is not None and row["former_token_until"] is None
 
 
 async def test_a_removed_endpoint_is_gone(scene: Scene, visitor: Visitor) -> None:

@@ -11,9 +11,9 @@ from connectors.console.pages import counting
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
+from tests.browser.scene import Redone, Scene, said, staged
 from tests.integration.console import key_of
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visitor_of
 
 Row = tuple[str, str, str, str]
 """Reason, stage, tenant and count of a row of the page."""
@@ -41,12 +41,6 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
                    now(), 'k', '{', '1' FROM generate_series(1, 3) AS n"""
         )
         yield made
-
-
-async def visitor_of(scene: Scene, name: str) -> Visitor:
-    made = Visitor(scene.url)
-    await made.log_in(name, PASSWORD)
-    return made
 
 
 def rows(text: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Open pages change by themselves: that of one message, and earlier pages of a chat."""
+"""Open pages change by themselves: the page of a message, and earlier pages of a chat."""
 
 import asyncio
 import re
@@ -9,31 +9,15 @@ import msgspec
 import pytest
 
 from connectors.console.pages import reading
-from connectors.console.pages.conversations import STREAMS_PER_PERSON
+from connectors.console.tenant_queue import STREAMS_PER_SESSION
 from schemas.keys import TenantId
-from schemas.settings import Settings
-from schemas.topics import Names
-from tests.browser.scene import CAT, PASSWORD, Scene, kept, later, said, staged
+from tests.browser.scene import CAT, Scene, kept, later, said
 from tests.integration.console import CONVERSATION, key_of
 from tests.integration.people import Visitor
 
 ACME = TenantId("acme")
 SECONDS = 30.0
 ERASE = "DELETE FROM chat_messages WHERE message_key = $1"
-
-
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 def path_of(scene: Scene, kind: str, name: str) -> str:
@@ -97,7 +81,7 @@ async def test_the_page_of_a_message_completes_is_edited_and_ends_when_it_is_era
         assert "event: gone" in await stream.following()
 
 
-async def test_open_pages_of_messages_count_among_the_streams_of_a_person(
+async def test_open_pages_of_messages_count_among_the_streams_of_a_session(
     scene: Scene, visitor: Visitor
 ) -> None:
     await scene.console.write(said("1", 1, "words"))
@@ -105,7 +89,7 @@ async def test_open_pages_of_messages_count_among_the_streams_of_a_person(
     async with AsyncExitStack() as pages:
         streams = [
             await pages.enter_async_context(opened(visitor, path))
-            for _ in range(STREAMS_PER_PERSON)
+            for _ in range(STREAMS_PER_SESSION)
         ]
         for page in streams:
             assert "words" in await page.following()

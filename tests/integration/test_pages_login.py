@@ -8,7 +8,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.people import PeopleError, sha256
 from tests.browser.scene import PASSWORD, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visiting
 
 HOME = "/t/acme/conversations"
 
@@ -22,9 +22,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    yield made
-    await made.client.aclose()
+    async with visiting(scene) as made:
+        yield made
 
 
 async def test_a_person_logs_in_reads_and_logs_out(scene: Scene, visitor: Visitor) -> None:
@@ -133,7 +132,7 @@ async def test_the_login_form_has_a_token_too(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=1", b"a=1&" * 300, b"x" * 70_000])
-async def test_a_body_that_is_no_form_is_refused(visitor: Visitor, body: bytes) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(visitor: Visitor, body: bytes) -> None:
     await visitor.get("/login")
     kind = {"content-type": "application/x-www-form-urlencoded"}
     answer = await visitor.client.post("/login", content=body, headers=kind)

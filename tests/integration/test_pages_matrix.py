@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from fastapi.routing import APIRoute
 
-from connectors.console.pages.repairing import asked_for
+from connectors.console.pages.repairing import repair_request_of
 from connectors.console.pages.routes import pages_router
 from schemas.keys import TenantId
 from schemas.records import Attachment
@@ -25,7 +25,10 @@ PLANTED = (
     "recibo-clave",
     "wamid-clave",
 )
-"""A name, a number, a text, a description, a file name and an id: in each tenant with its name behind."""
+"""A name, a number, a text, a description, a file name and an id.
+
+Each tenant has them with its own name appended.
+"""
 ROLES: tuple[PersonRole, ...] = ("viewer", "reader", "operator", "admin")
 ABOUT_NO_TENANT = {
     "/",
@@ -33,23 +36,27 @@ ABOUT_NO_TENANT = {
     "/account/log-out",
     "/account/password",
     "/tenants",
+    "/tenants/removed",
     "/login",
     "/login/link",
     "/logout",
     "/t/{rest:path}",
     "/trouble",
 }
-"""`/trouble` and `/tenants` are of all tenants of a person: test_pages_everywhere and _tenants look at them."""
+"""`/trouble` and `/tenants` are of all tenants of a person: test_pages_everywhere and _tenants look at them.
+`/tenants/removed` is of those that nobody belongs to any more: test_pages_removals."""
 OFFSETS = {"acme": 501, "other": 502}
-"""Of the record in quarantine of each tenant."""
+"""The position of the quarantined record of each tenant."""
 RANKED = (*ROLES, "nobody of one tenant")
 NEEDS: dict[str, str] = {
     "/t/{tenant}/c/{ref}/context": "reader",
     "/t/{tenant}/c/{ref}/erase": "admin",
+    "/t/{tenant}/m/{ref}/erase": "admin",
     "/t/{tenant}/m/{ref}/file/{index}": "reader",
     "/t/{tenant}/m/{ref}/file/{index}/{form}": "reader",
     "/t/{tenant}/repairs/{repair_id}": "operator",
     "/t/{tenant}/tenants": "admin",
+    "/t/{tenant}/removal": "nobody of one tenant",
     "/t/{tenant}/endpoints/{endpoint_id}": "admin",
     "/t/{tenant}/preferences": "admin",
     "/t/{tenant}/people": "admin",
@@ -58,9 +65,9 @@ NEEDS: dict[str, str] = {
     "/t/{tenant}/repairs/{repair_id}/live": "operator",
     "/t/{tenant}/pipeline/live": "nobody of one tenant",
 }
-"""What of the pages takes more than the role viewer."""
+"""The pages that need more than the role viewer."""
 LEADS_ON = {"/t/{tenant}/sent/{ref}"}
-"""Waits for a message, and leads to its page."""
+"""Waits for a message, and redirects to its page."""
 
 
 def planted(tenant: str) -> list[str]:
@@ -103,14 +110,15 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         assert pages is not None
         for tenant in ("acme", "other"):
             made.endpoints[tenant] = await endpoint_of(made, tenant)
+            form = {"reason": "media_not_found"}
             made.repairs[tenant] = await pages.work.plan(
-                asked_for(TenantId(tenant), "x", "attachments", {"reason": "media_not_found"})
+                repair_request_of(TenantId(tenant), "x", "attachments", form)
             )
         yield made
 
 
 async def refused(scene: Scene, tenant: str) -> None:
-    """A record in quarantine with what is planted, of the message that is planted too."""
+    """A quarantined record of the planted message, which contains the planted texts."""
     *texts, identifier = planted(tenant)
     await scene.console.connection.execute(
         """INSERT INTO quarantined_messages (tenant_id, stage, reason, topic, record_key, partition, "offset", detail,
@@ -164,7 +172,7 @@ def filled(scene: Scene, path: str, tenant: str, *, refs_of: str | None = None) 
 
 
 async def first_bytes(visitor: Visitor, path: str) -> tuple[int, str]:
-    """Status and body; of a stream the first event."""
+    """The status and body; of a stream, the first event."""
     async with visitor.client.stream("GET", path) as answer:
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):
             return answer.status_code, (await answer.aread()).decode("utf-8", "replace")
@@ -225,7 +233,7 @@ async def test_each_role_sees_its_pages_and_a_viewer_nothing_of_the_content(
     await visitor.client.aclose()
 
 
-async def test_whoever_is_not_logged_in_sees_nothing(scene: Scene) -> None:
+async def test_a_visitor_who_is_not_logged_in_sees_nothing(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     for path in get_routes(scene):
         if path not in ABOUT_NO_TENANT:
@@ -281,7 +289,7 @@ async def test_a_viewer_cannot_guess_words_by_searching(scene: Scene) -> None:
     await visitor.client.aclose()
 
 
-async def test_an_address_that_is_no_page_is_answered_with_a_page(scene: Scene) -> None:
+async def test_an_address_that_is_not_a_page_is_answered_with_a_page(scene: Scene) -> None:
     visitor = Visitor(scene.url)
     assert (await visitor.get("/t/acme/nothing")).status_code == 303  # to the login
     await visitor.log_in("viewer", PASSWORD)

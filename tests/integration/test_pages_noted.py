@@ -1,4 +1,4 @@
-"""What the audit log notes of logins and plans."""
+"""The entries of the audit log about logins and plans."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, visiting
 from tests.integration.waiting import until
 
 LOST = Attachment(
@@ -25,9 +25,8 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    yield made
-    await made.client.aclose()
+    async with visiting(scene) as made:
+        yield made
 
 
 async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:

@@ -1,22 +1,10 @@
-"""Addresses and bodies that reach no page, as a browser and as a program gets them answered."""
+"""The answers to addresses and bodies that reach no page, for a browser and for a program."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 BROWSER = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
-
-
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
 
 
 async def test_a_person_reads_a_page_where_a_program_reads_a_problem(scene: Scene) -> None:

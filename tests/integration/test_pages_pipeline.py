@@ -1,31 +1,14 @@
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from connectors.console.pages.flow import STATIONS
 from schemas.metrics import DURATION_BOUNDS
 from schemas.records import Attachment
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.stage_minutes import StageMinute, StageMinutes
-from tests.browser.scene import PASSWORD, Scene, said, staged
-from tests.integration.people import Visitor
+from tests.browser.scene import Scene, said
+from tests.integration.people import visitor_of
 
 PAGE = "/t/acme/pipeline"
-
-
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-async def visitor_of(scene: Scene, name: str) -> Visitor:
-    made = Visitor(scene.url)
-    await made.log_in(name, PASSWORD)
-    return made
 
 
 def minute(stage: str, ago: int = 0, member: str = "one", **fields: object) -> StageMinute:
@@ -75,7 +58,7 @@ async def test_a_stage_that_stopped_itself_is_seen(scene: Scene) -> None:
     await ana.client.aclose()
 
 
-async def test_a_day_of_the_flow_stands_in_tables(scene: Scene) -> None:
+async def test_a_day_of_the_flow_is_in_tables(scene: Scene) -> None:
     rows = StageMinutes(scene.console.connection)
     for ago in (30, 31, 60, 26 * 60):
         await rows.write(minute("dedupe", ago))

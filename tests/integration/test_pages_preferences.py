@@ -1,31 +1,18 @@
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 PAGE, PEOPLE = "/t/acme/preferences", "/t/acme/people"
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def settings_of(scene: Scene) -> dict[str, Any]:
@@ -68,7 +55,7 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
     form = {"language": "klingon", "rate": "fast", "max_bytes": "0", "context_text": "x", "trade": "ok"}  # fmt: skip
     answer = await visitor.post(PAGE, form, at=PAGE)
     assert answer.status_code == 422 and answer.text.count('aria-invalid="true"') == 4
-    assert "&#39;klingon&#39; is not a language: " in answer.text and 'value="fast"' in answer.text
+    assert "“klingon” is not a language: " in answer.text and 'value="fast"' in answer.text
     assert await settings_of(scene) == before
 
 
@@ -95,7 +82,7 @@ async def test_a_model_that_nobody_knows_is_remarked_and_kept(
 ) -> None:
     await visitor.post(PAGE, {"vision_model": "my-own-model"}, at=PAGE)
     assert (await settings_of(scene))["vision_model"] == "my-own-model"
-    assert "my-own-model is no model that this version knows" in (await visitor.get(PAGE)).text
+    assert "This version does not know the model my-own-model" in (await visitor.get(PAGE)).text
 
 
 # --- people

@@ -5,15 +5,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.console.pages.repairing import asked_for
+from connectors.console.pages.repairing import repair_request_of
 from schemas.keys import TenantId
 from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
-from storage.postgres.repair_plans import RepairError, RepairLost
+from storage.postgres.repair_plans import (
+    Counted,
+    RepairChoice,
+    RepairError,
+    RepairLost,
+    RepairRequest,
+)
 from storage.postgres.repairs import MOST_TRIES
 from streams.repair import applying
-from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
+from tests.browser.scene import Redone, Scene, said, staged
 from tests.integration.console import problem
 from tests.integration.people import Visitor
 from tests.integration.waiting import until
@@ -29,6 +35,7 @@ LATE = Attachment(
     index=0, type="audio", status="failed", reason="model_timeout", original_url="https://x/2"
 )
 BARE = Attachment(index=0, type="image", status="failed", reason="media_unavailable")
+RAW = Counted(9, (), RepairChoice(spans=("0:0-8",)), answers=2, paid_microusd=3_000)
 
 
 @pytest.fixture
@@ -46,14 +53,6 @@ async def scene(stack: Settings, namespace: str, redo: Redone) -> AsyncIterator[
             said("o", 5, None, LOST, tenant_id="other", message_key="other:ycloud:o")
         )
         yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 async def state_of(scene: Scene, repair_id: str) -> str:
@@ -147,7 +146,7 @@ async def applied(scene: Scene, kind: str = "attachments", **chosen: str) -> str
     """A repair of acme that has begun."""
     pages = scene.console.parts.pages
     assert pages is not None
-    asked = asked_for(ACME, "x", kind, chosen)
+    asked = repair_request_of(ACME, "x", kind, chosen)
     repair_id = await pages.work.plan(asked)
     await pages.work.begin(asked, repair_id, 1000.0)
     return repair_id
@@ -168,7 +167,7 @@ async def found_of(scene: Scene, repair_id: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_repair_continues_where_it_stood_when_kafka_comes_back(
+async def test_a_repair_continues_where_it_was_when_kafka_comes_back(
     scene: Scene, redo: Redone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "MOST_RECORDS", 1)
@@ -204,10 +203,10 @@ async def test_a_portion_that_was_written_before_a_crash_is_settled_and_not_writ
     assert (found["looked"], found["redone"]) == (3, 3)
 
 
-async def test_whoever_lost_a_repair_to_another_process_settles_nothing(scene: Scene) -> None:
+async def test_a_process_that_lost_a_repair_to_another_one_settles_nothing(scene: Scene) -> None:
     pages = scene.console.parts.pages
     assert pages is not None
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "media_not_found"})
     for task in asyncio.all_tasks():
         if task.get_name() == "repair-loop":
             task.cancel()
@@ -252,7 +251,7 @@ async def test_a_plan_ends_and_only_one_repair_of_a_kind_runs_at_a_tenant(
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    asked = asked_for(ACME, "x", "attachments", {"reason": "model_timeout"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "model_timeout"})
     second = await pages.work.plan(asked)
     first = await applied(scene, reason="media_not_found")
     with pytest.raises(RepairError) as refused:
@@ -272,7 +271,7 @@ async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone
     pages = scene.console.parts.pages
     assert pages is not None
     redo.away = True
-    asked = asked_for(ACME, "x", "attachments", {"reason": "media_not_found"})
+    asked = repair_request_of(ACME, "x", "attachments", {"reason": "media_not_found"})
     plans = [await pages.work.plan(asked) for _ in range(6)]
     begun = await asyncio.gather(
         *(pages.work.begin(asked, plan) for plan in plans), return_exceptions=True
@@ -281,7 +280,7 @@ async def test_of_repairs_that_begin_at_once_one_runs(scene: Scene, redo: Redone
 
 
 async def refuse(scene: Scene, offset: int, **fields: Any) -> None:
-    """A record of acme in quarantine."""
+    """Puts a record of acme into quarantine."""
     row = {"tenant_id": "acme", "stage": "dedupe", "reason": "not_json", "topic": "raw-messages"}
     row |= fields
     await scene.console.connection.execute(
@@ -443,10 +442,10 @@ async def test_raw_records_that_nobody_would_read_are_planned_by_no_page_and_no_
     redo.unread = True
     form = {"kind": "raw", "since": "2026-01-01T00:00"}
     answer = await visitor.post("/t/acme/repairs", form, at="/t/acme/trouble")
-    assert answer.status_code == 409 and "would be read by nobody" in answer.text
+    assert answer.status_code == 409 and "nothing would read what it writes" in answer.text
     plan = "/api/repairs/plan?kind=raw&since=2026-01-01T00:00:00Z"
     refused = await scene.console.get(plan, scope="admin", method="POST")
-    assert "would be read by nobody" in problem(refused, 409)["detail"]
+    assert "nothing would read what it writes" in problem(refused, 409)["detail"]
     failed = await scene.console.get(
         "/api/repairs/plan?reason=media_not_found", scope="admin", method="POST"
     )
@@ -455,13 +454,40 @@ async def test_raw_records_that_nobody_would_read_are_planned_by_no_page_and_no_
     problem(await scene.console.get(plan, scope="admin", method="POST"), 404)  # nothing is there
 
 
+@pytest.mark.parametrize(
+    ("counted", "says"),
+    [
+        (msgspec.structs.replace(RAW, microusd=3_000), "the answers for them have cost $0.0030"),
+        (
+            msgspec.structs.replace(RAW, is_cost_whole=False),
+            "not known: the answers for them have cost at least $0.0030",
+        ),
+        (
+            msgspec.structs.replace(RAW, unpriced=2, paid_microusd=0),
+            "not known: there are too many records",
+        ),
+    ],
+    ids=["known", "more than was added up", "no price"],
+)
+async def test_a_plan_of_raw_records_says_what_is_known_of_the_cost(
+    scene: Scene, visitor: Visitor, counted: Counted, says: str
+) -> None:
+    pages = scene.console.parts.pages
+    assert pages is not None
+    asked = RepairRequest(ACME, "raw", counted.choice, "ana")
+    repair_id = await pages.repairs.add(asked, counted)
+    page = (await visitor.get(f"/t/acme/repairs/{repair_id}")).text
+    assert f"<dd>{says}" in page and "no recent calls" not in page
+
+
 async def test_a_removed_tenant_leaves_no_role_and_no_repair(scene: Scene) -> None:
     from storage.postgres.tenancy import Tenancy
 
     await scene.person("luz", "reader")
     pages = scene.console.parts.pages
     assert pages is not None
-    await pages.work.plan(asked_for(ACME, "x", "attachments", {"reason": "media_not_found"}))
+    form = {"reason": "media_not_found"}
+    await pages.work.plan(repair_request_of(ACME, "x", "attachments", form))
     await Tenancy(scene.console.connection, scene.console.vault).remove_tenant(
         "acme", keep_data=True
     )

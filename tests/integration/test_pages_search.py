@@ -1,4 +1,4 @@
-"""Words are found whichever way they are looked for, and the trouble page counts what is not among the newest."""
+"""Searches find words by each of their ways, and the trouble page counts beyond the newest."""
 
 import re
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def test_a_search_for_frequent_words_looks_at_a_bounded_number_of_messages
             found.append(page.count('class="head"'))
             older = re.search(r'class="more" href="([^"]+)"', page)
             assert older is not None
-            assert ("looked at so far" in page) == (not found[-1])
+            assert ("searched so far" in page) == (not found[-1])
             path = older[1].replace("&amp;", "&")
         assert found == heads, query
         last = (await visitor.get(path)).text

@@ -1,7 +1,6 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,30 +10,17 @@ from connectors.console.pages import audit
 from connectors.console.pages.audit import as_csv
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
-from schemas.settings import Settings
-from schemas.topics import Names
 from storage.postgres.directory import digest
 from storage.postgres.tenancy import Tenancy
-from tests.browser.scene import PASSWORD, Scene, staged
+from tests.browser.scene import PASSWORD, Scene
 from tests.integration.people import Visitor
 
 PAGE = "/t/acme/tenants"
 
 
 @pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    """An admin of acme only."""
-    await scene.person("adam", "admin")
-    made = Visitor(scene.url)
-    await made.log_in("adam", PASSWORD)
-    yield made
-    await made.client.aclose()
+def visitor(adam: Visitor) -> Visitor:
+    return adam
 
 
 async def test_a_key_is_created_shown_once_and_revoked(scene: Scene, visitor: Visitor) -> None:

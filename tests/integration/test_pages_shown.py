@@ -1,35 +1,17 @@
-"""What the pages of a chat, of its context and of a message show of everything that a message can hold."""
+"""The pages of a chat, of its context and of a message show everything that a message can contain."""
 
 import re
-from collections.abc import AsyncIterator
 
 import msgspec
-import pytest
 
 from schemas.keys import TenantId
 from schemas.records import Attachment
-from schemas.settings import Settings
-from schemas.topics import Names
-from tests.browser.scene import PASSWORD, Scene, play, said, staged
+from tests.browser.scene import Scene, play, said
 from tests.integration.console import CONVERSATION, key_of
 from tests.integration.people import Visitor
 
 ACME = TenantId("acme")
 DIGEST = "ca" * 32
-
-
-@pytest.fixture
-async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
-    async with staged(stack, Names(namespace)) as made:
-        yield made
-
-
-@pytest.fixture
-async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
-    made = Visitor(scene.url)
-    await made.log_in("ana", PASSWORD)
-    yield made
-    await made.client.aclose()
 
 
 async def page(visitor: Visitor, path: str) -> str:
@@ -43,7 +25,7 @@ def ref_of(scene: Scene, kind: str, identifier: str) -> str:
 
 
 def bubble_of(chat: str, words: str) -> str:
-    """The one bubble of a chat that has these words."""
+    """The one bubble of a chat with these words."""
     (found,) = [one for one in chat.split('class="bubble')[1:] if words in one]
     return found
 

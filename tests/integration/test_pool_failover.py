@@ -1,4 +1,4 @@
-"""A primary that was failed over and lives on, first as a server that only reads, then as a standby: no pool stays with it."""
+"""No pool keeps a former primary that still runs, as a read-only server or as a standby."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def pair() -> Iterator[Pair]:
 
 
 async def ports_of(pool: Pool) -> list[int]:
-    """The servers of all connections of the pool, each after it has tried to write."""
+    """The servers of all connections of the pool, after each has tried to write."""
 
     async def written() -> int:
         async with pool.acquire() as connection:

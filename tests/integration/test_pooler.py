@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode: every transaction may get another server, and leaves nothing there."""
+"""PgBouncer in transaction mode gives each transaction any server, where nothing may stay."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ if PROGRAM is None:
 
 @pytest.fixture(scope="module")
 def bouncer(stack: Settings) -> Iterator[Postgres]:
-    """A pooler in front of the stack's Postgres, with two connections for everybody."""
+    """A pooler in front of the stack's Postgres, with two server connections for everybody."""
     to, port = urlsplit(str(stack.postgres.dsn)), unused_port()
     folder = Path(tempfile.mkdtemp(prefix="sensorium-pooler-"))
     who = account(folder / "none")

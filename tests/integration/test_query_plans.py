@@ -1,4 +1,4 @@
-"""Statements that must not walk a table, on tables that are large enough to be walked wrongly."""
+"""Statements that must not read a whole table, on tables that are large enough to show it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,7 +100,7 @@ def _arguments(statement: str, rows: int) -> tuple[Any, ...]:
 
 
 async def large_of(connection: Connection) -> set[str]:
-    """The tables with many rows, of which one is the week of the arrivals."""
+    """The tables with many rows, one of which is the week of the arrivals."""
     rows = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
         " AND relkind = 'r' AND reltuples >= $1",

@@ -41,16 +41,16 @@ from tests.topics import make_topics
 from tests.unit.speaking import connected
 
 KNOWN_WITHIN_SECONDS = 25.0
-"""Less than a role waits before it looks for changes that no notification told it."""
+"""Shorter than the time after which a role queries changes without a notification."""
 LIMIT = 256 * 1024
 ACK_SECONDS = 1.0
 MARGIN_SECONDS = 2.0
-"""For a busy machine, over what is promised."""
+"""The time that a busy machine may need beyond the promised one."""
 replace = msgspec.structs.replace
 
 
 class World:
-    """A namespace with topics, tables and tenants; Postgres stands behind a proxy that can be cut."""
+    """A namespace with topics, tables and tenants, with a proxy before Postgres that can be cut."""
 
     def __init__(self, settings: Settings, tenancy: Tenancy, proxy: Proxy) -> None:
         self.settings = settings
@@ -92,7 +92,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[Broker]"]:
-    """A broker that may be frozen; it starts while other tests run."""
+    """A broker that may be stopped. It starts while other tests run."""
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(Broker, tmp_path_factory.mktemp("broker"))
         yield starting
@@ -276,7 +276,11 @@ async def test_a_frozen_kafka_is_503_in_time_and_not_ready_and_forgotten_when_it
 async def all_are_asked_to_come_again(
     client: httpx.AsyncClient, receiver: Receiver, endpoint: Endpoint
 ) -> None:
-    """Three times, of which the quickest counts: a busy machine holds up some."""
+    """Posts fifty deliveries at once, three times.
+
+    Each is answered 503 with Retry-After. The quickest time counts, because a busy
+    machine delays some.
+    """
     body, took = event("lost"), []
     for _ in range(3):
         began = time.monotonic()
@@ -294,7 +298,7 @@ async def all_are_asked_to_come_again(
 
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """The kernel takes connections for it, and nobody ever answers."""
+    """A listening socket that never accepts, so that the kernel connects and nobody answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
@@ -341,7 +345,7 @@ async def test_many_large_bodies_are_held_within_the_budget_and_refused_beyond(
         before = receiver.resident_bytes()
 
         async def one(n: int) -> int:
-            """All but the last byte, and that only when everybody has said as much."""
+            """Sends all but the last byte, and that one only when all others have done the same."""
             whole = request(endpoints[n % 2], event(f"flood-{n}", size))
             async with connected(port) as connection:
                 await connection.say(whole[:-1])
@@ -377,9 +381,11 @@ async def test_many_large_bodies_are_held_within_the_budget_and_refused_beyond(
 
 
 class Load:
-    """Clients that deliver without pause, on kept connections and on fresh ones, until told or until nobody lets them in.
+    """Clients that deliver without pause, on kept and on fresh connections.
 
-    As HTTP clients do, they send again, on a fresh connection, what was sent on a kept one that ended before a byte of answer.
+    They stop when told to, or when they cannot connect. Like HTTP clients, they repeat
+    a request on a fresh connection if a kept one ended before the first byte of the
+    answer.
     """
 
     def __init__(self, port: int, endpoint: Endpoint) -> None:

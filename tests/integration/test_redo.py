@@ -1,4 +1,4 @@
-"""Repairs on real servers: what is in Kafka afterwards, also when a process died in the middle."""
+"""Repairs on real servers: the records in Kafka afterwards, even if a process died in the middle."""
 
 import asyncio
 import json
@@ -30,17 +30,9 @@ from streams.repair import applying
 from streams.repair.applying import Prepared, RepairWork
 from streams.repair.redo import KafkaOpened, KafkaRedo
 from streams.settings import to_environment
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import (
-    again,
-    failed,
-    outputs,
-    produce,
-    set_aside,
-    written,
-)
+from tests.integration.replays import again, failed, outputs, produce, set_aside, written
 
 ACME = TenantId("acme")
 RETRIED_SECONDS = 60.0
@@ -65,7 +57,7 @@ async def work():
 
 asyncio.run(work())
 """
-"""Works on a repair, two records at a time."""
+"""Applies a repair, two records at a time."""
 
 
 def with_work(commands: Commands, ask: Callable[[RepairWork, Repairs], Awaitable[Any]], bootstrap: str = "") -> Any:  # fmt: skip
@@ -87,7 +79,7 @@ def with_work(commands: Commands, ask: Callable[[RepairWork, Repairs], Awaitable
 def begun(
     commands: Commands, kind: RepairKind, choice: RepairChoice, tenant: TenantId = ACME
 ) -> str:
-    """A repair that nobody works on yet."""
+    """A repair that has begun and that no process holds yet."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
         asked = RepairRequest(tenant, kind, choice, "ana", 0.0)
@@ -99,7 +91,10 @@ def begun(
 
 
 def finished(commands: Commands, repair_id: str, bootstrap: str = "") -> HeldRepair:
-    """The repair, worked on to its end: again, as by the console, when Kafka of the tests has no time just now."""
+    """Applies the repair to its end.
+
+    Like the console, it tries again when Kafka does not answer in time.
+    """
     give_up_at = time.monotonic() + (0 if bootstrap else RETRIED_SECONDS)
 
     async def ask(work: RepairWork, repairs: Repairs) -> HeldRepair:
@@ -120,7 +115,7 @@ def finished(commands: Commands, repair_id: str, bootstrap: str = "") -> HeldRep
 
 
 def killed(commands: Commands, repair_id: str, failpoint: str) -> None:
-    """Works on it in a process that dies there."""
+    """Applies the repair in a process that dies at this place."""
     environment = {**os.environ, **to_environment(commands.settings), "SENSORIUM_FAILPOINT": failpoint}  # fmt: skip
     died = subprocess.run([sys.executable, "-c", PROGRAM, repair_id], env=environment, check=False)
     assert died.returncode == -9

@@ -1,4 +1,4 @@
-"""Repairs as rows: which keep others from beginning, and what they remember of messages."""
+"""Repairs as rows: which others they keep from beginning, and the tries that they count."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -22,16 +22,10 @@ from storage.postgres.repair_plans import (
 )
 from storage.postgres.repairs import Repairs
 from storage.postgres.retention import Retention
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, pooled
 
 ACME, SINCE = TenantId("acme"), datetime(2026, 11, 20, tzinfo=UTC)
 KEY = "acme:ycloud:+14155550123"
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ async def shown(database: Connection) -> None:
 
 
 async def at_hand(repairs: Repairs) -> tuple[HeldRepair, Intent]:
-    """A repair, and its portion that is written to Kafka."""
+    """A repair that is held, and its portion, which is written to Kafka."""
     repair_id = await begun(repairs, RepairChoice(reason="media_gone"), "attachments")
     held = await repairs.hold("worker", repair_id)
     assert held is not None
@@ -91,7 +85,7 @@ async def at_hand(repairs: Repairs) -> tuple[HeldRepair, Intent]:
 
 
 async def remembered(database: Connection) -> tuple[set[str], int]:
-    """Keys where repairs stand, and how many messages have tries."""
+    """The keys in the rows of repairs, and how many messages have counted tries."""
     keys = {row["done_key"] for row in await database.fetch("SELECT done_key FROM repairs")}
     return keys, await database.fetchval("SELECT count(*) FROM repair_tries")
 

@@ -1,4 +1,4 @@
-"""The picture of the demo that fails at first: one link, a page and later a photograph."""
+"""The demo's picture that fails at first: one link leads to a page, and later to a photograph."""
 
 from pathlib import Path
 from urllib.request import urlopen

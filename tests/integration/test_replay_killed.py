@@ -1,4 +1,4 @@
-"""A replay beside live traffic: it holds nobody up while it reads, and not for long when it dies."""
+"""A replay during live traffic delays no reader while it reads, and only shortly if it dies."""
 
 import os
 import subprocess
@@ -15,7 +15,10 @@ from streams.settings import to_environment
 from tests.integration.commands import Commands
 
 LONGEST_DELAY_SECONDS = 30.0
-"""On a busy machine, too. Readers would wait as long as the transaction may last, had it the client's usual minute."""
+"""The limit on a busy machine too.
+
+With the client's usual time-out of a transaction, readers would wait for a minute.
+"""
 PROGRAM = """
 import sys
 from schemas.topics import Names
@@ -83,7 +86,7 @@ def test_a_replay_that_waits_for_what_it_reads_has_no_transaction_open(commands:
     waits: list[float] = []
 
     def slow() -> Iterator[Item[int]]:
-        """A source that takes its time between two records: the next one comes when live readers have seen another."""
+        """A slow source. It yields the next record when live readers have seen another one."""
         for number in range(3):
             yield Item([Write(live.topic, b"k", b"copy", 1, [])], number)
             yield Item([Write(live.topic, b"k", b"copy", 0, [])], number)

@@ -1,4 +1,4 @@
-"""The limit of a replay of files counts what is tried, not what is left out."""
+"""The limit of a replay of files counts the messages that are tried, not those left out."""
 
 import json
 from datetime import timedelta
@@ -7,18 +7,17 @@ import pytest
 
 from schemas.records import Attachment
 from storage.postgres import repairs
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
 from tests.integration.databases import Connection
-from tests.integration.test_commands_and_servers import store
-from tests.integration.test_commands_replay import failed, opened_messages
+from tests.integration.replays import failed, opened_messages
 from tests.unit.records import NOW
 
 KEPT = {"url": "/media/acme/a.jpg", "sha256": "a" * 64, "mime_type": "image/jpeg", "bytes": 3}
 
 
 def tried_before(commands: Commands, identifier: str, reason: str) -> None:
-    """The message was tried as often as it may be."""
+    """Notes that the message was tried as often as it may be."""
 
     async def noted(connection: Connection) -> None:
         await connection.execute(

@@ -13,7 +13,7 @@ from storage.postgres.repair_plans import ReadByNobody, RepairChoice, RepairRequ
 from storage.postgres.repairs import Repairs
 from streams.repair.applying import RepairWork
 from tests.integration.commands import Commands
-from tests.integration.test_commands_replay import produce
+from tests.integration.replays import produce
 from tests.integration.test_redo import ACME, with_work
 from tests.topics import make_topics
 
@@ -42,7 +42,7 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
     words = ("replay", "raw", "--since", "2026-01-01")
     with dedupe_of(commands, further):
         refused = commands.fails(*words)
-        assert "would be read by nobody" in refused
+        assert "nothing would read what is written" in refused
         assert f"SENSORIUM_NAMESPACE={further.namespace} " in refused
         assert commands.json(*words, "--dry-run")["records"] == 2
         with dedupe_of(commands, commands.names):
@@ -51,7 +51,7 @@ def test_a_replay_into_a_set_that_nobody_reads_is_refused(commands: Commands) ->
 
 
 def planned(commands: Commands) -> str:
-    """A plan as the console makes it."""
+    """A plan, made as the console makes it."""
 
     async def ask(work: RepairWork, repairs: Repairs) -> str:
         choice = RepairChoice(spans=("0:0-1",))

@@ -1,6 +1,5 @@
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from storage.postgres import block_walk, retention
 from storage.postgres.pool import connect_directly
 from storage.postgres.retention import Retention, days_of
 from storage.postgres.sql import queries
-from tests.integration.databases import Connection, schema
+from tests.integration.databases import Connection
 
 NOW = datetime.now(UTC)
 PARTITION = re.compile(r"^arrival_records_(\d{8}|other)$")
@@ -35,7 +34,10 @@ FOR_EVER = {
     "people_roles",
     "repair_tries",
 }
-"""What is kept until somebody removes it: the product's output, the tenants, and the installation's own state."""
+"""Tables that are kept until a person deletes from them.
+
+These are the product's output, the tenants, and the installation's own state.
+"""
 ELSEWHERE = {
     "job_attempts",
     "webhook_deliveries",
@@ -46,12 +48,6 @@ ELSEWHERE = {
     "unmasked_conversations",
 }
 """Tables that their own writer bounds."""
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 async def arrival(database: Connection, number: int, age_days: float) -> None:

@@ -1,4 +1,7 @@
-"""The sink of an earlier release, by its own statements, on the schema after the newest migration: during a roll-out, and after a rollback."""
+"""The sink of an earlier release, by its own statements, on the newest schema.
+
+This is so during a roll-out, and after a rollback.
+"""
 
 import re
 from collections.abc import Iterable
@@ -30,7 +33,7 @@ Rows = list[tuple[Any, ...]]
 
 
 class EarlierSink:
-    """Writes a batch as the earlier program did: which statements, in which order, with which columns."""
+    """Writes a batch as the earlier program did: the same statements, order and columns."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,7 +55,7 @@ class EarlierSink:
         self.epoch, self.at = row["epoch"], row["next_offset"]
 
     async def write(self, *messages: EnrichedMessage) -> bool:
-        """False if it does not own the partition any more: it wrote nothing."""
+        """Returns False, and writes nothing, if it does not own the partition any more."""
         async with self._connection.transaction():
             await self._do("announce_writing")
             end = max(self.at, 0) + len(messages)
@@ -132,7 +135,7 @@ async def rows(connection: Connection) -> dict[str, str]:
 
 
 async def deliveries(connection: Connection) -> dict[str, int]:
-    """Those that either program counted."""
+    """The deliveries that either program counted."""
     found = await connection.fetch("SELECT provider_message_id, deliveries FROM arrivals")
     return {row["provider_message_id"]: row["deliveries"] for row in found}
 

@@ -1,4 +1,4 @@
-"""`--scale`: two processes of one role from one environment are two members of one group, and share its partitions."""
+"""`--scale`: two processes of one role, with one environment, share the partitions of one group."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ ROLES: dict[str, tuple[str, TopicName]] = {
     "stream describe": ("describe", "vision"),
     "sink": ("sink", "enriched-messages"),
 }
-"""Role → its group and a topic that it reads."""
+"""Maps each role to its group and a topic that it reads."""
 Share = dict[str, set[int]]
 
 
@@ -68,7 +68,7 @@ def running(role: str, environment: Mapping[str, str], log: Path) -> Iterator[No
 
 
 class Group:
-    """The members of the role's group as the broker has them."""
+    """The members of the role's group, from the broker."""
 
     def __init__(self, settings: Settings, stage: str, topic: TopicName) -> None:
         names = Names(settings.namespace)
@@ -93,7 +93,10 @@ class Group:
         }
 
     async def shared_by(self, workers: int) -> set[str]:
-        """Waits until so many have all partitions, each some and none twice; returns their names."""
+        """Waits until this many members have all partitions, each at least one, and none is shared.
+
+        Returns their names.
+        """
         found: Share = {}
 
         async def shared() -> bool:
@@ -142,6 +145,10 @@ async def test_two_roles_of_one_environment_share_the_partitions_of_their_group(
 
 
 def both_ready(port: int, log: Path) -> bool:
-    """The second one answers at another port, because the first has that of their environment."""
+    """Waits until both are ready.
+
+    The second one answers at another port, because the first has the port of their
+    environment.
+    """
     taken = [line for line in log.read_text().splitlines() if "operations_port_taken" in line]
     return bool(taken) and is_ready(port) and is_ready(json.loads(taken[-1])["port"])

@@ -21,7 +21,7 @@ from tests.topics import make_topics
 
 HELD_SECONDS_AT_MOST = 15.0
 BUSY_SECONDS = 45.0
-"""What a busy machine may need besides."""
+"""The time that a busy machine may need in addition."""
 
 
 async def limits_of(connection: Connection) -> dict[str, int]:
@@ -110,7 +110,7 @@ async def test_a_partition_that_a_silent_transaction_holds_waits_alone_and_not_l
         silent.terminate()
 
 
-async def test_a_sink_that_stands_still_in_a_copy_loses_its_positions_to_the_next_owner(
+async def test_a_sink_that_is_stopped_in_a_copy_loses_its_positions_to_the_next_owner(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No limit of the server ends a COPY whose client is connected and sends nothing."""

@@ -1,4 +1,4 @@
-"""The sink on a loaded topic: it takes several batches at once and writes them one after the other."""
+"""The sink on a loaded topic: it takes several batches at once and writes them one by one."""
 
 import asyncio
 import json
@@ -38,7 +38,10 @@ RECORDS = KEYS * VERSIONS
 async def loaded(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Settings, Connection]]:
-    """One partition of enriched-messages with the versions of each message in order, and batches that are much smaller."""
+    """One partition of enriched-messages with the versions of each message in order.
+
+    Batches are much smaller than usual.
+    """
     settings = msgspec.structs.replace(stack, namespace=namespace)
     names = Names(namespace)
     await asyncio.to_thread(make_topics, settings.kafka, names)
@@ -73,7 +76,7 @@ async def versions(database: Connection) -> list[int]:
 
 @asynccontextmanager
 async def at_work(settings: Settings) -> AsyncIterator[Sink]:
-    """Runs until the end of the block, and must end soon then."""
+    """Runs the sink until the end of the block. It must end soon after that."""
     async with pooled(settings.postgres, Names(settings.namespace)) as pool:
         sink = Sink(settings, pool)
         running = asyncio.create_task(sink.run())
@@ -163,7 +166,7 @@ async def test_a_sink_that_is_told_to_stop_leaves_the_other_batches_to_the_next(
 
 
 class Ajar:
-    """Postgres takes what is written once it is `open`."""
+    """A proxy before Postgres that passes what is written once it is `open`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = False
@@ -180,7 +183,7 @@ class Ajar:
 
 
 def produce(settings: Settings, begin: int, end: int) -> None:
-    """A message each, over all partitions in turn."""
+    """Produces one message each, over all partitions in turn."""
     producer = Producer(plain_producer_config(settings.kafka))
     for number in range(begin, end):
         one = message(
@@ -195,7 +198,7 @@ def produce(settings: Settings, begin: int, end: int) -> None:
     assert producer.flush(30) == 0
 
 
-async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_and_do_not_stand_still(
+async def test_partitions_that_come_and_go_while_postgres_is_away_lose_nothing_and_make_progress(
     loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, database = loaded
@@ -319,7 +322,10 @@ async def test_a_sink_is_told_to_stop_while_it_cannot_take_partitions_over(
 async def test_a_sink_whose_place_in_the_group_another_one_took_ends(
     loaded: tuple[Settings, Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client says so with an error that ends it for good, and gives nothing more: a sink that went on would stand still."""
+    """The client reports this by an error that ends it permanently, and returns nothing more.
+
+    A sink that continued would make no progress.
+    """
     settings, database = loaded
     settings = msgspec.structs.replace(
         settings, worker=msgspec.structs.replace(settings.worker, name="one")
@@ -405,7 +411,7 @@ async def test_nothing_is_lost_when_a_commit_is_not_heard_of_and_other_partition
 
 
 class Unresumed:
-    """Stops that nobody resumes."""
+    """Stops that no person resumes."""
 
     async def quiet(self, stage: Stage) -> float:
         return 0.0
@@ -423,7 +429,7 @@ class Unresumed:
 async def test_a_sink_that_every_tenants_rows_are_refused_by_sets_none_aside_and_says_so(
     loaded: tuple[Settings, Connection],
 ) -> None:
-    """A constraint of a migration is wrong: the topic must not end in quarantine."""
+    """A constraint of a migration is wrong. The topic must not end in quarantine."""
     settings, database = loaded
     producer = Producer(plain_producer_config(settings.kafka))
     for number in range(100):

@@ -1,4 +1,4 @@
-"""What the sink does with records of messages that were erased, and with tombstones."""
+"""How the sink treats records of erased messages, and tombstones."""
 
 import asyncio
 
@@ -16,12 +16,12 @@ from storage.kafka.client import plain_producer_config
 from storage.postgres.erased import remember_erased
 from tests.integration.databases import Connection, schema
 from tests.integration.test_sink_batches import at_work
-from tests.integration.test_sink_writer import Sink, database, sink
+from tests.integration.test_sink_writer import Sink, sink
 from tests.integration.waiting import until
 from tests.topics import make_topics
 from tests.unit.records import KEY, NOW, attachment, message
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 BESIDE = MessageKey("acme:ycloud:wamid.2")
 SHA = "ab" * 32
 
@@ -81,7 +81,7 @@ async def test_the_same_key_of_another_tenant_is_stored(sink: Sink, database: Co
 
 
 def receipt() -> Receipt:
-    """Of two messages, the first of which is a duplicate."""
+    """A receipt about two messages, the first of which is a duplicate."""
     lines = [
         Line(7, KEY.encode(), 0, "duplicate", "", 0),
         Line(8, BESIDE.encode(), 0, "forwarded", "", 0),

@@ -1,4 +1,4 @@
-"""Postgres fails over to a standby that had not heard the last commits of the sink."""
+"""Postgres fails over to a standby without the last commits of the sink."""
 
 import asyncio
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ async def test_what_a_lagging_standby_had_not_heard_is_read_again(
             return await rows(standby) == 140
 
         await until(is_whole, 60, "every message, also those that the standby had not heard")
-        assert not sink._positions.wanted
+        assert not sink._positions.to_take
         sink.stop()
         await running
         await standby.close()

@@ -1,4 +1,4 @@
-"""A file that a row shows is not lost by a version that does not know of it."""
+"""A version that does not have a file does not remove the file from the row."""
 
 import json
 from itertools import permutations
@@ -8,10 +8,10 @@ import pytest
 
 from schemas.records import EnrichedMessage
 from tests.integration.databases import Connection
-from tests.integration.test_sink_writer import Sink, database, sink
+from tests.integration.test_sink_writer import Sink, sink
 from tests.unit.records import attachment, message
 
-__all__ = ["database", "sink"]
+__all__ = ["sink"]
 
 
 def shown_file(index: int) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def shown_file(index: int) -> dict[str, Any]:
 def delivered(
     name: str, number: int, files: tuple[int, ...] = (), **fields: Any
 ) -> EnrichedMessage:
-    """A version of the message `name` that knows of these stored files."""
+    """A version of the message `name` with these stored files."""
     attributes: dict[str, Any] = {"provider": {"v": number}}
     if files:
         attributes |= {"attachments": [shown_file(n) for n in files], "description": "a cat"}
@@ -42,7 +42,7 @@ VERSIONS: tuple[tuple[int, tuple[int, ...], str], ...] = (
     (1001, (), "pending"),
     (1002, (), "complete"),
 )
-"""The first delivery, two late files, and a repair that reads the first delivery alone."""
+"""The first delivery, two late files, and a repair that knows the first delivery only."""
 
 
 @pytest.mark.parametrize("split", [1, 2, 5])

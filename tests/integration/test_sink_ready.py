@@ -1,4 +1,7 @@
-"""A sink is ready only while it can work: member with partitions, topics that are there, and a pool that answers."""
+"""A sink is ready only while it can work.
+
+It must be a member with partitions, its topics must exist, and its pool must answer.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +31,7 @@ from tests.topics import make_topics
 async def working(
     stack: Settings, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Sink, Proxy, Settings]]:
-    """A sink that is ready, and what stands between it and Postgres."""
+    """A sink that is ready, and the proxy between it and Postgres."""
     monkeypatch.setattr(connector, "WATCH_SECONDS", 0.1)
     names, address = Names(namespace), urlsplit(str(stack.postgres.dsn))
     await asyncio.to_thread(make_topics, stack.kafka, names)
@@ -97,7 +100,7 @@ async def test_a_sink_stops_when_a_topic_gets_partitions_in_place(
         positions = Positions(
             pool, Renewed(lambda: admin), names, ["enriched-messages"], fewer.partitions
         )
-        positions.want([(topic, 1)])
+        positions.assign([(topic, 1)])
         with pytest.raises(SinkStopped, match=r"positions in .*\[99\]"):
             await positions.take()
 
@@ -110,7 +113,7 @@ async def test_a_topic_that_was_made_again_stops_a_sink_that_runs(
     async with schema(stack.postgres, names), pooled(stack.postgres, names) as pool:
         admin, partitions = AdminClient(client_config(stack.kafka)), stack.kafka.partitions
         positions = Positions(pool, Renewed(lambda: admin), names, ["receipts"], partitions)
-        positions.want([(names.topic("receipts"), 0)])
+        positions.assign([(names.topic("receipts"), 0)])
         await positions.take()
         ids = ids_of_all_topics(admin, names)
         positions.check_ids(ids)

@@ -1,4 +1,4 @@
-"""The sink and records of a newer program: held, and neither stored nor set aside."""
+"""The sink holds records of a newer program. It neither stores nor quarantines them."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ async def rows(database: Connection) -> list[str]:
     return [row["message_key"].rpartition(":")[2] for row in found]
 
 
-async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the_others_go_on(
+async def test_a_partition_with_a_newer_record_is_held_until_the_upgrade_and_the_others_continue(
     stack: Settings, namespace: str
 ) -> None:
     settings = msgspec.structs.replace(stack, namespace=namespace)
@@ -123,7 +123,7 @@ def upgraded_sink(settings: Settings, log: Path) -> Iterator[None]:
 
 
 class Traffic:
-    """What both releases wrote, by partition: the numbers of the messages in their order."""
+    """What both releases wrote, by partition: the numbers of the messages in order."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -132,7 +132,7 @@ class Traffic:
         self._next = 1000
 
     async def write(self, *releases: str) -> None:
-        """One message of each of these releases into each partition."""
+        """Writes one message of each of these releases into each partition."""
         values = []
         for release in releases:
             for partition, numbers in self.partitions.items():
@@ -147,11 +147,11 @@ class Traffic:
         await asyncio.to_thread(write, self.settings, *values)
 
     async def write_at_once(self) -> None:
-        """Both releases write at the same time, each several messages into each partition."""
+        """Writes with both releases at the same time, several messages into each partition."""
         await asyncio.gather(*(self.write(*[release] * 5) for release in ("older", "newer")))
 
     def readable(self, partitions: Iterable[int]) -> set[str]:
-        """What a program of this release stores of these partitions: all before the first newer record."""
+        """The messages that a program of this release stores: all before the first newer record."""
         found: set[str] = set()
         for partition in partitions:
             for number in self.partitions[partition]:

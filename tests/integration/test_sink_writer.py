@@ -16,7 +16,7 @@ from schemas.settings import Settings
 from schemas.topics import Names
 from storage.postgres.pool import unavailable
 from storage.postgres.sql import queries
-from tests.integration.databases import Connection, pooled, schema
+from tests.integration.databases import Connection, pooled
 from tests.integration.waiting import until
 from tests.unit.records import KEY, NOW, message
 
@@ -24,7 +24,7 @@ TOPIC = "enriched-messages"
 
 
 class Sink:
-    """A writer that owns partition 0, and what it quarantined."""
+    """A writer that owns partition 0, and the records that it quarantined."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", epoch: int) -> None:
         self.quarantined: list[tuple[Placed, Quarantine]] = []
@@ -67,12 +67,6 @@ async def owner(connection: Connection) -> int:
     row = await connection.fetchrow(queries("sink")["take_partitions"], [TOPIC], [0])
     assert row is not None
     return int(row["epoch"])
-
-
-@pytest.fixture
-async def database(stack: Settings, namespace: str) -> AsyncIterator[Connection]:
-    async with schema(stack.postgres, Names(namespace)) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -369,7 +363,7 @@ async def test_every_raw_key_has_its_outcome_and_the_number_of_its_deliveries(
     ],
     ids=["poison, then good", "an update", "duplicates", "poison, replayed", "replayed"],
 )
-async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_no_delivery(
+async def test_what_was_forwarded_once_stays_forwarded_and_a_replay_is_not_a_delivery(
     batches: list[list[Line]], expected: tuple[str, str, int], sink: Sink, database: Connection
 ) -> None:
     for batch in batches:
@@ -418,7 +412,9 @@ async def test_steps_of_every_program_are_shown_in_one_list(
     assert await database.fetchval("SELECT version FROM chat_messages") == 2
 
 
-async def test_receipts_of_other_stages_are_no_deliveries(sink: Sink, database: Connection) -> None:
+async def test_receipts_of_other_stages_are_not_deliveries(
+    sink: Sink, database: Connection
+) -> None:
     await sink.write(a_receipt(line(0), stage="assemble"))
     assert await outcomes(database) == {}
 

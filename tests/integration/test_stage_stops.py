@@ -1,4 +1,4 @@
-"""A stop as its stage writes it, and its answer as `sensorium resume` gives it."""
+"""A stop as its stage records it, and the answer that `sensorium resume` gives."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ def forget_all(commands: Commands) -> None:
     commands.database(lambda connection: connection.execute("DELETE FROM stage_stops"))
 
 
-def test_a_stop_stands_until_a_person_resumes_its_stage(commands: Commands) -> None:
+def test_a_stop_lasts_until_a_person_resumes_its_stage(commands: Commands) -> None:
     stop = stopped(commands)
     assert resumed(commands, stop) is None
     assert standing(commands) == [(STAGE, "why")]
@@ -97,7 +97,7 @@ def test_the_quiet_minutes_hold_for_the_stage_whichever_process_asks_and_for_no_
     assert resumed(commands, stopped(commands, stage="assemble"), "assemble") is None
 
 
-def test_without_quiet_minutes_the_next_stop_stands_at_once(commands: Commands) -> None:
+def test_without_quiet_minutes_the_next_stop_takes_effect_at_once(commands: Commands) -> None:
     stopped(commands)
     commands.json("resume", STAGE, "--quiet-minutes", "0")
     assert quiet(commands) == 0

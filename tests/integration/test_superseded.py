@@ -1,11 +1,10 @@
-"""What `quarantine replay` does not write again, by the rows that are there."""
+"""The records that `quarantine replay` does not write again, by the rows that exist."""
 
 from schemas.codec import encode
 from schemas.keys import MessageKey
 from streams.repair.superseded import parted
-from tests.integration.commands import Commands
+from tests.integration.commands import Commands, store
 from tests.integration.console import key_of, row
-from tests.integration.test_commands_and_servers import store
 from tests.unit.records import message
 
 

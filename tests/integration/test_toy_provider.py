@@ -1,4 +1,4 @@
-"""docs/extending.md, executed: a provider that only the tests know, from its webhook to the row in Postgres."""
+"""Follows docs/extending.md: a provider that only the tests know, from its webhook to the row."""
 
 import secrets
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from tests.unit.toy_provider import register
 register()
 """
-"""Runs at the start of each Python process that finds it, so in commands, roles and the children of roles."""
+"""Code for each Python process that finds it at start: commands, roles and children of roles."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waits for a condition, never for a fixed time."""
 
 import asyncio
 import inspect
@@ -11,7 +11,10 @@ async def until(
     seconds: float = 60.0,
     what: str = "",
 ) -> float:
-    """Returns after how many seconds it held. Fails when it does not in time: long after a slow machine would have it."""
+    """Waits until the condition holds, and returns the seconds that took.
+
+    Fails if it takes much longer than on a slow machine.
+    """
     began = time.monotonic()
     while True:
         held = condition()

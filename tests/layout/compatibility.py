@@ -11,7 +11,10 @@ EARLIER = "earlier"
 
 
 def versions_of(avro_dir: Path) -> dict[str, dict[str, Schema]]:
-    """Record → file name → schema: what ids.json pins, and everything in `earlier/<Record>.v*.avsc`."""
+    """Maps each record to its schemas by file name.
+
+    They are those that ids.json pins, and everything in `earlier/<Record>.v*.avsc`.
+    """
     found: dict[str, dict[str, Schema]] = {}
     for entry in json.loads((avro_dir / "ids.json").read_text()).values():
         found.setdefault(entry["record"], {})[entry["file"]] = parse(
@@ -24,7 +27,10 @@ def versions_of(avro_dir: Path) -> dict[str, dict[str, Schema]]:
 
 
 def incompatibilities(avro_dir: Path) -> list[str]:
-    """`<reader> cannot read <writer>: why`, for each pair of versions of one record; empty when all can read all."""
+    """Lists `<reader> cannot read <writer>: why` for each pair of versions of one record.
+
+    The list is empty if every version can read every other one.
+    """
     return [
         f"{reader} cannot read {writer}: {why}"
         for versions in versions_of(avro_dir).values()

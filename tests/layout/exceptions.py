@@ -1,6 +1,7 @@
-"""The exceptions of each layer as a tree: `python -m tests.layout.exceptions` draws them into `<layer>/errors.py`; `make docs` runs it.
+"""Draws the exceptions of each layer as a tree.
 
-A private exception, which does not leave its file, is in no tree.
+`python -m tests.layout.exceptions` draws them into `<layer>/errors.py`, and `make docs`
+runs it. A private exception, which does not leave its file, is in no tree.
 """
 
 import ast
@@ -53,7 +54,7 @@ def outside(layer: str, found: list[Class]) -> list[str]:
 
 
 def tree(layer: str, found: list[Class]) -> str:
-    """The root and under it all that derive from it, each with its file."""
+    """The root and everything that derives from it, each with its file."""
     lines = [root_of(layer)]
 
     def grow(parent: str, indent: str) -> None:

@@ -1,4 +1,7 @@
-"""What a schema id stands for, for good: readers everywhere cache schemas by id, so the file behind a pinned id never changes."""
+"""A schema id always means the same schema.
+
+Readers everywhere cache schemas by id, so the file behind a pinned id never changes.
+"""
 
 import hashlib
 import json
@@ -9,7 +12,10 @@ PINS = "fingerprints.json"
 
 
 def fingerprint(text: str) -> str:
-    """sha256 of the schema without its docs, which may be bettered. Defaults count: a reader's answer depends on them."""
+    """The sha256 of the schema without its docs, which may be improved.
+
+    Defaults are included, because a reader's result depends on them.
+    """
     return hashlib.sha256(
         json.dumps(_without_docs(json.loads(text)), sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()
@@ -30,7 +36,7 @@ def _without_docs(node: Any) -> Any:
 
 
 def changed_in_place(avro_dir: Path) -> list[str]:
-    """What to do about each id whose schema is not the pinned one; empty when all are."""
+    """What to do about each id whose schema is not the pinned one. Empty if all are."""
     pins = json.loads((avro_dir / PINS).read_text())
     ids = json.loads((avro_dir / "ids.json").read_text())
     found = []

@@ -1,4 +1,4 @@
-"""The HTTP reference as Markdown, from the OpenAPI documents of the console and of the receiver."""
+"""Writes the HTTP reference as Markdown, from the OpenAPI documents of console and receiver."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def http_api_page() -> str:
 
 
 def console_document() -> Document:
-    """What the console serves; its parts are never called for it."""
+    """The console's document. The parts of the console are never called for it."""
     parts = MagicMock()
     parts.names, parts.allowed_origins = Names(""), ()
 
@@ -49,7 +49,10 @@ def console_document() -> Document:
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    """In the order of the document; the registry, which is a contract of others, comes last."""
+    """The operations in the order of the document.
+
+    The registry comes last, because it follows a contract of others.
+    """
     every = [
         (method.upper(), path, operation)
         for path, operations in document["paths"].items()
@@ -77,7 +80,7 @@ def _route(document: Document, method: str, path: str, operation: Document) -> s
 
 
 def _meaning(answer: Document) -> str:
-    """FastAPI's own words say nothing."""
+    """The description. FastAPI's own words become OK, because they say nothing."""
     return _line(answer.get("description", "")).replace("Successful Response", "OK")
 
 
@@ -97,7 +100,7 @@ def _body(content: Document) -> str:
 
 
 def _named(answer: Document) -> str:
-    """What an answer holds: the name of its schema, or its fields."""
+    """The content of an answer: the name of its schema, or its fields."""
     for kind, content in answer.get("content", {}).items():
         schema = content.get("schema", {})
         shown = ", ".join(f"`{one}`" for one in schema.get("properties", {})) or _kind(schema)
@@ -128,7 +131,7 @@ def _schema(document: Document, name: str, schema: Document) -> str:
 
 
 def _kind(schema: Document) -> str:
-    """A type in a word or two, with its bounds."""
+    """A type in one or two words, with its bounds."""
     if reference := schema.get("$ref"):
         return str(reference.rpartition("/")[2])
     if options := schema.get("anyOf"):

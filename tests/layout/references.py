@@ -83,7 +83,7 @@ def settings_page() -> str:
 
 
 def _commented(text: str) -> Iterator[tuple[str, str]]:
-    """(setting, the comment lines right above it)."""
+    """Pairs each setting with the comment lines right above it."""
     comment: list[str] = []
     for line in text.splitlines():
         if line.startswith("#"):
@@ -123,7 +123,7 @@ def reasons_page() -> str:
 
 
 def _closed_lists(source: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Every `Name = Literal[…]` with its values and the comment behind each."""
+    """Each `Name = Literal[…]` with its values and the comment behind each."""
     lines = source.splitlines()
     for node in ast.parse(source).body:
         match node:

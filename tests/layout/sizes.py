@@ -1,4 +1,7 @@
-"""Sizes of the code: `python -m tests.layout.sizes [PACKAGE…]`, or `make metrics`. Prints one row per package and the outliers."""
+"""Sizes of the code: `python -m tests.layout.sizes [PACKAGE…]`, or `make metrics`.
+
+It prints one row per package, and the outliers.
+"""
 
 import ast
 import io
@@ -15,6 +18,7 @@ WIDE_COLUMNS = 88
 MEDIAN_FUNCTION = 8
 LONGEST_FUNCTION = 50
 LONGEST_FILE = 400
+LONGEST_TEST_FILE = 600
 WIDE_SHARE = 0.05
 _BRANCHES = (
     ast.If,
@@ -101,7 +105,7 @@ def _functions(tree: ast.AST, file: str) -> Iterator[Function]:
 
 
 def _branches(node: ast.AST) -> Iterator[int]:
-    """The branches of a function, without those of the functions in it."""
+    """The branches of a function, without those of nested functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.BoolOp):
             yield len(child.values) - 1
@@ -160,13 +164,21 @@ def _line(cells: Sequence[object]) -> str:
 
 
 def outliers(files: list[File]) -> Iterator[str]:
-    """What is over a limit."""
+    """What exceeds a limit."""
     for file in files:
         if file.lines > LONGEST_FILE:
             yield f"{file.path.relative_to(ROOT)}: {file.lines} lines"
         for function in file.functions:
             if function.lines > LONGEST_FUNCTION:
                 yield f"{function.where}: {function.lines} lines"
+
+
+def long_test_files(root: Path = ROOT) -> Iterator[str]:
+    """Names the files under tests/ over their limit; functions of tests have no limit."""
+    for path in sorted((root / "tests").rglob("*.py")):
+        lines = len(path.read_text().splitlines())
+        if lines > LONGEST_TEST_FILE:
+            yield f"{path.relative_to(root)}: {lines} lines"
 
 
 def main(packages: list[str]) -> None:
@@ -178,7 +190,7 @@ def main(packages: list[str]) -> None:
         print(row(package, files))
     every = [file for files in found.values() for file in files]
     print(row("all", every))
-    for line in outliers(every):
+    for line in (*outliers(every), *long_test_files()):
         print(f"  {line}")
 
 

@@ -18,7 +18,7 @@ RULES: list[dict[str, Any]] = YAML(typ="safe").load(FILE)["groups"][0]["rules"]
 
 
 def exported() -> dict[str, set[str]]:
-    """Name as it is scraped → its labels."""
+    """Maps each metric, as it is scraped, to its labels."""
     found = {}
     for metric in vars(metrics).values():
         if isinstance(metric, Counter | Gauge | Histogram):
@@ -28,7 +28,7 @@ def exported() -> dict[str, set[str]]:
 
 
 def wrong_in(rule: dict[str, Any]) -> list[str]:
-    """Metrics, labels and commands of a rule that there are not."""
+    """Metrics, labels and commands in a rule that do not exist."""
     expression, known = rule["expr"], exported()
     names = re.findall(r"sensorium_\w+", expression)
     wrong = [name for name in names if name not in known]

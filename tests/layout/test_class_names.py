@@ -14,7 +14,7 @@ def classes(source: str) -> list[str]:
 
 
 def used_more_than_once(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Each class name with the files that define it, of those that are defined more than once."""
+    """Maps each class name that is defined more than once to the files that define it."""
     found: dict[str, list[str]] = defaultdict(list)
     for file, source in files:
         for name in classes(source):

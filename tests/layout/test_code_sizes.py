@@ -1,3 +1,5 @@
+"""The code and its tests keep their limits of size, and what is over a limit is named."""
+
 from pathlib import Path
 
 from tests.layout.sizes import (
@@ -6,6 +8,7 @@ from tests.layout.sizes import (
     WIDE_SHARE,
     File,
     Function,
+    long_test_files,
     measured,
     measured_packages,
     outliers,
@@ -33,6 +36,21 @@ def test_a_file_and_a_function_over_their_limits_are_named() -> None:
     short = Function("a.py:60 short", 50, 1, True, True, True)
     files = [File(ROOT / "a.py", 401, 0, 0, (long, short)), File(ROOT / "b.py", 400, 0, 0, ())]
     assert list(outliers(files)) == ["a.py: 401 lines", "a.py:1 long: 51 lines"]
+
+
+def test_a_test_file_over_its_limit_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "unit"
+    folder.mkdir(parents=True)
+    for name, lines in (("test_long.py", 601), ("test_short.py", 600), ("records.py", 700)):
+        (folder / name).write_text("#\n" * lines)
+    assert list(long_test_files(tmp_path)) == [
+        "tests/unit/records.py: 700 lines",
+        "tests/unit/test_long.py: 601 lines",
+    ]
+
+
+def test_the_tests_keep_their_limit() -> None:
+    assert list(long_test_files()) == []
 
 
 def test_the_code_keeps_its_limits() -> None:

@@ -12,7 +12,7 @@ _NO_COLUMN = {"PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "CONSTRAINT", "EXCLUDE"}
 
 
 def declared(schema: str) -> set[str]:
-    """Tables and `table.column`, as the schema has them."""
+    """The tables, and the columns as `table.column`, in the schema."""
     found = set()
     for table, body in _TABLE.findall(schema):
         columns = {name for name in _COLUMN.findall(body) if name not in _NO_COLUMN}
@@ -25,7 +25,7 @@ def described(comments: str) -> set[str]:
 
 
 def test_every_table_and_column_has_a_comment_and_no_other_thing() -> None:
-    """What the columns of views are is asked of a real database: tests/integration/test_commands_readers.py."""
+    """The columns of views are compared with a real database in test_commands_readers.py."""
     others = ("schema_migrations", *re.findall(r"^CREATE VIEW (\w+)", SCHEMA, re.M))
     of_others = {name for name in described(COMMENTS) if name.partition(".")[0] in others}
     assert len(others) == 3

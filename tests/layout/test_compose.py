@@ -1,4 +1,4 @@
-"""docker-compose.yml runs every role with what it needs and nothing more, and keeps data where the programs write it."""
+"""docker-compose.yml gives each role the settings it needs, and keeps data where programs write it."""
 
 import copy
 import re
@@ -23,11 +23,14 @@ DATA_FOLDER: dict[str, Callable[[dict[str, Any]], str]] = {
     "postgres": lambda service: service["environment"].get("PGDATA", "/var/lib/postgresql/data"),
     "sensorium-objects": lambda service: service["command"][service["command"].index("server") + 1],
 }
-"""Image → where its program writes, by its documented defaults and the service's own words."""
+"""Maps each image to the folder where its program writes.
+
+The folders are documented defaults, or named in the service.
+"""
 
 
 def role_services(compose: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Role → its service."""
+    """Yields each role with its service."""
     for service in compose["services"].values():
         if service.get("command", [""])[0] == "sensorium":
             yield " ".join(service["command"][1:]), service

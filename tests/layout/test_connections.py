@@ -1,4 +1,4 @@
-"""docs/sizing.md says how many connections to Postgres and which threads each role has at most."""
+"""docs/sizing.md names the most connections to Postgres, and the threads, of each role."""
 
 import ast
 import inspect
@@ -18,7 +18,7 @@ NOT_ROLES = (
     "connectors/engines/",
     "storage/postgres/pool.py",
 )
-"""Commands, the local installation, and local models, which no role of the table is."""
+"""Commands, the local installation, and local models. None is a role in the table."""
 MODEL_STAGES = ("describe", "transcribe")
 OF_FILES: dict[str, tuple[str, ...]] = {
     "connectors/console/changes.py": ("console",),
@@ -29,12 +29,16 @@ OF_FILES: dict[str, tuple[str, ...]] = {
     "streams/apps/models.py": MODEL_STAGES,
     "streams/apps/store_media.py": ("store_media",),
     "streams/repair/erasing.py": ("console",),
+    "streams/repair/removing.py": ("console",),
     "streams/roles/console.py": ("console",),
     "streams/roles/minute_writer.py": ("receive", *STAGES, "sink"),
     "streams/roles/receive.py": ("receive",),
     "streams/roles/sink.py": ("sink",),
 }
-"""File that connects → the roles whose processes do it. Two connections of one name come one after the other."""
+"""Maps each file that connects to the roles whose processes run it.
+
+Two connections of one name are used one after the other.
+"""
 
 
 def calls(*names: str) -> Iterator[tuple[str, ast.Module, ast.Call]]:
@@ -50,7 +54,7 @@ def calls(*names: str) -> Iterator[tuple[str, ast.Module, ast.Call]]:
 
 
 def number(module: ast.Module, node: ast.expr) -> int:
-    """A number, or what the module calls it."""
+    """A number, or the value of a name in the module."""
     if isinstance(node, ast.Constant):
         assert isinstance(node.value, int)
         return node.value
@@ -69,7 +73,7 @@ def size_of(module: ast.Module, call: ast.Call) -> int:
 
 
 def connections() -> dict[str, tuple[int, int]]:
-    """Role → the most connections of a process, and how many of them bypass a pooler."""
+    """Maps each role to the most connections of a process, and how many of them bypass a pooler."""
     found = {
         (path, ast.unparse(call.args[2])): (size_of(module, call), ast.unparse(call.func))
         for path, module, call in calls("create_pool", "connect", "connect_directly")
@@ -106,7 +110,7 @@ def test_the_page_has_the_connections_that_each_role_opens() -> None:
 
 
 def threads() -> dict[str, int]:
-    """Name, without what differs per partition → the most threads of that name."""
+    """Maps each thread name, without what differs per partition, to the most threads of that name."""
     found = dict[str, int]()
     for _, module, call in calls("ThreadPoolExecutor", "threading.Thread"):
         given = {one.arg: one.value for one in call.keywords}

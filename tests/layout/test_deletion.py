@@ -1,4 +1,4 @@
-"""Every table that names a message is erased with it, and every table of a tenant goes with the tenant."""
+"""Every table that names a message is erased with it, and every table of a tenant with the tenant."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from streams.repair.removal import KEPT, TABLES
 SCHEMA = (Path(__file__).parents[2] / "storage" / "postgres" / "schema.sql").read_text()
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \((.*?)^\)", re.MULTILINE | re.DOTALL)
 ENDED_FIRST = {"webhook_endpoints", "api_keys"}
-"""Credentials: `tenants remove` ends them before anything else."""
+"""Tables of credentials, which `tenants remove` ends first."""
 
 
 def tables_with(schema: str, *columns: str) -> set[str]:

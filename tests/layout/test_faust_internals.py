@@ -1,4 +1,4 @@
-"""The private parts of Faust and aiokafka that are used are listed in decision 0001."""
+"""Decision 0001 lists the private parts of Faust and aiokafka that are used."""
 
 import ast
 import re
@@ -16,13 +16,13 @@ FILES = sorted(
 
 
 def listed() -> dict[str, set[str]]:
-    """The names that the decision lists, by file."""
+    """The names in the decision, by file."""
     rows = re.findall(r"^\| `(streams/[\w/]+\.py)` \| (.+?) \|", DECISION.read_text(), re.M)
     return {file: set(re.findall(r"\b_[a-z]\w+", what)) for file, what in rows}
 
 
 def foreign(source: str) -> set[str]:
-    """The private names in the source that it does not define itself: as attributes, or as texts."""
+    """The private names in the source that it does not define itself, as attributes or texts."""
     tree = ast.parse(source)
     used: set[str] = set()
     of_self: set[str] = set()

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def files_of(group: Group) -> list[str]:
-    """The test files of a group, by its paths and by what it ignores."""
+    """The test files of a group: those in its paths that it does not ignore."""
     ignored = {one.removeprefix("--ignore=") for one in group.options}
     paths = [ROOT / path for path in group.paths]
     found = [

@@ -15,7 +15,7 @@ NAMED = re.compile(r"`([A-Za-z_.]+)`(?: and `([A-Za-z_.]+)`)? in `([a-z_/]+\.py)
 
 @cache
 def names_in(file: Path) -> frozenset[str]:
-    """Functions, classes and `Class.method` that a file defines or assigns at the top."""
+    """The functions, classes and `Class.method` that a file defines or assigns at the top level."""
     found: set[str] = set()
     for node in ast.parse(file.read_text()).body:
         match node:

@@ -1,4 +1,4 @@
-"""No file was committed with the marks of a merge that was not resolved."""
+"""No committed file contains the marks of an unresolved merge."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""docs/prometheus.yml scrapes every role, where `up` and docker-compose.yml put it."""
+"""docs/prometheus.yml scrapes every role at the address of `up` and of docker-compose.yml."""
 
 import json
 import re

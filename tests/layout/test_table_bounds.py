@@ -1,4 +1,4 @@
-"""docs/sizing.md says of every table who owns it, how long its rows live, and what bounds them."""
+"""docs/sizing.md names owner, age and bound of every table."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ SCHEMA = (ROOT / "storage" / "postgres" / "schema.sql").read_text()
 PAGE = (ROOT / "docs" / "sizing.md").read_text()
 _TABLE = re.compile(r"^CREATE TABLE (\w+) (?!PARTITION OF)", re.MULTILINE)
 OF_MIGRATE = "schema_migrations"
-"""Made by the program before any migration."""
+"""The table that the program creates before any migration."""
 
 
 def tables_of(schema: str) -> list[str]:
@@ -19,7 +19,7 @@ def tables_of(schema: str) -> list[str]:
 
 
 def bounds_of(page: str) -> list[tuple[str, list[str]]]:
-    """Each table with its owner, age and bound, as the page has them."""
+    """Maps each table to its owner, age and bound in the page."""
     rows = page.partition("| Table | Owner | Age | Bound per tenant |\n")[2].partition("\n\n")[0]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()[1:]]
     return sorted((name, rest) for first, *rest in cells for name in re.findall(r"`(\w+)`", first))

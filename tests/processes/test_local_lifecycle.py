@@ -1,4 +1,4 @@
-"""`up` with roles that only answer probes, and with servers that are said to run elsewhere."""
+"""`up` with roles that only answer probes, and with servers that run elsewhere."""
 
 import json
 import os
@@ -35,7 +35,10 @@ PRINTED = {"tenants": {"tenant_id": "demo"}, "endpoints": {"token": "t"}}
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """The commands that `up` ran, in order; roles are replaced by processes that are ready at once."""
+    """The commands that `up` ran, in order.
+
+    Roles are replaced by processes that are ready at once.
+    """
     commands: list[tuple[str, ...]] = []
 
     def command(settings: Settings, *words: str) -> str:

@@ -1,4 +1,4 @@
-"""The guard of conftest.py against tests that silently do not run, run on a session of its own."""
+"""Tests the guard of conftest.py against tests that are silently skipped, in a session of its own."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ LEAVE = "MAY_BE_SKIPPED: dict[str, str] = {"
 
 
 def session_in(folder: Path) -> subprocess.CompletedProcess[str]:
-    """A pytest session on the tests in the folder, under the conftest.py that is there."""
+    """Runs pytest on the tests in the folder, with the conftest.py in it."""
     command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(folder)]
     command += ["-p", "no:cacheprovider", "-p", "no:asyncio", "."]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -56,7 +56,7 @@ def supervising(home: Home) -> Supervisor:
 
 
 def tick_until_running(supervisor: Supervisor) -> dict[str, int]:
-    """Name → pid, as soon as everything runs."""
+    """Waits until everything runs, and returns each process's pid by name."""
 
     def all_run() -> bool:
         supervisor.tick()
@@ -86,7 +86,7 @@ def test_a_dead_process_is_started_again(home: Home) -> None:
     assert after["b"] == before["b"]
 
 
-def test_the_delay_doubles_up_to_its_end_and_begins_anew_after_a_long_life() -> None:
+def test_the_delay_doubles_up_to_its_limit_and_starts_again_after_a_long_life() -> None:
     kept, delays = SupervisedProcess(sleeper("a")), []
     for now in range(8):
         kept.since = float(now)
@@ -191,7 +191,7 @@ def test_roles_are_given_their_own_settings_and_none_of_the_supervisors(
     ]
 
 
-def test_what_happens_to_processes_stands_in_the_supervisors_log_and_in_its_state(
+def test_what_happens_to_processes_is_in_the_supervisors_log_and_in_its_state(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     declare(home, sleeper("sink"))

@@ -209,7 +209,7 @@ def with_outside_data(film: bytes) -> bytes:
 
 
 def references() -> dict[str, bytes]:
-    """Bytes of each kind that FFmpeg takes for a list of, or a way to, something else."""
+    """Bytes of each kind that FFmpeg takes for a reference to other files, or a list of them."""
     return {
         "concat": CONCAT,
         "concat with options": b"ffconcat version 1.0\nfile sound.wav\noption protocol_whitelist file\n",

@@ -1,4 +1,4 @@
-"""Stored file → decoder → model: what becomes of a file with servers that answer as the known ones do."""
+"""From a stored file through the decoder to a model, with servers that answer as known ones do."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ from schemas.outcomes import Unavailable
 from schemas.settings import Openai, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
 from streams.apps.describe import StoredImageDescriber
-from streams.apps.models import MOST_TIME_OUTS, ModelWorld, TimeOuts
+from streams.apps.models import MOST_TIME_OUTS, ModelClients, TimeOuts
 from streams.apps.transcribe import StoredAudioTranscriber
 from streams.stages.model_jobs import Unfit
 from tests.unit.model_servers import Asked, Said, Scripted, complaint, completion, served
@@ -36,7 +36,7 @@ NOTHING = TenantSettings()
 
 
 class Senses:
-    """Eyes and ears of one installation, whose stored file is `data`."""
+    """The models of one installation, whose stored file is `data`."""
 
     def __init__(self, server: Scripted, data: bytes, settings: Settings) -> None:
         self.server, self.data = server, data
@@ -44,8 +44,8 @@ class Senses:
         self.recipes = vision_recipes(NOTHING, how)
         self.speech_recipes = speech_recipes(TenantSettings(language="es"), how)
         self.worlds = (
-            ModelWorld(settings, "describe", how.vision),
-            ModelWorld(settings, "transcribe", how.speech),
+            ModelClients(settings, "describe", how.vision),
+            ModelClients(settings, "transcribe", how.speech),
         )
         for world in self.worlds:
             world._store = self  # type: ignore[assignment]
@@ -138,7 +138,7 @@ async def test_a_refused_picture_is_not_sent_again() -> None:
         assert len(made.server.asked) == 1
 
 
-async def test_a_picture_is_no_larger_than_the_setting_says() -> None:
+async def test_a_picture_is_not_larger_than_the_setting_says() -> None:
     out = io.BytesIO()
     Image.new("RGB", (3000, 1500), "red").save(out, "JPEG")
     async with installed(
@@ -169,7 +169,10 @@ async def test_the_model_that_is_there_answers_under_its_own_recipe() -> None:
 
 
 def takes(*extensions: str) -> Callable[[Asked], Said]:
-    """whisper.cpp takes no Opus, Lemonade nothing but wav; whisper.cpp breaks lines."""
+    """The formats that a server accepts.
+
+    whisper.cpp does not accept Opus and breaks lines. Lemonade accepts only wav.
+    """
 
     def say(asked: Asked) -> Said:
         if asked.filename.rpartition(".")[2] in extensions:

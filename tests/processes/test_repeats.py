@@ -1,4 +1,4 @@
-"""What failed beside other tests may pass alone; what is broken fails."""
+"""A test that failed beside other tests may pass alone. One that is broken fails again."""
 
 from pathlib import Path
 

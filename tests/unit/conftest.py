@@ -1,4 +1,4 @@
-"""HTTP clients of these tests stay on this machine."""
+"""HTTP clients of these tests do not leave this machine."""
 
 from tests.certificates import trust_one
 

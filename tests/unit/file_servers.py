@@ -1,4 +1,4 @@
-"""A file server on loopback, and what a download from it ends with."""
+"""A file server on loopback, and the outcomes of downloads from it."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ PUBLIC = "93.184.216.34"
 
 
 class LoopbackOnly(httpcore.AnyIOBackend):
-    """Never dials out: a public address is noted, then refused."""
+    """Never connects to a public address: it notes the address and refuses."""
 
     def __init__(self) -> None:
         self.dialled: list[str] = []
@@ -45,7 +45,10 @@ def answer(status: int, headers: str = "", body: bytes = b"") -> bytes:
 
 @dataclass
 class Server:
-    """Answers each path with its bytes; `asked` is what came: (host, path, whether with credentials)."""
+    """Answers each path with its bytes.
+
+    `asked` are the requests as (host, path, whether with credentials).
+    """
 
     port: int = 0
     pieces: int = 0
@@ -135,7 +138,7 @@ def content(of: Any) -> bytes:
 async def outcome(
     of: Downloader, url: str, *, deadline_seconds: float = 5.0, **options: Any
 ) -> object:
-    """What became of it, as a value."""
+    """The outcome of a download, as a value."""
     async with of as opened:
         try:
             return await opened.fetch(

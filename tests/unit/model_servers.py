@@ -1,4 +1,7 @@
-"""Servers of models for tests: on a port of 127.0.0.1, answering as scripted, and noting what they were asked."""
+"""Model servers for tests, at a port of 127.0.0.1.
+
+They answer as scripted, and note the requests.
+"""
 
 import asyncio
 import json
@@ -23,7 +26,7 @@ Said = tuple[int, object]
 
 @asynccontextmanager
 async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
-    """The app on a port of its own; its address."""
+    """Serves the app at a port of its own, and yields its address."""
     server = QuickServer(
         uvicorn.Config(
             app,
@@ -48,7 +51,7 @@ async def served(app: Callable[..., Any]) -> AsyncIterator[str]:
 def replying(
     status: int, document: object, headers: dict[str, str] | None = None
 ) -> Callable[..., Awaitable[None]]:
-    """A server that says the same to everyone."""
+    """A server that gives everybody the same answer."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -83,7 +86,7 @@ def completion(
 
 @dataclass
 class Asked:
-    """One request. `sent` holds its parameters: of JSON, or of a form without the file."""
+    """One request. `sent` are its parameters, from JSON, or from a form without the file."""
 
     path: str
     key: str
@@ -155,7 +158,7 @@ def complaint(
 
 
 class Client:
-    """Both senses on one scripted server."""
+    """Clients of the vision and the speech model, both on one scripted server."""
 
     def __init__(self, url: str, server: Scripted, **settings: Any) -> None:
         openai = Openai(base_url=f"{url}/v1", api_key=Secret("sk-ours"), **settings)

@@ -1,6 +1,7 @@
-"""A program one release ahead, as far as schemas go: what it writes, and being it.
+"""The schemas of the next release, for tests in which a newer program writes.
 
-Its schema has one field more, at the front, so that nothing of what it writes can be read under the schema of this release.
+Its schema has one more field at the front, so the schema of this release can read
+nothing of what it writes.
 """
 
 import json
@@ -54,7 +55,7 @@ def _next_schema(name: str) -> NextSchema:
 
 
 def by_the_next_release(record: Record) -> bytes:
-    """The record as a newer program writes it: under a schema that this one does not know."""
+    """The record as a newer program writes it, under a schema that this program does not know."""
     name = type(record).__name__
     schema, kind = _next_schema(name), next_struct(name)
     fields = {field: getattr(record, field) for field in record.__struct_fields__}
@@ -65,7 +66,7 @@ def by_the_next_release(record: Record) -> bytes:
 
 @contextmanager
 def next_release(record_name: str) -> Iterator[None]:
-    """Inside, this program is the newer one."""
+    """Makes this program the newer one, within the block."""
     known = dict(pinned_schemas()) | {NEXT_ID: _next_schema(record_name)}
     caches = (codec._compiled, codec._readers, codec.encoder)
 

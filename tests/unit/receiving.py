@@ -1,4 +1,7 @@
-"""The receiver without servers: a log and a directory in memory, and requests as a connection gives them."""
+"""The receiver without servers.
+
+Log and directory are in memory, and requests come as a connection would pass them.
+"""
 
 import asyncio
 import json
@@ -7,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from connectors.providers.catalogue import DIRECT, check_signature, identify, sign
 from connectors.webhooks.answers import HttpReply
 from connectors.webhooks.incoming import Incoming
-from connectors.webhooks.ports import Understanding
+from connectors.webhooks.ports import ProviderFunctions
 from connectors.webhooks.receiver import Receiver
 from connectors.webhooks.siblings import Siblings
 from schemas.codec import decode
@@ -20,16 +25,26 @@ from schemas.outcomes import Unavailable
 from schemas.records import RawMessage
 from schemas.settings import ReceiverSettings as Settings
 from schemas.tenants import ApiKey, EndedToken, Endpoint, Tenant, TenantSettings
+from tests.unit.records import PAYLOADS
 
 ACME = TenantId("acme")
 TOKENS = {"ycloud": "token-Y_~.1", "chatwoot": "token-C", "meta": "token-M"}
 SECRETS = ("whsec_one", "whsec_two")
 CHAT, READ, ADMIN = "sk_chat_1", "sk_read_1", "sk_admin_1"
+TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
+WOOT = (PAYLOADS / "chatwoot" / "whatsapp_text_cloud_2026_04.json").read_bytes()
+MESSAGE = {
+    "provider": "vetchat",
+    "provider_message_id": "42",
+    "conversation_id": "c1",
+    "sender": {"id": "u1"},
+    "text": "Hola",
+}
 
 
 @dataclass
 class MemoryLog:
-    """`held`: what was sent is not said to be durable until `release`."""
+    """A log in memory. With `held`, no record is acknowledged until `release`."""
 
     healthy: bool = True
     away: bool = False
@@ -56,7 +71,7 @@ class MemoryLog:
             asyncio.get_running_loop().call_soon(self.release)
 
     def release(self) -> None:
-        """Says what became of everything that was sent."""
+        """Reports this outcome for every record that was sent."""
         waiting, self.waiting = self.waiting, []
         for done in waiting:
             done("_TIMED_OUT" if self.away else None)
@@ -117,8 +132,26 @@ class Answer:
         return json.loads(self.body)
 
 
+def problem(answer: Answer) -> tuple[int, str]:
+    """Status and title of an answer that must be a problem by RFC 9457."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert answer.json["type"] == "about:blank"
+    assert answer.json["status"] == answer.status
+    return answer.status, answer.json["title"]
+
+
+def count(provider: str, status: int) -> float:
+    return (
+        REGISTRY.get_sample_value(
+            "sensorium_receiver_requests_total", {"provider": provider, "status": str(status)}
+        )
+        or 0.0
+    )
+
+
 class Line:
-    """Where a request came by."""
+    """The connection of a request."""
 
     def __init__(self) -> None:
         self.reply: HttpReply | None = None
@@ -131,12 +164,12 @@ class Line:
 
 
 class Application:
-    """The receiver and what stands around it."""
+    """The receiver with its parts."""
 
     def __init__(
         self,
         *,
-        understanding: Understanding | None = None,
+        functions: ProviderFunctions | None = None,
         siblings: Siblings | None = None,
         **settings: Any,
     ) -> None:
@@ -146,7 +179,7 @@ class Application:
             "raw-messages",
             self.log,
             self.directory,
-            understanding or Understanding(identify, DIRECT.accept, check_signature),
+            functions or ProviderFunctions(identify, DIRECT.accept, check_signature),
             siblings,
         )
 
@@ -185,7 +218,7 @@ class Application:
         token: str | None = None,
         headers: Mapping[str, str] = {},
     ) -> Answer:
-        """A signed delivery, `at` seconds from now."""
+        """Sends a signed delivery, whose time is `at` seconds from now."""
         path = f"/webhooks/{provider}/{TOKENS[provider] if token is None else token}"
         return await self.request(
             "POST", path, body, {**sign(provider, secret, body, int(time.time() + at)), **headers}

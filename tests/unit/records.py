@@ -1,4 +1,7 @@
-"""Records for tests: each builder gives a valid one, and takes the fields that matter to the case."""
+"""Records for tests.
+
+Each function builds a valid record, with the fields that matter to the test.
+"""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +37,7 @@ SOURCE = Source(topic="raw-messages", partition=3, offset=41)
 
 
 def payload(provider: str, name: str) -> dict[str, Any]:
-    """A captured body, as a fresh document to be changed."""
+    """A captured body, as a new document that the test may change."""
     document: dict[str, Any] = json.loads((PAYLOADS / provider / name).read_bytes())
     return document
 
@@ -62,7 +65,7 @@ def raw(
 def arrival(
     of: RawMessage, offset: int = 41, generation: int = 0, value: bytes | None = None
 ) -> Arrival:
-    """The raw record as dedupe meets it; `value` in its stead."""
+    """The raw record as dedupe gets it, with `value` instead of its own value if it is given."""
     routing = Routing(
         tenant_id=of.tenant_id, provider=of.provider, traceparent=TRACEPARENT, generation=generation
     )
@@ -109,7 +112,7 @@ def attachment(index: int = 0, **fields: Any) -> Attachment:
 
 
 def message(*attachments: Attachment, generation: int = 0, **fields: Any) -> EnrichedMessage:
-    """The first version of a message, pending when it has attachments."""
+    """The first version of a message, pending if it has attachments."""
     return EnrichedMessage(
         **{
             "tenant_id": TENANT,
@@ -135,7 +138,7 @@ def message(*attachments: Attachment, generation: int = 0, **fields: Any) -> Enr
 
 
 def enrichment(kind: str, index: int | None = None, **fields: Any) -> Enrichment:
-    """One fact; the stage is the one that says such things."""
+    """One enrichment, by the stage that writes such ones."""
     stages = {
         "opened": "dedupe",
         "stored": "store_media",

@@ -1,4 +1,4 @@
-"""An HTTP client that says exactly what it is told to."""
+"""An HTTP client that sends exactly the given bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 
 DEADLINE = 60.0
 QUIET = 0.6
-"""So long nothing comes where nothing should come."""
+"""How long a test waits to see that nothing comes."""
 
 
 class Client:
@@ -20,7 +20,7 @@ class Client:
         await self._writer.drain()
 
     async def hear(self) -> tuple[int, dict[str, str], bytes]:
-        """The next answer."""
+        """Reads the next answer."""
         async with asyncio.timeout(DEADLINE):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.split("\r\n")[:-2]
@@ -34,7 +34,7 @@ class Client:
             )
 
     async def hear_the_end(self) -> bytes:
-        """All that still comes before the connection ends."""
+        """Reads everything that comes before the connection ends."""
         async with asyncio.timeout(DEADLINE):
             rest = b""
             try:
@@ -45,7 +45,7 @@ class Client:
             return rest
 
     async def hear_some(self, until: bytes) -> bytes:
-        """All that comes up to these bytes."""
+        """Reads everything up to these bytes."""
         async with asyncio.timeout(DEADLINE):
             return await self._reader.readuntil(until)
 
@@ -72,5 +72,5 @@ async def connected(port: int) -> AsyncIterator[Client]:
 
 @pytest.fixture(autouse=True)
 def receivers_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that imports it need not wait until its servers look whether they are to end."""
+    """Makes servers check often whether they are to end, so that tests need not wait for them."""
     monkeypatch.setattr("connectors.webhooks.server._LOOK_SECONDS", 0.01)

@@ -19,7 +19,10 @@ class Noted(asyncio.Protocol):
 
 
 def test_all_that_wait_are_accepted_in_one_turn_of_a_busy_loop() -> None:
-    """uvloop's own server takes one per turn: with turns of 20 ms the last of 100 would wait for two seconds."""
+    """uvloop's own server accepts one per turn.
+
+    With turns of 20 ms, the last of 100 would wait for two seconds.
+    """
 
     async def run() -> int:
         Noted.made = 0
@@ -41,7 +44,7 @@ def test_all_that_wait_are_accepted_in_one_turn_of_a_busy_loop() -> None:
 
 
 class Full:
-    """A listening socket of a process that has no room for a time."""
+    """A listening socket of a process that has no room for some time."""
 
     def __init__(self, real: socket.socket) -> None:
         self._real = real

@@ -22,7 +22,7 @@ def begun(of: EnrichedMessage, generation: int = 0) -> OpenMessage:
 
 
 def after(of: EnrichedMessage, *facts: Enrichment) -> EnrichedMessage:
-    """The version that says all of the facts, folded in this order."""
+    """The version after these facts were folded in this order."""
     state = begun(of)
     for fact in facts:
         fold(state, fact)
@@ -55,7 +55,7 @@ VOICE = message(attachment(0, type="audio"), kind="audio")
 
 
 def facts_of(index: int, ending: str) -> list[Enrichment]:
-    """All that will ever be said of one attachment."""
+    """All facts that there will ever be about one attachment."""
     audio = {"mime_type": "audio/ogg", "next": "audio"}
     return {
         "stored": [stored(index)],
@@ -81,7 +81,10 @@ ENDINGS = st.sampled_from(
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[EnrichedMessage, list[Enrichment], list[Enrichment]]:
-    """A message, the facts of it in slot order, and the same in some order with some repeated (`opened` as well)."""
+    """A message with its facts in slot order, and with the same ones in another order.
+
+    In the other order some are repeated, `opened` too.
+    """
     endings = draw(st.lists(ENDINGS, min_size=1, max_size=4))
     of = message(
         *(attachment(index) for index in range(len(endings))),
@@ -119,7 +122,7 @@ def test_a_message_is_pending_until_the_last_fact(
 
 
 def in_batches(facts: list[Enrichment], sizes: list[int]) -> list[list[Enrichment]]:
-    """The facts cut into batches of these sizes, the last of what is left."""
+    """The facts in batches of these sizes; the last one has the rest."""
     batches, at = [], 0
     for size in sizes:
         batches.append(facts[at : at + size])
@@ -272,7 +275,7 @@ def test_a_voice_note_is_its_transcript() -> None:
     assert after(VOICE, stored(next="audio"), transcribed()).content == "Hola"
 
 
-def test_a_caption_stays_the_content_and_the_transcript_stands_beside_it() -> None:
+def test_a_caption_stays_the_content_and_the_transcript_is_beside_it() -> None:
     final = after(
         msgspec.structs.replace(VOICE, content="mira"), stored(next="audio"), transcribed()
     )

@@ -1,4 +1,4 @@
-"""A small installation that balances, and every way in which it can be made not to."""
+"""A small installation that balances, and every way in which it can fail to."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +52,7 @@ def enriched(key: str, version: int, offset: int, **fields: Any) -> EnrichedMess
 
 
 def topic() -> list[tuple[int, int, bytes, EnrichedMessage]]:
-    """Versions as they stand in enriched-messages: a text, and an image in two steps."""
+    """The versions in enriched-messages: a text, and an image in two steps."""
     records = [
         enriched(TEXT, 1, 0),
         enriched(IMAGE, 1, 1, status="pending"),
@@ -238,7 +238,10 @@ def a_key_without_an_arrival(facts: Facts) -> None:
 
 
 def a_message_swallowed(facts: Facts) -> None:
-    """Its key was claimed, and it never came out: all that is told of it is a duplicate."""
+    """Its key was claimed, but its message never came out.
+
+    The only receipt about it is of a duplicate.
+    """
     facts.sources[RAW][5] = seen(5, SWALLOWED)
     facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, SWALLOWED, "duplicate")))
     facts.arrivals[SWALLOWED] = arrived(1, "duplicate")
@@ -315,7 +318,7 @@ ENRICHMENTS = StagePartition("assemble", 3)
 
 
 def opened_again(facts: Facts, *versions_written: int) -> None:
-    """A later delivery brought a file: dedupe forwarded it, and assemble wrote these versions."""
+    """A later delivery brought a file. dedupe forwarded it, and assemble wrote these versions."""
     facts.sources[RAW][5] = seen(5, IMAGE)
     facts.receipts[RAW].append(receipt(RAW, Span(5, 6), line(5, IMAGE, "forwarded")))
     facts.arrivals[IMAGE] = arrived(3)
@@ -516,6 +519,29 @@ def test_a_delivery_after_the_horizon_changes_no_row_and_nothing_is_lost() -> No
     facts.versions = versions(records)
     facts.positions["enriched-messages", 0] = 4
     assert found(facts) == []
+
+
+def test_a_message_that_dedupe_had_forgotten_is_counted_and_unbalances_nothing() -> None:
+    facts = installation()
+    again = enriched(IMAGE, 1, 9, received_at=NOW + timedelta(days=9))
+    facts.versions = versions([*topic(), (0, 3, IMAGE.encode(), again)])
+    facts.positions["enriched-messages", 0] = 4
+    report = audited(facts)
+    assert (report.findings, report.reopened, report.document()["reopened"]) == ([], 1, 1)
+    assert audited(installation()).document()["reopened"] == 0
+
+
+def test_a_log_that_was_cut_and_has_grown_past_the_sinks_position_is_named_on_both_sides() -> None:
+    facts = installation()
+    keys = [f"acme:ycloud:new{number}" for number in range(4)]
+    facts.versions = versions(
+        [(0, at, key.encode(), enriched(key, 1, 10 + at)) for at, key in enumerate(keys)]
+    )
+    facts.rows[keys[3]] = row(keys[3], 1)
+    facts.positions["enriched-messages", 0] = 4  # the sink went on at 3, the end before the cut
+    passed_over = {("lost", "sink", key) for key in keys[:3]}
+    cut = {("lost", "dedupe"), ("unexplained", "sink")}
+    assert set(found(facts)) == passed_over | {(*by, key) for by in cut for key in (TEXT, IMAGE)}
 
 
 @pytest.mark.parametrize("key", ["media/acme-media/1.jpg", "my-media/media/acme-media/1.jpg"])

@@ -25,7 +25,7 @@ def test_one_tenant_is_looked_at_whole() -> None:
 
 
 def report(*findings: Finding, receipts: int = 10, rows: int = 3) -> Report:
-    made = Report(checked={"receipts": receipts, "rows": rows})
+    made = Report(checked={"receipts": receipts, "rows": rows}, reopened=1)
     for tenant in {one.tenant for one in findings if one.tenant}:
         made.hour(tenant, 0).received = 2
     made.add(findings)
@@ -40,6 +40,7 @@ def test_parts_say_together_what_one_audit_would() -> None:
         together.join(part)
     assert sorted(together.findings, key=str) == sorted([chain, acme, other], key=str)
     assert together.checked == {"receipts": 12, "rows": 10}
+    assert together.reopened == 3
     totals = together.document()["totals"]
     assert (totals["received"], totals["lost"], totals["unexplained"]) == (4, 2, 1)
 

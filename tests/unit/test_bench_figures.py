@@ -64,7 +64,7 @@ def test_a_ratio_without_a_goal_is_not_among_the_goals() -> None:
     assert "Goal" not in page.markdown(rivals(0.0))
 
 
-def test_figures_replace_what_stood_in_their_place_and_nothing_else() -> None:
+def test_figures_replace_what_was_in_their_place_and_nothing_else() -> None:
     text = "before\n<!-- figures: rivals -->\nold\n<!-- end of figures -->\nbetween\n<!-- figures: way -->\nkept\n<!-- end of figures -->\n"
     once = page.written(text, {"rivals": rivals()})
     assert "old" not in once

@@ -20,7 +20,7 @@ REAL = Limits()
 
 
 def breaker(*records: tuple[str, int, bool], limits: Limits = LIMITS, at: float = 0.0) -> Breaker:
-    """Tenant, how many, and whether they were quarantined."""
+    """A breaker that got this many records per tenant, quarantined or not."""
     made = Breaker(limits)
     for tenant, count, is_bad in records:
         for _ in range(count):
@@ -29,7 +29,7 @@ def breaker(*records: tuple[str, int, bool], limits: Limits = LIMITS, at: float 
 
 
 def who(made: Breaker, now: float = 0.0) -> str | None:
-    """What speaks against the stage: its tenant alone, by name, or several of them."""
+    """The tenant for which the stage would stop, `several` if there are more, or None."""
     trouble = made.trouble(now)
     if trouble is None:
         return None
@@ -132,7 +132,10 @@ def test_after_it_was_told_to_forget_only_what_comes_counts() -> None:
 def records_until_it_stops(
     tenants: int, is_bad: Callable[[int], bool], at_most: int, limits: Limits = REAL
 ) -> int:
-    """Tenants take turns, all good before a bad deploy. Records that it lets into quarantine and around it."""
+    """How many records of a bad release come before the stage stops.
+
+    Tenants take turns, and all records before were good.
+    """
     made = breaker(*((f"t{n}", 1, False) for n in range(tenants)), limits=limits)
     for n in range(at_most):
         made.add(b"t%d" % (n % tenants), is_bad(n), 0.0)
@@ -153,9 +156,7 @@ def test_what_refuses_most_records_of_everybody_stops_however_many_they_are(tena
     assert records_until_it_stops(tenants, lambda n: n % 4 != 0, 20_000) < 15_000
 
 
-def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoever_sent_them() -> (
-    None
-):
+def test_in_a_stage_without_tenants_so_far_so_many_in_a_row_are_enough_from_any_tenants() -> None:
     made = Breaker(REAL)
     for n in range(REAL.consecutive):
         assert made.trouble(0.0) is None
@@ -163,7 +164,7 @@ def test_in_a_stage_that_has_heard_nobody_yet_so_many_in_a_row_are_enough_whoeve
     assert made.trouble(0.0) is not None
 
 
-def test_a_good_record_between_them_starts_the_row_anew() -> None:
+def test_a_good_record_between_them_starts_the_row_again() -> None:
     made = Breaker(REAL)
     for n in range(10 * REAL.consecutive):
         made.add(b"t%d" % n, n % REAL.consecutive != 0, 0.0)

@@ -1,4 +1,4 @@
-"""Claims are kept by day, and a worker's clock may be wrong."""
+"""Claims are kept by day, even if the clock of a worker is wrong."""
 
 import time
 
@@ -20,7 +20,7 @@ class Dated(Kafka):
 
 
 def outcomes(claimed: ClaimedKeys, monkeypatch: pytest.MonkeyPatch, clock: int) -> list[str]:
-    """What becomes of the same delivery for a worker whose clock shows that day."""
+    """The outcomes of the same delivery for a worker whose clock shows that day."""
     saying(monkeypatch, chat())
     monkeypatch.setattr(time, "time", lambda: float(clock * DAY_SECONDS))
     settled = batch(claimed, Dated(encode(raw()), 0))

@@ -19,7 +19,7 @@ HORIZON = 8
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value
@@ -42,18 +42,21 @@ def loaded(records: list[Any], portion: int = 7) -> ClaimedKeys:
 
 
 def single(digest: bytes, day: int) -> tuple[bytes, bytes]:
-    """A claim as programs before 0041 wrote it."""
+    """A claim as programs before decision 0041 wrote it."""
     return digest, b"%d" % day
 
 
 def digest_of(number: int) -> bytes:
-    """Few first bytes, so that buckets are shared, and bytes that look like the middle of others."""
+    """A digest with few different first bytes, so that buckets are shared.
+
+    Its bytes look like the middle of other digests.
+    """
     return bytes((number % 3, 0)) + bytes(12) + bytes((number, 0))
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Buckets from the fifth id of a day on, blocks from the sixth claim on, so that small cases meet them."""
+    """Buckets from the fifth id of a day on, and blocks from the sixth claim on, for small cases."""
     monkeypatch.setattr(digests, "SET_IDS", 4)
     monkeypatch.setattr(digests, "USUAL_IDS", 2)
     monkeypatch.setattr(digests, "FULL_IDS", 3)
@@ -107,7 +110,7 @@ def test_what_this_program_cannot_read_is_never_passed_over() -> None:
     for record, needed in (
         ((key, newer), f"claims have version {CLAIMS_VERSION + 1}"),
         ((b"other 1", value), "unknown kind"),
-        ((b"x" * 15, b"20000"), "no digest"),
+        ((b"x" * 15, b"20000"), "not a digest"),
         ((key, None), "no value"),
         ((key, b""), "no value"),
         ((TAIL + b"x", value), "unknown kind"),
@@ -119,7 +122,7 @@ def test_what_this_program_cannot_read_is_never_passed_over() -> None:
 
 
 def test_an_older_program_refuses_what_this_one_wrote() -> None:
-    """It reads a value as the digits of a day. What it took for a day, it would forget."""
+    """It reads a value as the digits of a day. If it accepted this one, it would forget the claim."""
     for day in range(19_000, 23_000):
         keys = ClaimedKeys()
         keys.claim(b"1" * 16, day)
@@ -154,7 +157,7 @@ def test_a_block_holds_the_tails_before_it_and_their_keys_are_used_again() -> No
 
 
 @pytest.mark.usefixtures("few")
-def test_a_lane_that_opens_goes_on_after_the_last_tail() -> None:
+def test_a_lane_that_opens_continues_after_the_last_tail() -> None:
     keys = ClaimedKeys()
     keys.claim(digest_of(0), 5)
     log = keys.changelog()
@@ -270,16 +273,22 @@ def test_what_cannot_be_read_is_not_copied_either() -> None:
 
 @dataclass
 class World:
-    """A partition's changelog on a broker, and the lane that has it. `model`: digest → newest day of a committed claim."""
+    """A partition's changelog on a broker, and the lane that has it.
+
+    `model` maps each digest to the newest day of a committed claim.
+    """
 
     log: list[tuple[bytes, bytes | None, int]] = field(default_factory=list)
-    """Key, value and the day on which it was written."""
+    """Key, value, and the day on which the record was written."""
     model: dict[bytes, int] = field(default_factory=dict)
     today: int = 100
     lane: ClaimedKeys = field(default_factory=ClaimedKeys)
 
     def batch(self, numbers: list[int], commits: bool, day_ahead: int) -> None:
-        """As dedupe's `decide`: what is not claimed is claimed, what cannot be committed ends the lane."""
+        """Does what dedupe's `decide` does.
+
+        It claims what is not claimed yet. If that cannot be committed, the lane ends.
+        """
         self.lane.forget_before(self.today - HORIZON)
         model = dict(self.model)
         for digest in map(digest_of, numbers):
@@ -296,7 +305,10 @@ class World:
             self.open()
 
     def old_batch(self, numbers: list[int]) -> None:
-        """By a program from before the blocks. It has no lane after one of this program."""
+        """A batch of a program from before the blocks.
+
+        It has no lane after one of this program.
+        """
         if all(value is not None and value.isdigit() for _, value, _ in self.log):
             for digest in map(digest_of, numbers):
                 if self.model.get(digest, 0) < self.today - HORIZON:
@@ -308,7 +320,7 @@ class World:
         self.lane = loaded([record[:2] for record in self.log])
 
     def compact(self, seed: int) -> None:
-        """Removes some of what has a later record under its key, somewhere before the active segment."""
+        """Removes some records whose key a later record has, before the active segment."""
         chance = random.Random(seed)
         end = chance.randint(0, len(self.log))
         last = {key: place for place, (key, _, _) in enumerate(self.log)}
@@ -319,7 +331,10 @@ class World:
         ]
 
     def retain(self) -> None:
-        """Removes what is older than the horizon, also by the clock that is a day ahead, up to the first record that is not."""
+        """Removes records older than the horizon, up to the first one that is not.
+
+        Their times may come from a clock that is a day ahead.
+        """
         while self.log and self.log[0][2] + 1 < self.today - HORIZON:
             del self.log[0]
 

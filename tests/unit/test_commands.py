@@ -1,4 +1,4 @@
-"""What commands say when they are called wrongly, or when what they need is away."""
+"""The messages of commands that are called wrongly, or whose servers are unavailable."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ NOWHERE = Settings(
 
 
 NOBODY_ANSWERS_SECONDS = 0.2
-"""Kafka's client waits out its whole time, though the connection is refused at once."""
+"""Kafka's client waits for its whole time-out, although the connection is refused at once."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def quickly_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def away() -> Commands:
-    """Nobody answers anywhere."""
+    """Settings with addresses at which no server answers."""
     return Commands(NOWHERE, {})
 
 
@@ -252,7 +252,7 @@ def test_a_database_address_that_is_none_is_said() -> None:
 
 
 def installed(folder: Path) -> Path:
-    """A home as `up` leaves it, of an installation where nobody answers."""
+    """A home as `up` leaves it, of an installation whose servers do not answer."""
     folder.mkdir()
     (folder / "sensorium.env").write_text(
         "".join(f"{name}={value}\n" for name, value in to_environment(NOWHERE).items())

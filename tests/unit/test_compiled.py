@@ -39,7 +39,7 @@ def newest_id(record_name: str) -> int:
 
 
 def written(plain: object, schema_id: int) -> bytes:
-    """Wire format of a dictionary."""
+    """A dictionary in wire format, by fastavro."""
     out = io.BytesIO()
     out.write(struct.pack(">bI", 0, schema_id))
     fastavro.schemaless_writer(out, parsed(schema_id), plain)
@@ -52,7 +52,7 @@ def plainly_encoded(record: Record) -> bytes:
 
 
 def plainly_decoded(value: bytes) -> Record:
-    """Raises whatever it runs into."""
+    """Decodes by fastavro. Raises whatever it raises."""
     (schema_id,) = struct.unpack(">I", value[1:HEAD_BYTES])
     record_name = pinned_schemas()[schema_id].record
     body = io.BytesIO(value[HEAD_BYTES:])
@@ -84,7 +84,7 @@ PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def values(type_: Any, named: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
-    """Plain values: a record is a dictionary."""
+    """Plain values of a schema, in which a record is a dictionary."""
     match type_:
         case str():
             return PRIMITIVES[type_] if type_ in PRIMITIVES else named[type_]
@@ -180,7 +180,7 @@ HOSTILE = st.one_of(
 
 
 def rewritten(value: bytes) -> bytes:
-    """What a writer makes of the record in it."""
+    """The bytes that a writer makes of the record in these bytes."""
     (schema_id,) = struct.unpack(">I", value[1:HEAD_BYTES])
     body = io.BytesIO(value[HEAD_BYTES:])
     return written(fastavro.schemaless_reader(body, parsed(schema_id), None), schema_id)
@@ -188,7 +188,7 @@ def rewritten(value: bytes) -> bytes:
 
 @given(value=HOSTILE)
 def test_damaged_bytes_are_read_as_fastavro_reads_them_or_refused(value: bytes) -> None:
-    """What is refused and not by fastavro is what no writer writes, such as a negative length."""
+    """No writer writes what is refused here but not by fastavro, such as a negative length."""
     kind = RECORD_TYPES[pinned_schemas()[struct.unpack(">I", value[1:5])[0]].record]
     try:
         plain = plainly_decoded(value)

@@ -17,14 +17,14 @@ ACME = TenantId("acme")
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
-    """Nobody looks again by himself: only a notification wakes."""
+    """Changes whose waiters do not look again by themselves: only a notification wakes them."""
     monkeypatch.setattr(module, "POLL_SECONDS", 60.0)
     return Changes(Postgres(), Names("test"))
 
 
 async def woken(changes: Changes, payload: str, *, seconds: float = 60.0) -> bool:
     with changes.waiter(ACME, ["one", "alias"]) as waiter:
-        changes.told(payload)
+        changes.handle_notification(payload)
         try:
             async with asyncio.timeout(0.05):
                 await waiter.wait(seconds)
@@ -61,12 +61,12 @@ async def test_a_wait_ends_at_its_deadline(changes: Changes) -> None:
 async def test_what_was_told_between_two_waits_is_not_missed(changes: Changes) -> None:
     with changes.waiter(ACME, ["one"]) as waiter:
         for _ in range(2):
-            changes.told('[["acme","one"]]')
+            changes.handle_notification('[["acme","one"]]')
             async with asyncio.timeout(30):
                 await waiter.wait(60.0)
 
 
-async def test_the_end_wakes_all_for_good(changes: Changes) -> None:
+async def test_the_end_wakes_all_permanently(changes: Changes) -> None:
     with changes.waiter(ACME, ["one"]) as waiter:
         changes.end()
         async with asyncio.timeout(30):
@@ -102,7 +102,7 @@ async def test_news_of_another_conversation_wake_in_a_while_who_waits_for_any(
 ) -> None:
     monkeypatch.setattr(module, "STIR_SECONDS", 0.01)
     with changes.waiter(ACME, ["one"], anywhere=True) as waiter:
-        changes.told('[["acme","two"],["acme","three"]]')
+        changes.handle_notification('[["acme","two"],["acme","three"]]')
         async with asyncio.timeout(30):
             await waiter.wait(60.0)
 
@@ -117,7 +117,7 @@ async def test_a_notification_that_cannot_be_read_wakes_all(changes: Changes, pa
     [ValueError("a bug"), KeyError("x"), asyncpg.InvalidPasswordError("no"), OSError("away")],
     ids=lambda error: type(error).__name__,
 )
-async def test_listening_goes_on_whatever_goes_wrong(
+async def test_listening_continues_whatever_goes_wrong(
     changes: Changes, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     tried = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Contexts over rows in memory: what is read, what is shown again, what fits."""
+"""Contexts from rows in memory: what is read, what comes from the cache, and what fits."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ MARKER = Marker(None)
 
 
 class Rows:
-    """What Postgres would say. `read`: the keys whose rows were asked for."""
+    """Replaces Postgres. `read` are the keys whose rows were requested."""
 
     def __init__(self, **contents: str) -> None:
         self.contents = contents
@@ -164,7 +164,7 @@ def test_the_tenant_that_was_shown_longest_ago_makes_room() -> None:
 
 
 class EndsMeanwhile(Rows):
-    """A message that is finished between any two questions about it."""
+    """A message that is finished between any two queries about it."""
 
     def __init__(self) -> None:
         super().__init__(a="uno")

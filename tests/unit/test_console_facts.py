@@ -1,4 +1,4 @@
-"""What a context says of a message without words, from the attributes that the adapters keep."""
+"""The text that a context shows for a message without text, from the attributes of the adapters."""
 
 import json
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_a_long_order_says_how_many_more_items_it_has() -> None:
     assert (short_text(data, "en") or "").endswith("1 × S19; and 10 more")
 
 
-def test_a_place_that_stands_in_both_fields_is_one_place() -> None:
+def test_a_place_that_is_in_both_fields_is_one_place() -> None:
     place = {"latitude": "1.5", "longitude": "2"}
     data = of({"location": place, "locations": [place]})
     assert data["locations"] == [{"latitude": 1.5, "longitude": 2}]

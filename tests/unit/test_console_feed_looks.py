@@ -1,4 +1,4 @@
-"""The feed's looks over changes in memory: when a request that waits looks again."""
+"""The feed over changes in memory: when a waiting request looks again."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,10 @@ AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 class Written:
-    """What Postgres would say of one change. `ends`: the number below which all is complete, at each question."""
+    """A change as Postgres would return it.
+
+    `ends` are the numbers, one per query, below which everything is complete.
+    """
 
     def __init__(self, xid: int, ends: list[int]) -> None:
         self.xid = xid

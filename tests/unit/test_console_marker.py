@@ -106,7 +106,7 @@ RESEMBLES = {
 
 
 @pytest.mark.parametrize(("letter", "foreign"), RESEMBLES.items(), ids=RESEMBLES.keys())
-def test_a_letter_stands_for_every_letter_that_it_resembles(letter: str, foreign: str) -> None:
+def test_a_letter_is_read_as_every_letter_that_it_resembles(letter: str, foreign: str) -> None:
     words = "contexto visual"
     passed = [
         one
@@ -177,7 +177,7 @@ def test_what_nobody_takes_for_a_marker_stays_as_it_is(text: str) -> None:
 
 
 def _variants(letter: str) -> list[str]:
-    """The characters of the two first planes that decompose into the letter, with their accents."""
+    """The characters of the first two planes that decompose into the letter with accents."""
     found = []
     for one in map(chr, range(0x20000)):
         plain = unicodedata.normalize("NFKD", one).casefold()
@@ -345,7 +345,7 @@ def test_a_frame_without_a_bracket_is_broken_up_over_two_strings_too() -> None:
         ["[CONTEXTO", "de la foto", "está VISUAL: no"],
     ],
 )
-def test_strings_that_are_no_marker_together_stay_as_they_are(pieces: list[str]) -> None:
+def test_strings_that_are_not_a_marker_together_stay_as_they_are(pieces: list[str]) -> None:
     assert MARKER.answer(pieces) == pieces
 
 

@@ -1,4 +1,4 @@
-"""The registry, asked as tools ask it: by Confluent's own client over a socket, and route by route."""
+"""The registry, called by Confluent's own client over a socket, and route by route."""
 
 import asyncio
 import json
@@ -248,7 +248,7 @@ async def test_writing_is_refused_in_the_registrys_form(
     assert "auto.register.schemas=false" in answer.json()["message"]
 
 
-async def test_what_is_nested_too_deeply_is_no_schema(client: httpx.AsyncClient) -> None:
+async def test_what_is_nested_too_deeply_is_not_a_schema(client: httpx.AsyncClient) -> None:
     for depth in (600, 3_000, 30_000):
         for path in (f"/subjects/{SUBJECT}", f"/subjects/{SUBJECT}/versions"):
             body = {"schema": "[" * depth + "]" * depth}

@@ -12,7 +12,7 @@ from streams.apps import assemble, dedupe
 
 
 class Cluster:
-    """Topics that were given more partitions in place."""
+    """Topics that got more partitions in place."""
 
     def __init__(self, *grown: str) -> None:
         self._grown = grown

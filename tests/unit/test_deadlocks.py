@@ -1,4 +1,4 @@
-"""A command that deletes beside sinks goes on after a deadlock."""
+"""A command that deletes while sinks write continues after a deadlock."""
 
 import asyncpg
 import pytest

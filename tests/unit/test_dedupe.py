@@ -49,7 +49,7 @@ def first_version(said: ChatMessage, record: RawMessage | None = None) -> Enrich
 
 
 class Lane:
-    """Deliveries one after the other, claiming as the lane does: what a Forward names and nothing else."""
+    """Processes deliveries one by one, and claims what a Forward names, as the lane does."""
 
     def __init__(self) -> None:
         self.claimed: set[bytes] = set()
@@ -306,7 +306,7 @@ def test_an_update_before_its_creation_opens_the_message_and_the_creation_is_the
 
 
 def lane_of(provider: str, events: list[dict[str, Any]]) -> list[Outcome]:
-    """What becomes of each event, one after the other, each under the key that its body names."""
+    """The outcomes of these events, one after the other, each under the key of its body."""
     lane, became = Lane(), []
     for offset, event in enumerate(events):
         (provider_id,) = catalogue.identify(provider, body(event))
@@ -377,7 +377,7 @@ def test_the_update_of_an_echo_takes_nothing_from_the_echo() -> None:
     assert isinstance(forward, Forward)
 
 
-def test_a_chatwoot_event_that_is_no_message_takes_nothing_from_the_message_of_the_same_number() -> (
+def test_a_chatwoot_event_that_is_not_a_message_takes_nothing_from_the_message_of_the_same_number() -> (
     None
 ):
     event = payload("chatwoot", "api_channel_text_2026_02.json")

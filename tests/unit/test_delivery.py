@@ -1,4 +1,7 @@
-"""What the producer of the receiver makes of librdkafka's answers, with a producer that can be told what to answer."""
+"""How the receiver's producer treats librdkafka's answers.
+
+The client is replaced by one whose answers the test chooses.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -22,9 +25,10 @@ TOPIC = "raw-messages"
 
 
 class Scripted:
-    """`answer` is given to each record that is sent; `fails` is raised by `produce`; `isrs` by metadata.
+    """Replaces the client.
 
-    While `silent` no record is answered.
+    Each record gets `answer`, `produce` raises `fails`, and metadata has `isrs`. While
+    it is `silent`, no record is answered.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -71,7 +75,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> tuple[AcknowledgedProducer, Scripte
 
 
 async def send(producer: AcknowledgedProducer, seconds: float = 1.0) -> None:
-    """Returns when Kafka has it; raises Unavailable when it has not, or does not say so in time."""
+    """Returns when Kafka has the record.
+
+    Raises Unavailable if Kafka does not have it, or does not answer in time.
+    """
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     producer.send(TOPIC, b"k", b"v", [], told.set_result)
     try:
@@ -229,7 +236,7 @@ async def test_a_producer_nothing_comes_through_of_for_long_ends_its_role(
         return running.done()
 
     await until(refused)
-    with pytest.raises(ProducerFatal, match="no send came through"):
+    with pytest.raises(ProducerFatal, match="no record was acknowledged"):
         await running
 
 

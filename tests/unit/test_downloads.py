@@ -220,7 +220,7 @@ def test_a_link_into_metas_cdn_does_not_last(url: str, lifetime_seconds: float |
 
 
 @pytest.mark.parametrize("url", ["https://[", "https://h:port/", "ftp:", "https://"])
-def test_what_is_no_address_cannot_be_fetched(url: str) -> None:
+def test_what_is_not_an_address_cannot_be_fetched(url: str) -> None:
     assert ways(url) == ()
 
 
@@ -257,7 +257,7 @@ ACME = TenantId("acme")
 
 
 class Known:
-    """Endpoints by id; the key of a provider is any of its tenant's."""
+    """Endpoints by id. The key of a provider is that of any of its tenant's endpoints."""
 
     def __init__(self, *endpoints: Endpoint) -> None:
         self.by_id = {endpoint.endpoint_id: endpoint for endpoint in endpoints}

@@ -30,7 +30,7 @@ def test_a_look_at_readiness_that_fails_does_not_end_the_beat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Enough(BaseException):
-        """Ends a loop that ends by nothing else."""
+        """Ends a loop that has no other end."""
 
     def sleep(_seconds: float) -> None:
         slept.append(_seconds)

@@ -1,4 +1,4 @@
-"""The parts of the local eyes and ears that work without weights."""
+"""The parts of the local models that work without weights."""
 
 import io
 import pickle
@@ -79,7 +79,7 @@ def test_a_container_is_known_by_its_first_bytes(name: str, container: str | Non
         (MEDIA / "voice-note-es.ogg").read_bytes()[:40],
     ],
 )
-def test_what_is_no_sound_is_refused_as_such(sound: bytes) -> None:
+def test_what_is_not_sound_is_refused_as_such(sound: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:
         samples_of(sound)
     assert refused.value.status == 400
@@ -113,7 +113,7 @@ def test_a_long_sound_is_cut_where_it_is_quiet_and_nothing_is_lost() -> None:
 @pytest.mark.parametrize(
     ("data", "status"), [(b"", 400), (b"%!PS-Adobe", 400), (b"GIF89a" + b"\0" * 20, 400)]
 )
-def test_what_is_no_picture_is_refused_as_such(data: bytes, status: int) -> None:
+def test_what_is_not_a_picture_is_refused_as_such(data: bytes, status: int) -> None:
     with pytest.raises(RequestRefused) as refused:
         _opened(data)
     assert refused.value.status == status

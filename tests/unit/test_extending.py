@@ -1,6 +1,7 @@
-"""docs/extending.md, executed: a provider that only the tests know goes through receiver and dedupe.
+"""Follows docs/extending.md: a provider that only the tests know, through receiver and dedupe.
 
-tests/integration/test_toy_provider.py does the same with processes, servers and the sink.
+tests/integration/test_toy_provider.py does the same with processes, servers and the
+sink.
 """
 
 import json
@@ -119,7 +120,7 @@ def test_the_page_shows_the_example_that_is_tested() -> None:
 
 
 def test_no_statement_names_a_provider() -> None:
-    """A statement gets the names from the traits, so that it holds for a new provider, too."""
+    """A statement gets the names from the traits, so that it is also right for a new provider."""
     texts = {file.name: file.read_text().lower() for file in QUERIES_DIR.glob("*.sql")}
     assert [
         (file, name) for file, text in texts.items() for name in PROVIDERS if name in text

@@ -1,4 +1,4 @@
-"""What is said of failures: causes, labels and counts."""
+"""How failures appear in notes, labels and counts."""
 
 import asyncio
 import socket

@@ -16,7 +16,11 @@ from streams.lanes.gate import Gate
 
 @dataclass
 class Desk:
-    """The person who resumes. `troubles`: what comes instead of the next answers. `resumed_elsewhere`: the quiet another process was given."""
+    """The person who resumes the stage.
+
+    `troubles` are raised instead of the next answers. `resumed_elsewhere` is the quiet
+    time that another process got.
+    """
 
     troubles: list[Exception] = field(default_factory=list)
     quiet_seconds: float | None = None
@@ -231,6 +235,6 @@ async def test_while_postgres_hangs_the_others_wait_a_moment_only(
     assert desk.told == []
 
 
-async def test_a_job_that_was_only_taken_is_no_verdict(gate: Gate) -> None:
+async def test_a_job_that_was_only_taken_is_not_a_verdict(gate: Gate) -> None:
     assert await gate.judge([*lines("quarantined", 2), *lines("admitted", 5)], never)
     assert not gate.is_shut

@@ -1,4 +1,4 @@
-"""Every quarantine record and every tombstone carries the four headers of the contract."""
+"""Every quarantine record and every tombstone has the four headers of the contract."""
 
 import ast
 from pathlib import Path
@@ -36,7 +36,7 @@ UNDECODABLE = Quarantine("record_undecodable", "record_unstorable: is only a par
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the sink and the repairs give to a producer."""
+    """The records that the sink and the repairs pass to a producer."""
     records: list[dict[str, Any]] = []
 
     def produce(topic: str, value: bytes | None, key: bytes, *_: Any, **given: Any) -> None:
@@ -131,7 +131,7 @@ async def test_the_sink_and_an_erasure_write_to_the_topics_that_they_declare(
 
 
 def test_every_producer_call_of_the_product_passes_headers() -> None:
-    """Only the copies of a changelog, which is not one of the topics, have none."""
+    """Only copies of a changelog have none, because it is not one of the topics."""
     without = {
         str(path.relative_to(ROOT))
         for package in ("schemas", "storage", "connectors", "streams")

@@ -26,27 +26,27 @@ def memory() -> Iterator[int]:
 
 
 def test_who_looks_sees_the_record_in_hand_and_nothing_before_and_after(memory: int) -> None:
-    hand = InFlightRecord()
-    hand.share(memory, {})
+    in_flight = InFlightRecord()
+    in_flight.share(memory, {})
     seen = [left_in(memory)]
-    seen += [left_in(memory) for _ in hand.each(2, RECORDS)]
+    seen += [left_in(memory) for _ in in_flight.each(2, RECORDS)]
     assert [*seen, left_in(memory)] == [None, (2, 7), (2, 8), (2, 9), None]
 
 
 def test_a_record_that_was_left_in_hand_stays_to_be_seen(memory: int) -> None:
-    hand = InFlightRecord()
-    hand.share(memory, {})
-    for message, _ in hand.each(2, RECORDS):
+    in_flight = InFlightRecord()
+    in_flight.share(memory, {})
+    for message, _ in in_flight.each(2, RECORDS):
         if message.offset() == 8:
             break
     assert left_in(memory) == (2, 8)
 
 
 def test_killers_are_named_in_their_own_partition_only(memory: int) -> None:
-    hand = InFlightRecord()
-    hand.share(memory, {2: frozenset({8})})
-    assert [is_killer for _, is_killer in hand.each(2, RECORDS)] == [False, True, False]
-    assert [is_killer for _, is_killer in hand.each(3, RECORDS)] == [False, False, False]
+    in_flight = InFlightRecord()
+    in_flight.share(memory, {2: frozenset({8})})
+    assert [is_killer for _, is_killer in in_flight.each(2, RECORDS)] == [False, True, False]
+    assert [is_killer for _, is_killer in in_flight.each(3, RECORDS)] == [False, False, False]
 
 
 def test_without_a_parent_nobody_looks() -> None:

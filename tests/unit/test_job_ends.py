@@ -1,4 +1,4 @@
-"""How a run of a job is settled: each end by the one word of the job that belongs to it."""
+"""How a run of a job is settled: each end calls one method of the job."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from streams.lanes.job_ends import Done, Held, JobEnd, LaneLost, Later, run_job
 
 
 class NotedJob:
-    """Notes how it was settled. `closes`: its lane closes while its record is read again."""
+    """Notes how it was settled. With `closes`, its lane closes while its record is re-read."""
 
     def __init__(self, closes: bool = False, unread: Unavailable | None = None) -> None:
         self.is_lost = False

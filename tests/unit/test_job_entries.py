@@ -1,12 +1,13 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streams.lanes import job_entries
+from streams.lanes import job_entries, jobs
 from streams.lanes.entries import Entry, waiting_since
 from streams.lanes.in_flight import InFlightRecord
 from streams.lanes.job_entries import JobEntries
@@ -14,7 +15,7 @@ from streams.lanes.jobs import JobIntake, Jobs
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value
@@ -88,7 +89,7 @@ class SimpleLane(SimpleNamespace):
 
 
 def fill(made: JobIntake, state: JobEntries, tenant: str, offsets: Iterator[int]) -> int:
-    """Entries with a body of ten bytes that the tenant may have."""
+    """Adds entries with a body of ten bytes while the tenant has room. Returns their number."""
     count = 0
     while made.has_room_for_body(tenant, 10):
         state.put(next(offsets), entry(tenant, b"x" * 10))
@@ -110,6 +111,40 @@ def test_a_process_holds_bodies_in_half_of_its_budget_and_one_tenants_in_a_quart
     assert made.has_room_for_body("a", 10)
     made.dropped(next(lane for lane, state in made._states.items() if state is second))
     assert made.has_room_for_body("z", 10) and made.held_bytes == first.bytes
+
+
+async def test_a_process_that_is_given_several_full_queues_reads_nothing_until_it_has_room_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "PAUSE_SECONDS", 0.0)
+    states = [JobEntries() for _ in range(3)]
+    for state, tenant in zip(states, "abc", strict=True):
+        for offset in range(3):
+            state.put(offset, entry(tenant, b"x" * 100))
+    made = intake(*states, queue_bytes=1_000)
+    assert made.held_bytes == sum(state.bytes for state in states)
+    assert all(state.bytes > 1_000 for state in states), "each of them is a full queue"
+    assert not made.has_room_for_body("z", 1)
+
+    lane, fetched = next(iter(made._states)), asyncio.Event()
+
+    async def fetch() -> list[Any]:
+        fetched.set()
+        lane.stopping = True
+        return []
+
+    lane.fetch = fetch  # type: ignore[method-assign]
+    running = asyncio.create_task(made.run(lane))
+    for state, offset in product(reversed(states), range(3)):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert made.paused == {0} and not fetched.is_set()
+        state.remove(offset)
+        if made.held_bytes < 1_000:
+            break
+    async with asyncio.timeout(5):
+        await running
+    assert fetched.is_set() and made.paused == set()
 
 
 def test_what_entries_take_is_counted_however_they_come_and_go() -> None:
@@ -193,7 +228,7 @@ async def test_a_lane_that_is_lost_while_it_opens_schedules_no_more() -> None:
     assert made._jobs.schedule.take(time.monotonic(), 4) is None
 
 
-def test_an_entry_with_an_empty_body_is_no_stub() -> None:
+def test_an_entry_with_an_empty_body_is_not_a_stub() -> None:
     state = JobEntries()
     state.put(1, entry(value=b""))
     state.put(2, entry(value=None))

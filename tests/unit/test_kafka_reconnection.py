@@ -1,4 +1,7 @@
-"""Clients that librdkafka leaves without brokers: who asks gets a new one, who reads ends."""
+"""Clients that librdkafka leaves without brokers.
+
+One that asks is replaced, and the role of one that reads ends.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +22,7 @@ KAFKA = Kafka(bootstrap_servers="127.0.0.1:9")
 
 
 class Asked:
-    """Stands for a client: answers, or finds no broker."""
+    """Replaces a client: it answers, or finds no broker."""
 
     def __init__(self, *, answers: bool) -> None:
         self.answers = answers
@@ -75,7 +78,7 @@ def test_a_consumer_without_brokers_is_cut_off_when_a_new_client_finds_them(
         reading.check()
 
 
-def test_a_consumer_that_connects_later_than_a_new_client_goes_on(
+def test_a_consumer_that_connects_later_than_a_new_client_continues(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
@@ -114,12 +117,12 @@ def test_a_consumer_that_reads_is_not_asked(
     reading, asked = watched(monkeypatch, consumer=False, new_client=True)
     for _ in range(100):
         clock.seconds += reconnection.SILENT_SECONDS / 2
-        reading.heard()
+        reading.note_contact()
         reading.check()
     assert not asked.questions
 
 
-def test_a_client_is_made_anew_after_a_failure_and_only_then() -> None:
+def test_a_client_is_made_again_after_a_failure_and_only_then() -> None:
     made = [Asked(answers=False), Asked(answers=True)]
     renewed = Renewed(iter(made).__next__)
 

@@ -15,7 +15,7 @@ from streams.repair.raw import OffsetRange, merged
 
 
 class Reads:
-    """Reads that take until they are told to end."""
+    """Reads that last until they are told to end."""
 
     def __init__(self) -> None:
         self.turns, self.running, self.ends = KafkaTurns(), list[str](), asyncio.Event()

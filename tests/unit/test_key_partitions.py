@@ -1,4 +1,4 @@
-"""The partition of a key is what every Kafka client would choose, but never one that was added to a topic."""
+"""The partition of a key is the choice of every Kafka client, but never an added partition."""
 
 import ctypes
 import functools
@@ -24,7 +24,7 @@ KEY = b"acme:ycloud:wamid.HBgNNTIxNTUxMjM0NTY3OBUCABIYFjNFQjBDNkI4QkI0RjY3QkUyMT
 
 @functools.cache
 def of_librdkafka() -> Any:
-    """The function behind `partitioner=murmur2_random`, from the library that the clients load."""
+    """The function behind `partitioner=murmur2_random`, from the library that clients load."""
     package = Path(confluent_kafka.__file__).parent
     folders = (package.parent / "confluent_kafka.libs", package / ".dylibs")
     library = next(one for folder in folders for one in folder.glob("librdkafka*"))

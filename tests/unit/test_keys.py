@@ -48,7 +48,7 @@ def test_a_key_splits_into_what_it_was_made_of(
 
 
 @pytest.mark.parametrize("key", ["", "acme", "acme:ycloud"])
-def test_what_has_no_two_colons_is_no_key(key: str) -> None:
+def test_what_has_no_two_colons_is_not_a_key(key: str) -> None:
     with pytest.raises(ValueError):
         split_message_key(key)  # type: ignore[arg-type]
 
@@ -173,7 +173,7 @@ def test_a_conversation_is_in_the_partition_that_any_crc32_gives(
 
 
 def _bitwise_crc32(data: bytes) -> int:
-    """As any other program would compute it: reflected, polynomial 0xEDB88320."""
+    """CRC-32 as any other program computes it: reflected, polynomial 0xEDB88320."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

@@ -1,4 +1,4 @@
-"""What a worker does when background work of its stage ends."""
+"""How a worker reacts when background work of its stage ends."""
 
 import asyncio
 import time
@@ -27,14 +27,14 @@ from tests.integration.waiting import until
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Why the worker would have ended its process."""
+    """The reasons for which the worker would have ended its process."""
     reasons: list[str] = []
     monkeypatch.setattr(lane_app_module, "die", lambda why: reasons.append(str(why)))
     return reasons
 
 
 async def after(*, raises: Exception | None, kept: bool, stopping: bool) -> None:
-    """A lane's task is over; `kept`: the partition still belongs to the worker."""
+    """Ends a lane's task. With `kept`, the partition still belongs to the worker."""
 
     async def run() -> None:
         if raises is not None:
@@ -67,7 +67,7 @@ async def test_a_lane_that_ends_ends_its_worker_unless_it_was_told_to(
     assert bool(ended) == dies
 
 
-def test_a_stage_whose_event_loop_stands_still_is_not_alive() -> None:
+def test_a_stage_whose_event_loop_is_blocked_is_not_alive() -> None:
     app: Any = object.__new__(LaneApp)
     app._seen_at = time.monotonic()
     assert app.is_alive
@@ -100,7 +100,7 @@ async def test_a_gate_whose_task_fails_says_so_and_stays_shut() -> None:
 
 
 class Adding:
-    """An intake that adds portions of lines, one after the commit of the other."""
+    """An intake that adds portions of lines, each after the commit of the one before."""
 
     def __init__(self, *portions: int) -> None:
         self._portions = portions

@@ -1,4 +1,7 @@
-"""A file that comes only with a later delivery of its message: from the bodies to the row, in any order."""
+"""A file that comes only with a later delivery of its message, in any order.
+
+The tests go from the bodies to the row.
+"""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +25,7 @@ from tests.unit.records import NOW, arrival, body, enrichment, raw
 
 
 def file(number: int, name: str | None, kind: str = "audio") -> dict[str, Any]:
-    """An attachment of Chatwoot; without a name its file is not there yet."""
+    """An attachment of Chatwoot. Without a name its file is not there yet."""
     host = "https://chat.example.com/rails/active_storage/blobs/redirect/x--y"
     return {
         "id": number,
@@ -48,7 +51,7 @@ OTHER_PHOTO = file(62, "otra.jpg", "image")
 
 @dataclass
 class World:
-    """dedupe, the stages that do jobs, assemble and the sink, one step at a time."""
+    """dedupe, the job stages, assemble and the sink, one step at a time."""
 
     generation: int = 0
     claimed: set[bytes] = field(default_factory=set)
@@ -60,7 +63,7 @@ class World:
     row: EnrichedMessage | None = None
 
     def deliver(self, event: dict[str, Any]) -> Outcome:
-        """One delivery, a minute after the one before."""
+        """Sends one delivery, a minute after the one before."""
         offset = len(self.outcomes)
         (provider_id,) = catalogue.identify("chatwoot", body(event))
         received_at = NOW + timedelta(minutes=offset)
@@ -81,7 +84,7 @@ class World:
         return became
 
     def work(self, at: int = 0) -> None:
-        """Does one of the jobs, and says what its file is: the same for the same address."""
+        """Does one of the jobs. The result for the same address is always the same."""
         job = self.jobs.pop(at)
         name = job.url.rpartition("/")[2].partition("?")[0]
         common = {"message_key": job.message_key, "provider": "chatwoot"}
@@ -107,7 +110,7 @@ class World:
         ]
 
     def assemble(self, records: int) -> None:
-        """One batch of the stage."""
+        """Processes one batch of the stage."""
         batch, self.enrichments = self.enrichments[:records], self.enrichments[records:]
         grew = False
         for one in batch:
@@ -133,7 +136,7 @@ class World:
             self.assemble(1)
 
     def _write(self, version: EnrichedMessage) -> None:
-        """As `merge_messages` does it."""
+        """Writes as `merge_messages` does."""
         self.versions.append(version)
         row = self.row
         if row is None or (
@@ -149,7 +152,7 @@ class World:
 
 
 def shown(message: EnrichedMessage) -> tuple[object, ...]:
-    """What does not depend on when and by which delivery things became known."""
+    """The part of a row that does not depend on the order of deliveries."""
     attachments = [
         (a.index, a.type, a.status, a.reason, a.object_key, a.transcript, a.description)
         for a in message.attachments
@@ -158,7 +161,7 @@ def shown(message: EnrichedMessage) -> tuple[object, ...]:
 
 
 def in_order(*deliveries: dict[str, Any]) -> World:
-    """Everything that a delivery asks for is done before the next one comes."""
+    """Does everything that a delivery causes before the next one comes."""
     world = World()
     for event in deliveries:
         world.deliver(event)
@@ -243,7 +246,7 @@ def test_a_status_of_a_message_whose_files_came_with_it_opens_nothing() -> None:
     assert world.outcomes[1:] == [Skip("update")] * 3
 
 
-def test_a_new_signature_of_an_address_is_no_new_file() -> None:
+def test_a_new_signature_of_an_address_is_not_a_new_file() -> None:
     signed = file(61, "nota.oga") | {"data_url": "https://cdn.example.com/nota.oga?sig=2"}
     assert in_order(created(VOICE), updated(signed)).outcomes[1] == Skip("update")
 

@@ -1,4 +1,4 @@
-"""The server of the local models with senses that need no engine."""
+"""The server of the local models, with models that need no engine."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from connectors.engines.app import MAX_PICTURE_BODY, Engines, create_app
-from connectors.engines.outcomes import Heard, JobAbandoned, RequestRefused
+from connectors.engines.outcomes import JobAbandoned, RequestRefused, Transcript
 from connectors.engines.queue import Full, JobQueue
 from schemas.settings import Local
 from streams.roles import local_models
@@ -29,7 +29,7 @@ CHAT, SOUND = "/v1/chat/completions", "/v1/audio/transcriptions"
 
 
 class Eyes:
-    """Answers what it was asked, once it is let."""
+    """Answers once the test allows it."""
 
     name = "eyes"
     does = "looks"
@@ -58,13 +58,13 @@ class Ears:
 
     def hear(
         self, sound: bytes, *, language: str | None, prompt: str | None, stop: Callable[[], bool]
-    ) -> Heard:
+    ) -> Transcript:
         if sound == b"endless":
             while not stop():
                 time.sleep(0.001)
             self.stopped.set()
             raise JobAbandoned
-        return Heard(f"{sound.decode()} {language} {prompt}", 1.5)
+        return Transcript(f"{sound.decode()} {language} {prompt}", 1.5)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ async def test_the_hints_of_a_transcription_reach_the_ears(server: httpx.AsyncCl
         (b" " * (MAX_PICTURE_BODY + 1), 413),
     ],
 )
-async def test_a_request_about_pictures_that_is_no_such_request_is_refused(
+async def test_a_request_about_pictures_that_is_not_such_a_request_is_refused(
     server: httpx.AsyncClient, content: bytes, status: int
 ) -> None:
     answer = await server.post(CHAT, content=content)
@@ -217,7 +217,7 @@ async def test_a_job_ends_when_its_client_has_gone_and_the_next_one_has_its_turn
     async def has_gone() -> bool:
         return gone.is_set()
 
-    def endless(stop: Callable[[], bool]) -> Heard:
+    def endless(stop: Callable[[], bool]) -> Transcript:
         return ears.hear(b"endless", language=None, prompt=None, stop=stop)
 
     running = asyncio.create_task(queue.run(endless, has_gone))

@@ -1,4 +1,4 @@
-"""Sample traffic is what the adapters read: who speaks, where, and which conversation `send` names."""
+"""The adapters read sample traffic as it was meant: sender, role, and conversation."""
 
 import threading
 import time

@@ -61,7 +61,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "engines_installed", lambda: True)
 
 
-def test_ears_of_this_machine_can_stand_beside_the_eyes_of_another_server() -> None:
+def test_ears_of_this_machine_work_beside_the_eyes_of_another_server() -> None:
     given = {
         "SENSORIUM_OPENAI__BASE_URL": "http://127.0.0.1:11434/v1",
         "SENSORIUM_OPENAI__TRANSCRIPTION_BASE_URL": own_models_url(PORT),
@@ -91,7 +91,7 @@ def test_the_servers_of_the_demos_files_are_allowed_beside_those_that_are_given(
     )
 
 
-def test_the_environment_stands_over_the_local_defaults() -> None:
+def test_the_environment_overrides_the_local_defaults() -> None:
     settings = local_settings(
         {"SENSORIUM_KAFKA__PARTITIONS": "7", "SENSORIUM_RECEIVER__PORT": "9999", "HOME": "/"},
         PORT,
@@ -224,9 +224,10 @@ def test_a_port_that_a_setting_names_is_taken_or_refused_but_never_replaced(tmp_
     home = home_at(tmp_path)
     home.make()
     port = free_port(set())
-    assert chosen_ports(home, ["receiver"], given={"receiver": port}) == {"receiver": port}
+    from_settings = {"receiver": port}
+    assert chosen_ports(home, ["receiver"], from_settings=from_settings) == from_settings
     with listening(port), pytest.raises(LocalError, match="SENSORIUM_RECEIVER__PORT"):
-        chosen_ports(home, ["receiver"], given={"receiver": port})
+        chosen_ports(home, ["receiver"], from_settings=from_settings)
 
 
 def test_two_installations_that_start_together_share_no_port(tmp_path: Path) -> None:

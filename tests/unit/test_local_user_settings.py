@@ -1,4 +1,4 @@
-"""What people give to `up`, in three places, and what a second `up` still knows."""
+"""The settings that people give to `up` in three places, and those that a second `up` still knows."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from schemas.settings import Settings
 from streams.local.home import Home, home_at
-from streams.local.user_settings import given_settings, keep_settings, say_sources
+from streams.local.user_settings import keep_settings, say_sources, user_settings
 from streams.settings import SettingsError, to_environment
 
 MODEL, PORT = "SENSORIUM_OPENAI__BASE_URL", "SENSORIUM_RECEIVER__PORT"
@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def up(home: Home, environment: dict[str, str], file: Path | None = None) -> dict[str, str]:
-    given = given_settings(home, environment, file)
+    given = user_settings(home, environment, file)
     keep_settings(home, given)
     return dict(given.values)
 
@@ -77,21 +77,21 @@ def test_a_wrong_name_is_passed_on_so_that_it_is_refused(home: Home, tmp_path: P
     assert up(home, {}, file) == {"SENSORIUM_KAFKA__PARTITONS": "4"}
 
 
-def test_a_file_that_is_no_text_is_an_error_that_names_it(home: Home, tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error_that_names_it(home: Home, tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"\.env cannot be read"):
-        given_settings(home, {}, file)
+        user_settings(home, {}, file)
 
 
 def test_it_says_where_the_settings_came_from(home: Home, tmp_path: Path) -> None:
     lines: list[str] = []
-    say_sources(given_settings(home, {}, None), lines.append)
+    say_sources(user_settings(home, {}, None), lines.append)
     up(home, {PORT: "1001"})
     file = tmp_path / ".env"
     file.write_text(f"{MODEL}=http://a\n")
-    say_sources(given_settings(home, {}, file), lines.append)
+    say_sources(user_settings(home, {}, file), lines.append)
     assert lines == [
-        "settings: none given; put them into .env, as .env.example shows",
+        "settings: none; put them into .env, as .env.example shows",
         f"settings: {file} (1 set), {home.settings_file} (1 set)",
     ]

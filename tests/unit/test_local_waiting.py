@@ -1,4 +1,4 @@
-"""What `sensorium demo` says when it cannot finish."""
+"""The message of `sensorium demo` when messages stay unfinished."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def metrics(text: str) -> Iterator[str]:
             self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Logs nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Where weights come from and what is refused, without any network."""
+"""The sources of weights, and what is refused, without any network."""
 
 import hashlib
 import zipfile
@@ -54,7 +54,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Sources:
-    """What each source gives, in place of the network: files, or the error."""
+    """Replaces the network: what each source gives, either files or an error."""
 
     def __init__(self) -> None:
         self.gives: dict[str, dict[str, bytes]] = {}

@@ -55,7 +55,7 @@ async def test_an_address_inside_the_network_is_refused_without_being_dialled(
         f"http://{PUBLIC}/", "https://files.test/\ud800",
     ],
 )  # fmt: skip
-async def test_an_address_that_is_no_plain_https_address_is_refused(
+async def test_an_address_that_is_not_a_plain_https_address_is_refused(
     url: str, tmp_path: Path
 ) -> None:
     dials = LoopbackOnly()

@@ -35,7 +35,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def fetched(server: Server, path: str, spool: Path, **options: object) -> object:
-    """The bytes of the file at a path of the server, or what became of it."""
+    """The bytes of the file at a path of the server, or the outcome of the download."""
     got = await outcome(
         downloader(spool, f"files.test:{server.port}"),
         f"http://files.test:{server.port}{path}",
@@ -241,7 +241,7 @@ async def test_an_answer_of_a_sloppy_server_is_read_as_a_browser_reads_it(
 
 
 class Pauses:
-    """Stands for the pauses of the exchange: none is waited for, each is noted."""
+    """Replaces the pauses of the exchange: each is noted and takes no time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds: list[float] = []

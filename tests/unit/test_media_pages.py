@@ -1,4 +1,4 @@
-"""Pages: what a program exports, and what a server says where there is no file."""
+"""HTML pages: exports of programs, and errors that servers send instead of a file."""
 
 import io
 import time

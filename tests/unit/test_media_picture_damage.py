@@ -1,4 +1,4 @@
-"""Pictures whose bytes are damaged, and pictures under names that few programs write."""
+"""Pictures with damaged bytes, and pictures with brands that few programs write."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def animation(kind: str) -> bytes:
 
 
 def sent_as_one_colour(data: bytes) -> bool:
-    """Whether a single colour would be sent as the picture."""
+    """True if a single colour would be sent as the picture."""
     try:
         prepared = pictures.prepare_image(data, 2048, ALL)
     except NotFit:

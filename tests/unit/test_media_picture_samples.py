@@ -1,4 +1,4 @@
-"""Drawings on nothing and samples that few programs write."""
+"""Drawings on transparent backgrounds, and sample formats that few programs write."""
 
 import struct
 
@@ -48,7 +48,7 @@ def test_faint_white_ink_is_seen(alpha: int) -> None:
 
 
 def wide_row(*values: int) -> bytes:
-    """A PNG's row of 64 pixels: those of the values in equal parts, big endian."""
+    """A PNG with a row of 64 pixels that has these values in equal parts, big-endian."""
     return b"\x00" + b"".join(struct.pack(">H", value) * (64 // len(values)) for value in values)
 
 
@@ -87,7 +87,7 @@ def test_a_cut_png_of_16_bits_hides_its_transparent_colour() -> None:
 
 
 def with_largest(data: bytes, value: int) -> bytes:
-    """The same TIFF in grey with a tag of its largest sample instead of the rows of a strip."""
+    """The same grey TIFF with a tag for its largest sample, instead of the rows of a strip."""
     at = data.index(struct.pack("<HH", 278, 4))
     return data[:at] + struct.pack("<HHII", 281, 4, 1, value) + data[at + 12 :]
 
@@ -106,7 +106,7 @@ def test_a_largest_value_that_is_not_true_is_ignored(wrong: int) -> None:
 def any_tiff(
     order: str, bits: tuple[int, ...], photometric: int, form: int, row: bytes, extra: int | None
 ) -> bytes:
-    """64 by 64, uncompressed, in either order of bytes."""
+    """A TIFF of 64 by 64, uncompressed, in either byte order."""
     many = len(bits)
     tags = [
         (256, (64,)), (257, (64,)), (258, bits), (259, (1,)), (262, (photometric,)), (273, (400,)),

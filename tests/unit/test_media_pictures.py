@@ -23,7 +23,7 @@ def warm() -> None:
 
 
 def shown(data: bytes, side: int = 2048, formats: frozenset[str] = ALL) -> Image.Image:
-    """What the model sees; everything that is not passed is a JPEG in colour."""
+    """The picture that the model sees. All that is not passed unchanged is a JPEG in colour."""
     prepared = pictures.prepare_image(data, side, formats)
     image = Image.open(io.BytesIO(prepared.data))
     assert image.size == (prepared.width, prepared.height)
@@ -57,7 +57,7 @@ def halves(mode: str, left: object, right: object) -> Image.Image:
 
 
 def wide(values: tuple[int, int], order: str = "<") -> Image.Image:
-    """16-bit grey, its left half of the first value."""
+    """A 16-bit grey picture whose left half has the first value."""
     row = struct.pack(f"{order}64H", *[values[0]] * 32, *[values[1]] * 32)
     return Image.frombytes("I;16B" if order == ">" else "I;16", (64, 64), row * 64)
 
@@ -67,14 +67,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(bits: int, colour_type: int, rows: bytes, *extra: bytes) -> bytes:
-    """64 by 64, whatever Pillow itself would not write."""
+    """A PNG of 64 by 64 in a form that Pillow itself would not write."""
     head = struct.pack(">IIBBBBB", 64, 64, bits, colour_type, 0, 0, 0)
     parts = [chunk(b"IHDR", head), *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def tiff(samples: bytes, bits: int, form: int, photometric: int = 1) -> bytes:
-    """64 by 64 in grey, uncompressed."""
+    """A TIFF of 64 by 64 in grey, uncompressed."""
     tags = [
         (256, 64), (257, 64), (258, bits), (259, 1), (262, photometric), (273, 200), (277, 1),
         (278, 64), (279, len(samples)), (339, form),
@@ -89,7 +89,7 @@ def pairs(code: str, left: float, right: float) -> bytes:
 
 
 def heif() -> bytes:
-    """As phones write it: 10 bits, which libheif makes of 16."""
+    """A HEIF as phones write it, with 10 bits, of which libheif makes 16."""
     row = struct.pack("<192H", *[32_896] * 96, *[16_448] * 96)
     out = io.BytesIO()
     pillow_heif.encode("RGB;16", (64, 64), row * 64, out, quality=100)

@@ -89,7 +89,7 @@ def test_the_first_bytes_decide_and_the_declaration_only_where_they_leave_it_ope
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("declared", ["image/jpeg", "text/html", None])
-def test_a_page_is_no_file_and_is_never_named_html(head: bytes, declared: str | None) -> None:
+def test_a_page_is_not_a_file_and_is_never_named_html(head: bytes, declared: str | None) -> None:
     assert sniff(head, declared) == Sniffed("text/html", "txt", "web_page")
 
 
@@ -101,7 +101,7 @@ def test_an_svg_is_a_document_that_no_browser_opens(head: bytes) -> None:
     assert sniff(head, "image/svg+xml") == Sniffed("image/svg+xml", "bin", "document")
 
 
-def test_an_error_in_json_is_no_picture_but_json_that_was_announced_is_a_file() -> None:
+def test_an_error_in_json_is_not_a_picture_but_json_that_was_announced_is_a_file() -> None:
     assert sniff(b'{"error": "expired"}', "image/jpeg").family == "web_page"
     assert sniff(b'{"a": 1}', "application/json").family == "document"
 

@@ -73,7 +73,7 @@ def samples(data: bytes) -> "array[int]":
     pcm: array[int] = array("h")
     demuxer = sounds.demuxer_of(data)
     assert demuxer is not None
-    for piece in sounds._decoded(data, demuxer, sounds._Heard()):
+    for piece in sounds._decoded(data, demuxer, sounds._Findings()):
         pcm.extend(piece)
     return pcm
 
@@ -161,7 +161,7 @@ def test_pieces_of_ogg_one_after_the_other_are_one_sound(
 
 
 def with_frames(data: bytes, frames: int) -> bytes:
-    """A WAV whose header says another number of bytes."""
+    """A WAV whose header names another number of bytes."""
     at = data.index(b"data") + 4
     return data[:at] + struct.pack("<I", frames) + data[at + 4 :]
 
@@ -287,7 +287,7 @@ def test_an_id3_tag_hides_no_sound(behind_a_tag: str) -> None:
 @pytest.mark.parametrize(
     "path", sorted((FIELD / "utf16-text-is-no-sound").glob("*.*")), ids=lambda p: p.name
 )
-def test_text_is_no_sound(path: Path) -> None:
+def test_text_is_not_sound(path: Path) -> None:
     assert path.name == "README.md" or refused(path.read_bytes()) == "audio_undecodable"
 
 
@@ -409,7 +409,7 @@ def test_frames_behind_junk_or_from_the_middle_of_a_recording_are_heard(
     assert sounds.prepare_audio(head + recording[begin:], "as-is", None).duration_seconds > 4
 
 
-def test_words_are_no_frames() -> None:
+def test_words_are_not_frames() -> None:
     assert (
         sounds.demuxer_of("No es sonido, son palabras: ÿ, û, ñ. ".encode("latin-1") * 200) is None
     )

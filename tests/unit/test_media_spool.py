@@ -24,7 +24,7 @@ async def filled(spool: Spool, *of: bytes, max_bytes: int = 10_000_000) -> Downl
 
 
 def open_files() -> set[str]:
-    """What this process holds open, by what its descriptors name."""
+    """The files that this process has open, by the names of its descriptors."""
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
@@ -58,7 +58,7 @@ async def test_a_folder_that_was_removed_while_running_is_made_again(tmp_path: P
 
 
 class Broken:
-    """A file whose disk says no."""
+    """A file whose disk reports errors."""
 
     def __init__(self, number: int) -> None:
         self._number = number

@@ -20,7 +20,7 @@ class Crowd:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def wants(self, name: str, *, slow: bool = False) -> None:
-        """`name` is the owner's, then a dash and what tells its items apart."""
+        """Asks for a worker. `name` is the owner's name, then a hyphen and the name of the item."""
         self._ends[name] = asyncio.Event()
         self._tasks[name] = asyncio.create_task(self._item(name, slow))
 

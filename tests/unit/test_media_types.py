@@ -90,7 +90,7 @@ def test_words_of_any_code_page_are_text_where_text_was_declared() -> None:
     assert sniff("OggS Привет, мир".encode("cp1251"), "text/plain") == TEXT
 
 
-def test_high_bytes_at_the_beginning_of_a_longer_text_are_no_picture() -> None:
+def test_high_bytes_at_the_beginning_of_a_longer_text_are_not_a_picture() -> None:
     assert sniff("ÿØÿ es un año de texto, y más que eso".encode("latin-1"), None) == TEXT
 
 
@@ -131,7 +131,7 @@ def test_bytes_that_say_nothing_are_unknown(head: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["id3text.txt", "u16le.csv"])
 @pytest.mark.parametrize("declared", [None, "text/plain", "application/octet-stream", "audio/mpeg"])
-def test_the_texts_that_people_sent_are_no_sound(name: str, declared: str | None) -> None:
+def test_the_texts_that_people_sent_are_not_sound(name: str, declared: str | None) -> None:
     assert of_file(FIELD / "utf16-text-is-no-sound" / name, declared) == TEXT
 
 
@@ -173,7 +173,7 @@ def test_frames_that_follow_one_another_are_sound(header: int, length: int) -> N
     [0xFFFB0000, 0xFFFBF000, 0xFFFB9C00, 0xFFF99000, 0xFFEB9000, 0xFFFB9002, 0xFFDB9000, 0xFEFB9000],
     ids=["free", "bad bitrate", "bad rate", "layer 0", "bad version", "bad emphasis", "sync", "no sync"],
 )  # fmt: skip
-def test_a_header_with_a_reserved_value_is_no_frame(header: int) -> None:
+def test_a_header_with_a_reserved_value_is_not_a_frame(header: int) -> None:
     assert not is_mpeg_audio(mpeg_frame(header, 417) * 9)
 
 
@@ -189,7 +189,7 @@ def test_frames_of_aac_that_follow_one_another_are_sound(length: int) -> None:
     assert sniff((adts_frame(length) * 600)[:4096], None) == AAC
 
 
-def test_a_lone_start_of_aac_is_no_sound() -> None:
+def test_a_lone_start_of_aac_is_not_sound() -> None:
     assert not is_adts(b"\xff\xf1\x50\x80")
     assert not is_adts(adts_frame(371) + b"\x01" * 100)
     assert not is_adts(adts_frame(4_000)[:100])
@@ -230,7 +230,7 @@ def test_frames_behind_junk_are_sound_where_sound_was_declared(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_is_no_sound_even_where_sound_was_declared(seed: int) -> None:
+def test_noise_is_not_sound_even_where_sound_was_declared(seed: int) -> None:
     assert behind(b"\0", random.Random(seed).randbytes(65_535), "audio/mpeg") == UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""WAV files whose header gives a wrong size of the samples."""
+"""WAV files whose header has a wrong size of the samples."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""docs/message-attributes.md: what each provider's message tells beside its words."""
+"""docs/message-attributes.md: what each provider's message contains besides its text."""
 
 import json
 import re
@@ -335,5 +335,5 @@ def test_a_hostile_shape_is_read_without_failing(name: str, hostile: object) -> 
 
 
 def test_half_a_surrogate_pair_in_an_answer_costs_no_message() -> None:
-    """Such as an emoji that a program cut in two."""
+    """An example is an emoji that a program cut in two."""
     assert answers('{"name": "Ana \ud83d"}') == {"name": "Ana ?"}

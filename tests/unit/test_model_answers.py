@@ -1,4 +1,4 @@
-"""What of a model's answer is kept: no reasoning, no half sentence, nothing that was refused."""
+"""The part of a model's answer that is used: no reasoning, no half sentence, no refusal."""
 
 import json
 import time
@@ -57,7 +57,7 @@ THOUGHTS = [
 
 
 @pytest.mark.parametrize("said", THOUGHTS)
-def test_what_a_model_writes_to_itself_is_no_part_of_its_answer(said: str) -> None:
+def test_what_a_model_writes_to_itself_is_not_part_of_its_answer(said: str) -> None:
     assert text_of(said) == "A red car."
 
 

@@ -1,4 +1,4 @@
-"""The table of model families, and what is read out of it."""
+"""The table of model families, and the functions that read it."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""doctor's probe of the models: it works, it ends soon, or this setting is wrong."""
+"""doctor's check of the models: they work, they end soon, or a setting is wrong."""
 
 from datetime import date
 from typing import Any

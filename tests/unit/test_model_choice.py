@@ -1,4 +1,4 @@
-"""Which model of a list is asked, and what each setting of a server may be."""
+"""Which model of a list is asked, and the valid values of each setting of a server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Named:
 
 
 class Account:
-    """Serves some models, and notes which were asked for."""
+    """Serves some models, and notes which were requested."""
 
     def __init__(self, *served: str) -> None:
         self.served, self.asked, self.now = set(served), list[str](), 0.0
@@ -63,7 +63,7 @@ async def test_an_account_without_any_of_them_is_asked_for_all_of_them_again() -
     assert account.asked == ["old", "new"] * 2
 
 
-async def test_trouble_that_is_not_the_models_does_not_go_on_to_the_next() -> None:
+async def test_trouble_that_is_not_the_models_does_not_move_on_to_the_next() -> None:
     asked = []
 
     async def away(one: Named) -> str:

@@ -1,4 +1,4 @@
-"""Errors that say by a text, a type or an inner error what they mean, as known servers word them."""
+"""Errors whose meaning is in a text, a type or an inner error, as known servers word them."""
 
 import json
 from contextlib import suppress
@@ -33,7 +33,7 @@ def read(status: int, document: object) -> Complaint:
 
 
 def meaning(status: int, document: object, sense: str) -> str:
-    """The trouble, with + when it holds, or the name of what is raised."""
+    """The trouble, with + if jobs are held, or the name of the exception."""
     found = read(status, document)
     try:
         raise_meaning(found, {}, sound_seconds=SECONDS[sense])
@@ -166,7 +166,7 @@ def test_a_policy_is_seen_by_its_text_before_the_status(
     ],
 )
 @pytest.mark.parametrize("sense", SECONDS)
-def test_trouble_that_a_400_words_freely_is_no_verdict_about_the_file(
+def test_a_400_in_other_words_says_nothing_about_the_file(
     trouble: str, status: int, document: object, sense: str
 ) -> None:
     assert meaning(status, document, sense) == trouble
@@ -211,7 +211,7 @@ RAW = json.dumps(complaint("no", param="max_tokens", code="unsupported_parameter
 
 
 def next_form(document: object, model: str, sense: str) -> Traits | None:
-    """The traits to ask with next; None when the jobs are held."""
+    """The traits of the next try; None if the jobs are held."""
     found, traits = read(400, document), traits_of(model)
     sent = (
         vision_parameters(traits, {})
@@ -292,7 +292,7 @@ def test_a_parameter_that_is_named_in_another_way_is_adapted_to(
     "document",
     [complaint("no", code="unsupported_language"), {"error": "unknown language 'xx'"}],
 )
-def test_a_language_that_is_not_known_is_no_matter_of_the_file(document: object) -> None:
+def test_an_unknown_language_says_nothing_about_the_file(document: object) -> None:
     assert next_form(document, "m", "speech") is None
 
 

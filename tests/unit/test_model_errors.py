@@ -1,4 +1,4 @@
-"""What an error of an API means: a refusal, a file that is not taken, or trouble that holds the jobs."""
+"""The meaning of API errors: a refusal, a file that is not accepted, or trouble of all jobs."""
 
 import json
 from pathlib import Path

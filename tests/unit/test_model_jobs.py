@@ -1,4 +1,4 @@
-"""describe and transcribe as stages: what becomes of one stored file, whatever the model, the decoder and the world do."""
+"""describe and transcribe as stages: the outcome for a stored file in every kind of trouble."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,10 @@ MODEL_AWAY = Unavailable("model", 30.0, hold=True)
 
 @dataclass
 class World:
-    """Model and records of answers. `said` is what the model does; `steps` what was done, in order."""
+    """Replaces the model and the recorded answers.
+
+    `said` is what the model does, and `steps` is what was done, in order.
+    """
 
     said: Answer | Unfit | Exception = ANSWER
     known: dict[tuple[TenantId, str, str], Answer] = field(default_factory=dict)

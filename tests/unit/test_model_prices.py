@@ -1,4 +1,4 @@
-"""What a call cost: by list prices where they hold, by one's own file, else unknown."""
+"""The cost of a call: by list prices, by the installation's own file, or unknown."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a recipe is: everything that decides the answer, and nothing else."""
+"""A recipe contains everything that decides the answer, and nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""An error about our request is no verdict about the file: it is adapted to, or it holds the jobs."""
+"""An error about our request says nothing about the file.
+
+The request is adapted, or the jobs are held.
+"""
 
 import asyncio
 import json

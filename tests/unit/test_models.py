@@ -30,7 +30,7 @@ PROMPT = "What is in it?"
 
 @dataclass
 class Models:
-    """Both models on one server, and how to make it misbehave."""
+    """Clients of both models on one server, which can be made to fail."""
 
     vision: VisionModel
     speech: SpeechModel
@@ -222,7 +222,7 @@ async def test_without_controls_nobody_can_make_the_server_misbehave() -> None:
 
 
 def replying_bytes(content: bytes) -> Callable[..., Awaitable[None]]:
-    """The same, of bytes that need not be JSON."""
+    """The same with bytes that need not be JSON."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -445,7 +445,7 @@ async def test_content_of_another_type_is_the_worlds_trouble(content: object) ->
     ],
 )
 @pytest.mark.parametrize("kind", ["vision", "speech"])
-async def test_an_answer_that_is_no_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
+async def test_an_answer_that_is_not_json_is_the_worlds_trouble(content: bytes, kind: str) -> None:
     async with served(replying_bytes(content)) as url, models_at(url) as models:
         with pytest.raises(Unavailable) as caught:
             await models.ask(kind)

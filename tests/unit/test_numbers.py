@@ -140,7 +140,7 @@ def test_a_group_is_never_a_conversation_of_post_chat(group: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tel:Ana", "fax:+525550104010", "tel:", "MX.00525550104010"])
-def test_what_is_no_number_stays_what_it_is(name: str) -> None:
+def test_what_is_not_a_number_stays_what_it_is(name: str) -> None:
     assert conversations(event(**{"from": name, "to": "+15550104999"})) == (
         f"15550104999~{conversation_part(name)}",
         (),

@@ -15,7 +15,7 @@ def after(*transactions: float, pace: Pace) -> Rhythm:
 
 
 def waits(rhythm: Rhythm, at: float, times: int) -> list[float]:
-    """How long each of some transactions waits, if all want to begin at the same time."""
+    """How long each of some transactions waits if all want to begin at the same time."""
     found = []
     for _ in range(times):
         found.append(rhythm.left(at))

@@ -1,4 +1,4 @@
-"""How failed files are counted for a page that must not wait."""
+"""Counts of failed files for a page that must not wait."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ ACME = TenantId("acme")
 
 
 class Reading:
-    """`slow`: the count of all waits for it. Notes what is asked."""
+    """Replaces the queries. The complete count waits for `slow`. Notes what is requested."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -105,7 +105,7 @@ async def test_a_count_that_took_long_to_fail_is_not_begun_again_at_once(
 
 
 class SlowPool:
-    """Counts do not end before `slow` is set; everything else does at once."""
+    """A pool whose counts do not end before `slow` is set. Everything else ends at once."""
 
     def __init__(self) -> None:
         self.slow = asyncio.Event()

@@ -68,7 +68,7 @@ def test_every_template_has_scripts_only_with_a_nonce_and_no_inline_code() -> No
 
 
 def test_a_stream_that_is_refused_takes_the_place_of_no_conversation() -> None:
-    """Else htmx puts the page about the error where the messages were."""
+    """Otherwise htmx would replace the messages by the page about the error."""
     text = (TEMPLATES / "base.html").read_text()
     (config,) = re.findall(r"<meta name=\"htmx-config\" content='([^']+)'>", text)
     assert {"4xx", "5xx"} <= set(json.loads(config)["noSwap"])

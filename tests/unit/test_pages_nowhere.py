@@ -1,4 +1,4 @@
-"""Addresses that are no page."""
+"""Addresses that are not pages."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +35,7 @@ def client(token: str) -> httpx.AsyncClient:
     )
 
 
-async def test_an_address_that_is_no_page_is_answered_with_a_page() -> None:
+async def test_an_address_that_is_not_a_page_is_answered_with_a_page() -> None:
     async with client("hers") as asking:
         for path in ("/t/acme/nothing", "/t/acme/keys", "/t/none", "/t/acme/m/x/file/y", "/t/"):
             answer = await asking.get(path)

@@ -47,7 +47,7 @@ def test_a_cause_names_the_stage_that_found_it(reason: str, type_: str, stage: s
 
 
 def noted() -> set[str]:
-    """The actions that the program writes into the audit log as a literal."""
+    """The actions that the program writes to the audit log as literals."""
     files = [
         path
         for folder in (

@@ -13,6 +13,7 @@ from connectors.console.pages.refs import Refs
 from connectors.console.pages.searching import PageCursor, tsquery
 from connectors.console.pages.visits import local_path, zone_of
 from schemas.keys import TenantId
+from tests.unit.events import understood, ycloud
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 REFS = Refs([b"a" * 32])
@@ -46,7 +47,7 @@ def test_a_reference_hides_the_id_and_is_read_back_only_for_its_tenant_and_kind(
 
 
 @pytest.mark.parametrize("bad", ["", "x", "ä", "a" * 9_999, "..", "AAAA", "=" * 8])
-def test_what_is_no_reference_is_nothing(bad: str) -> None:
+def test_what_is_not_a_reference_is_nothing(bad: str) -> None:
     assert REFS.open(ACME, "c", bad) is None
 
 
@@ -182,3 +183,41 @@ def test_a_voice_note_shows_its_words_once() -> None:
     assert bubble(heard, lambda key: key, is_masked=False).text == ""
     odd = row(attributes={"attachments": ["x", {"type": "image", "index": "0"}], "provider": []})
     assert len(bubble(odd, lambda key: key, is_masked=False).files) == 1
+
+
+@pytest.mark.parametrize(
+    ("unsupported", "reports"),
+    [
+        ({"type": "edit"}, "edit"),
+        ({"type": "unsupported", "detail": "edit"}, "edit"),
+        ({"type": "revoke"}, "revoke"),
+        ({"type": "unsupported", "detail": "poll_creation"}, ""),
+        ({"type": ["edit"]}, ""),
+        ("edit", ""),
+        (None, ""),
+    ],
+)
+def test_a_report_about_an_earlier_message_is_told_from_other_unsupported_types(
+    unsupported: object, reports: str
+) -> None:
+    told = row(kind="unsupported", attributes={"provider": {"unsupported": unsupported}})
+    assert bubble(told, lambda key: key, is_masked=True).reports == reports
+
+
+def test_what_whatsapp_reports_of_an_edit_reaches_the_page() -> None:
+    edit = {"original_message_id": "wamid.0", "message": {"type": "text", "text": {"body": "new"}}}
+    for event in (
+        ycloud(type="edit", edit=edit),
+        ycloud(type="unsupported", unsupported={"type": "edit"}),
+    ):
+        found = understood(event)
+        told = row(kind=found.kind, attributes={"provider": found.attributes})
+        one = bubble(told, lambda key: key, is_masked=False)
+        assert (found.kind, one.reports, one.text) == ("unsupported", "edit", "")
+
+
+def test_a_message_whose_attributes_are_too_large_says_so_also_if_it_is_masked() -> None:
+    for is_masked in (True, False):
+        large = bubble(row(is_too_large=True), lambda key: key, is_masked=is_masked)
+        small = bubble(row(is_too_large=False), lambda key: key, is_masked=is_masked)
+        assert (large.is_too_large, small.is_too_large) == (True, False)

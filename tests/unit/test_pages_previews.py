@@ -48,7 +48,16 @@ CASES = [
         "Deleted by its sender",
         "Eliminado por quien lo envió",
     ),
-    (row("text", {"edited": True}, content="corregido"), "corregido", "corregido"),
+    (
+        row("unsupported", {"unsupported": {"type": "edit"}}),
+        "Edited an earlier message",
+        "Editó un mensaje anterior",
+    ),
+    (
+        row("unsupported", {"unsupported": {"type": "unsupported", "detail": "revoke"}}),
+        "Deleted an earlier message",
+        "Borró un mensaje anterior",
+    ),
     (row("system", content="Ana entró"), "Ana entró", "Ana entró"),
 ]
 

@@ -1,4 +1,4 @@
-"""Pages of made-up values, in every language, without servers."""
+"""Pages with invented values, in every language, without servers."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ def test_the_settings_page_shows_names_as_text_and_asks_before_the_end(language:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_empty_list_leads_whoever_may_to_the_connection_of_a_provider(language: str) -> None:
+def test_an_empty_list_leads_people_who_may_to_the_connection_of_a_provider(language: str) -> None:
     empty: dict[str, Any] = {"section": "conversations", "heads": [], "providers": [], "older": "", "chosen": ""}  # fmt: skip
     values = empty | {"filters": Filters(), "is_first": True, "sees": True}
     words = Words(language)

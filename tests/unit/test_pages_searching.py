@@ -17,7 +17,7 @@ ACME = TenantId("acme")
 
 
 class SlowSearches:
-    """A pool whose connections, which only searches take, answer when `over` is set."""
+    """A pool whose connections answer when `over` is set. Only searches use connections."""
 
     def __init__(self) -> None:
         self.over = asyncio.Event()

@@ -1,27 +1,23 @@
-"""Event streams of the pages: how they end, without servers."""
+"""The ends of the pages' event streams, without servers."""
 
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from fastapi import Response
 
-from connectors.console.pages.conversations import (
-    BUSY_SECONDS,
-    STREAMS_PER_PERSON,
-    Desk,
-    desk_of,
-    stream,
-)
+from connectors.console.pages.conversations import BUSY_SECONDS, Desk, desk_of, stream
+from connectors.console.pages.reading import MOST_IN_LINE
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
-from connectors.console.tenant_queue import Busy
+from connectors.console.tenant_queue import STREAMS_PER_SESSION, STREAMS_PER_TENANT, Busy
 from schemas.keys import TenantId
 from storage.postgres.people import Session
 from storage.postgres.repair_plans import Counted, RepairChoice
 
-ACME = TenantId("acme")
+ACME, OTHER = TenantId("acme"), TenantId("other")
 
 
 class Woken:
@@ -42,7 +38,7 @@ def session(role: str) -> Session:
 
 
 class Roles:
-    """People: one whose role is another at each look."""
+    """People, one of whom has another role at each look."""
 
     def __init__(self, *roles: str) -> None:
         self._roles = iter(roles)
@@ -53,7 +49,7 @@ class Roles:
 
 
 class OneRepair:
-    """Goes on from look to look."""
+    """A repair with more progress at each look."""
 
     looked = 0
 
@@ -85,21 +81,46 @@ async def events(response: Response) -> list[dict[str, Any]]:
     return [one async for one in found.body_iterator]
 
 
-async def test_a_stream_without_room_tells_the_browser_to_wait() -> None:
-    full = desk("viewer")
+async def opened(desk: Desk, tenant_id: TenantId) -> list[str]:
+    """The kinds of events of one more stream of the session `token`."""
 
     async def fragment() -> str:
         return "text"
 
-    turns = [full.streams.turn(TenantId("per_1")) for _ in range(STREAMS_PER_PERSON)]
-    for turn in turns:
-        await turn.__aenter__()
-    found = await events(stream(full, visit("viewer"), ACME, (), fragment))
-    assert [(one["event"], one["retry"]) for one in found] == [("busy", BUSY_SECONDS * 1000)]
-    for turn in turns:
-        await turn.__aexit__(None, None, None)
-    found = await events(stream(full, visit("viewer"), ACME, (), fragment))
-    assert found == [{"data": "text"}]
+    found = await events(stream(desk, visit("viewer"), tenant_id, (), fragment))
+    return [one.get("event", "data") for one in found]
+
+
+async def test_a_stream_without_room_tells_the_browser_to_wait() -> None:
+    async def fragment() -> str:
+        return "text"
+
+    full = desk("viewer")
+    async with AsyncExitStack() as others:
+        for _ in range(STREAMS_PER_SESSION):
+            await others.enter_async_context(full.streams.turn("token", ACME))
+        found = await events(stream(full, visit("viewer"), ACME, (), fragment))
+        assert [(one["event"], one["retry"]) for one in found] == [("busy", BUSY_SECONDS * 1000)]
+    assert await opened(full, ACME) == ["data"]
+
+
+async def test_streams_are_counted_by_session_so_that_people_may_share_an_account() -> None:
+    full = desk("viewer")
+    async with AsyncExitStack() as others:
+        for _ in range(STREAMS_PER_SESSION):
+            await others.enter_async_context(full.streams.turn("a session of per_1", ACME))
+        assert await opened(full, ACME) == ["data"]
+
+
+async def test_the_streams_of_a_tenant_leave_room_for_its_pages_and_other_tenants() -> None:
+    full = desk("viewer", "viewer")
+    async with AsyncExitStack() as others:
+        for number in range(STREAMS_PER_TENANT):
+            await others.enter_async_context(full.streams.turn(f"session {number}", ACME))
+        assert await opened(full, ACME) == ["busy"]
+        assert await opened(full, OTHER) == ["data"]
+    assert await opened(full, ACME) == ["data"]
+    assert STREAMS_PER_TENANT < MOST_IN_LINE
 
 
 async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait() -> None:
@@ -110,7 +131,7 @@ async def test_a_stream_whose_rows_cannot_be_read_now_tells_the_browser_to_wait(
     assert [one["event"] for one in found] == ["busy"]
 
 
-async def test_a_stream_ends_quietly_when_it_may_not_go_on() -> None:
+async def test_a_stream_ends_quietly_when_it_may_not_continue() -> None:
     async def fragment() -> str:
         raise PageProblem(403, "problem.403")
 

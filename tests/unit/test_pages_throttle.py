@@ -1,4 +1,4 @@
-"""Failed logins that come at the same time, without a database."""
+"""Failed logins at the same time, without a database."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from connectors.console.tenant_queue import Busy
 
 
 class Waiting:
-    """People of whom nobody is known. All tries look at the counts before any of them is counted."""
+    """Has no accounts. All tries read the counts before any of them is counted."""
 
     def __init__(self, tries: int) -> None:
         self.counts: Counter[bytes] = Counter()
@@ -41,7 +41,7 @@ class Waiting:
 
 
 async def statuses(people: Waiting, tries: int) -> list[int]:
-    """What so many logins at once are answered."""
+    """The statuses of this many logins at the same time."""
     parts: Any = SimpleNamespace(people=people, public_url="")
     router = APIRouter(route_class=page_route(parts))
     add_login(router, parts)

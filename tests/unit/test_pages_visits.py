@@ -1,4 +1,4 @@
-"""What a request meets before any page is made, without a database."""
+"""The checks of a request before any page is rendered, without a database."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -52,7 +52,7 @@ def test_the_error_of_one_partition_does_not_make_a_group_look_quick() -> None:
 
 
 def ends_early(records: int, early: int, end: int) -> list[list[Any]]:
-    """What a consumer gives whose leader says "end" at `early` before it shows the rest."""
+    """Messages of a consumer whose leader reports the end at `early` before it shows the rest."""
 
     def message(offset: int, error: KafkaError | None = None) -> Any:
         return SimpleNamespace(error=lambda: error, partition=lambda: 0, offset=lambda: offset)

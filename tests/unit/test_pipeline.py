@@ -1,4 +1,4 @@
-"""The declared flow is whole, and a lane keeps to it."""
+"""The declared flow is complete, and a lane follows it."""
 
 import re
 from typing import get_args

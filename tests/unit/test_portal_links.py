@@ -9,7 +9,7 @@ from storage.postgres.portals import portal_token
 
 
 class Remembered:
-    """People in memory."""
+    """Replaces the tables of people, in memory."""
 
     def __init__(self, **roles: str) -> None:
         self.held = dict(roles)

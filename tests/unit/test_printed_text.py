@@ -1,4 +1,4 @@
-"""What commands print of what customers wrote."""
+"""How commands print text of customers."""
 
 import json
 

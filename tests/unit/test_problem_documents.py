@@ -1,4 +1,4 @@
-"""Error answers have one form, whichever server gives them."""
+"""Error answers of every server have one form."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""A provider's key follows the endpoint that received a message, on every path that fetches a file."""
+"""A provider's key may be used only for messages that its endpoint received.
+
+The tests cover every path by which a file is fetched.
+"""
 
 from typing import Any
 
@@ -15,7 +18,7 @@ from schemas.outcomes import Duplicate, Forward
 from schemas.records import EnrichedMessage, Enrichment, MediaJob, RawMessage
 from schemas.settings import Settings
 from schemas.tenants import Endpoint
-from streams.apps.store_media import MediaWorld
+from streams.apps.store_media import MediaClients
 from streams.roles.console import original_candidates
 from streams.settings import read_settings
 from streams.stages.dedupe import dedupe
@@ -35,7 +38,7 @@ WRITTEN_UNDER_SCHEMA_6 = bytes.fromhex(
 
 
 class Directory:
-    """The tenant's YCloud endpoint, with its key, as the receiver's directory in these tests names it."""
+    """A directory with the tenant's YCloud endpoint and its key."""
 
     def is_removed(self, tenant_id: TenantId) -> bool:
         return False
@@ -62,8 +65,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def world(settings: Settings) -> MediaWorld:
-    made = MediaWorld(settings)
+async def world(settings: Settings) -> MediaClients:
+    made = MediaClients(settings)
     made.directory = Directory()  # type: ignore[assignment]
     return made
 
@@ -111,7 +114,7 @@ def forwarded(raw: RawMessage, generation: int = 0) -> tuple[EnrichedMessage, li
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])
 @pytest.mark.parametrize("url", [CONTACTS, MEDIA])
 async def test_a_chat_that_names_ycloud_is_fetched_without_the_tenants_key(
-    url: str, generation: int, world: MediaWorld
+    url: str, generation: int, world: MediaClients
 ) -> None:
     raw = await received(media=[{"type": "document", "url": url}])
     found, (job,) = forwarded(raw, generation)
@@ -121,7 +124,7 @@ async def test_a_chat_that_names_ycloud_is_fetched_without_the_tenants_key(
 
 @pytest.mark.parametrize("generation", [0, 3], ids=["live", "replay raw"])
 async def test_a_ycloud_delivery_is_fetched_with_the_key_of_its_endpoint(
-    generation: int, world: MediaWorld
+    generation: int, world: MediaClients
 ) -> None:
     found, (job,) = forwarded(await delivered(), generation)
     assert (found.endpoint_id, job.endpoint_id) == ("ep_ycloud", "ep_ycloud")

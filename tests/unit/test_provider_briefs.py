@@ -1,4 +1,4 @@
-"""The short reading of a body never gives another id, or another message, than the full one."""
+"""The short reading of a body never gives another id or message than the full one."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ NASTY = [
 
 
 def full(provider: str, body: bytes) -> tuple[str, ...]:
-    """The plain twin: every field is read."""
+    """The full reading: every field is read."""
     try:
         return identified(body, PROVIDERS[provider].event_key(parse(body)))
     except Unreadable:
@@ -50,7 +50,7 @@ def test_every_captured_body_has_the_same_id_by_both_readings(provider: str, pat
 
 @st.composite
 def changed(draw: st.DrawFn) -> bytes:
-    """A captured body with pieces replaced, put in or taken out."""
+    """A captured body with pieces replaced, inserted or removed."""
     body = draw(st.sampled_from(SMALL))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(body)))
@@ -77,7 +77,7 @@ def record_of(body: bytes) -> RawMessage:
 
 
 def fully_read(record: RawMessage) -> ChatMessage | Skip | Quarantine:
-    """The plain twin: a message is made of every field."""
+    """The full reading: a message is made from every field."""
     try:
         return read_document(record, parse(record.body))
     except Unreadable as unreadable:
@@ -112,7 +112,7 @@ def test_a_message_with_a_field_of_another_kind_says_the_same_by_both_readings(
 
 
 class Watched(dict[str, object]):
-    """A field that notes by which names it was asked."""
+    """An object that notes the names of the fields that are read."""
 
     asked: set[str]
 

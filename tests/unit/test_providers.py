@@ -1,4 +1,7 @@
-"""Captured bodies, each with what is to be understood of it. A file without a line here, or a line without a file, fails."""
+"""Captured bodies, each with the message expected from it.
+
+A file without an expectation fails, and so does an expectation without a file.
+"""
 
 import json
 from typing import Any
@@ -184,7 +187,7 @@ def test_a_body_is_keyed_by_its_id(provider: str, name: str, provider_id: str) -
         (b'{"type":7,"event":null}', "event_missing"),
     ],
 )
-def test_a_body_that_is_no_event_is_keyed_by_its_bytes_and_quarantined(
+def test_a_body_that_is_not_an_event_is_keyed_by_its_bytes_and_quarantined(
     provider: str, content: bytes, verdict: str
 ) -> None:
     assert catalogue.identify(provider, content) == (body_id(content),)

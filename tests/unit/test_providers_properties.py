@@ -1,4 +1,4 @@
-"""An adapter holds for any bytes: it never raises, and what it understood can always be written."""
+"""An adapter never raises, whatever the bytes, and its messages can always be written."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from connectors.providers.adapter import Unreadable, parse
 from schemas.chat import ChatRefused
 from schemas.codec import decode, encode
 from schemas.keys import is_conversation_id, is_provider_id
-from schemas.outcomes import Quarantine, Skip
+from schemas.outcomes import Forward, Quarantine, Skip
 from schemas.records import ChatMessage, EnrichedMessage
 from schemas.text import storable_deep
+from streams.stages.dedupe import dedupe
 from streams.stages.message import first_version
 from tests.depth import examples
-from tests.unit.records import NOW, PAYLOADS, SOURCE, raw
+from tests.unit.records import NOW, PAYLOADS, SOURCE, arrival, payload, raw
 
 PROVIDERS = st.sampled_from([*sorted(catalogue.PROVIDERS), "direct", "fax"])
 DIRECT_BODY = {
@@ -47,7 +48,7 @@ CAPTURED: list[tuple[str, Any]] = [
 ] + [("direct", DIRECT_BODY)]
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=20)
-"""Surrogates and U+0000 among it: JSON can hold both."""
+"""Includes surrogates and U+0000, which JSON can contain."""
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -106,7 +107,7 @@ def check(provider: str, content: bytes) -> None:
 
 
 def dumped(document: object) -> bytes:
-    """As a program with no scruples writes it: NaN, lone surrogates and all."""
+    """JSON as a careless program writes it, with NaN and lone surrogates."""
     try:
         return json.dumps(document).encode()
     except ValueError:  # an integer of more digits than Python writes
@@ -156,7 +157,7 @@ def test_a_body_says_what_the_standard_library_reads_in_it(content: bytes, encod
         max_size=12,
     )
 )
-def test_what_the_standard_library_refuses_is_no_json(pieces: list[str]) -> None:
+def test_what_the_standard_library_refuses_is_not_json(pieces: list[str]) -> None:
     content = f'{{"a": {"".join(pieces)}}}'.encode("latin-1")
     assert (read_by(parse, content) == "not JSON") == (read_by(json.loads, content) == "not JSON")
 
@@ -190,7 +191,7 @@ def test_arbitrary_json(provider: str, document: object) -> None:
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value inside."""
+    """The path of every value in the document."""
     inside = (
         document.items()
         if isinstance(document, dict)
@@ -293,3 +294,59 @@ def test_whatever_is_accepted_by_the_direct_way_is_read_as_a_message(content: by
 def test_any_document_of_the_direct_way_is_either_wrong_or_read(document: object) -> None:
     errors = direct.validate(document)
     assert all(isinstance(error, str) and error for error in errors)
+
+
+def poisoned(document: Any) -> Any:
+    """Every string with U+0000 and a lone surrogate at its end."""
+    match document:
+        case dict():
+            return {
+                key: poisoned(value) if key not in KEPT else value
+                for key, value in document.items()
+            }
+        case list():
+            return [poisoned(value) for value in document]
+        case str():
+            return document + "\0\ud800"
+        case _:
+            return document
+
+
+KEPT = frozenset(
+    {
+        "event",
+        "message_type",
+        "type",
+        "file_type",
+        "content_type",
+        "wamid",
+        "id",
+        "data_url",
+        "link",
+        "groupId",
+    }
+)
+"""What decides the reading stays readable: the rest is free text."""
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("ycloud", "text_both_ids"), ("ycloud", "document_pdf"), ("ycloud", "contacts_multi"), ("ycloud", "order_numbers"),
+        ("ycloud", "interactive_button_reply"), ("ycloud", "location_docs"), ("ycloud", "unsupported_131051_docs"),
+        ("ycloud", "text_reply_context"), ("chatwoot", "whatsapp_image_caption"), ("chatwoot", "whatsapp_location"),
+        ("chatwoot", "facebook_shared_post_fallback"), ("chatwoot", "whatsapp_audio_transcribed_update"), ("chatwoot", "instagram_story_mention"),
+    ],
+)  # fmt: skip
+def test_every_text_of_a_row_is_storable(provider: str, name: str) -> None:
+    content = json.dumps(poisoned(payload(provider, f"{name}.json"))).encode()
+    (provider_id,) = catalogue.identify(provider, content)
+    became = dedupe(
+        arrival(raw(provider, provider_id, content)), claimed=set(), read=catalogue.read, now=NOW
+    )
+    assert isinstance(became, Forward), became
+    for record in (output.record for output in became.outputs if output.topic != "enrichments"):
+        written = repr(record)
+        assert "\\x00" not in written and "\\ud800" not in written
+        assert "\\\\u0000" not in written and "\\\\ud800" not in written
+    assert "\ufffd\ufffd" in repr(became.outputs[0].record)

@@ -1,4 +1,4 @@
-"""Shapes that providers send and the captured sample does not hold."""
+"""Forms that providers send and that the captured samples do not contain."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -257,7 +257,7 @@ def test_who_speaks_in_chatwoot(
 
 
 @pytest.mark.parametrize("message_type", [2, "2", "activity"])
-def test_an_activity_is_no_speech(message_type: object) -> None:
+def test_an_activity_is_not_speech(message_type: object) -> None:
     assert verdict(chatwoot(message_type=message_type)) == Skip("system_event")
 
 
@@ -433,7 +433,7 @@ def test_a_time_is_read_in_every_form_providers_write(
         ({"event": "message_hologram"}, "unknown_event"),
     ],
 )
-def test_an_event_that_is_no_message_is_skipped_with_its_reason(
+def test_an_event_that_is_not_a_message_is_skipped_with_its_reason(
     event: dict[str, Any], reason: str
 ) -> None:
     assert verdict(event) == Skip(reason)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The receiver's own encoder of RawMessage writes what the general one writes."""
+"""The receiver's own encoder of RawMessage writes the same as the general one."""
 
 from datetime import UTC, datetime, timedelta
 

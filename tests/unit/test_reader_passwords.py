@@ -1,4 +1,4 @@
-"""What is sent to Postgres of a reader's password."""
+"""What Postgres receives of a reader's password."""
 
 import hashlib
 import hmac
@@ -29,7 +29,7 @@ def test_the_verifier_is_the_one_that_scram_asks_for() -> None:
 
 
 class Listening:
-    """A connection that remembers what it was told."""
+    """A connection that keeps the statements it gets."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -53,7 +53,7 @@ class Listening:
         self.told.append(statement)
 
 
-async def test_the_password_itself_stands_in_no_statement() -> None:
+async def test_the_password_itself_is_in_no_statement() -> None:
     listening: Any = Listening()
     password = await Readers(listening, Names("blue")).add("bi")
     statements = " ".join(listening.told)

@@ -103,7 +103,7 @@ def test_what_does_not_fit_one_receipt_goes_into_several_whose_ranges_still_foll
 
 
 @pytest.mark.parametrize("damage", [{"given": b"\x09"}, {"given": b"\0\0"}, {"keys": ()}])
-def test_a_receipt_whose_columns_do_not_fit_together_is_no_proof_of_anything(
+def test_a_receipt_whose_columns_do_not_match_proves_nothing(
     damage: dict[str, Any],
 ) -> None:
     (receipt,) = written(Span(40, 41), [a_line()])

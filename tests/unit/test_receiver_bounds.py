@@ -47,7 +47,7 @@ def test_names_do_not_share_a_bucket() -> None:
 
 
 @pytest.mark.parametrize("per_second", [0, -1])
-def test_no_rate_is_no_limit(per_second: float) -> None:
+def test_without_a_rate_there_is_no_limit(per_second: float) -> None:
     rates = Rates()
     assert {rates.wait_seconds("acme", per_second, 0.0) for _ in range(100)} == {0.0}
 
@@ -126,7 +126,7 @@ def test_a_length_of_thousands_of_digits_is_too_large(length: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["", "-1", "\u00b2", "\u0661", "1e3", "+1", "abc"])
-def test_a_length_that_is_no_number_is_not_believed(length: str) -> None:
+def test_a_length_that_is_not_a_number_is_refused(length: str) -> None:
     assert read(b"{}", headers={"content-length": length}) == b"{}"
 
 
@@ -146,7 +146,7 @@ def test_an_encoded_body_is_refused_unread(name: str, coding: str) -> None:
         {"transfer-encoding": "chunked"},
     ],
 )
-def test_what_is_no_encoding_is_taken(headers: dict[str, str]) -> None:
+def test_a_body_without_a_real_encoding_is_accepted(headers: dict[str, str]) -> None:
     assert read(b"{}", headers=headers) == b"{}"
 
 

@@ -1,4 +1,4 @@
-"""What the operator can see of deliveries, and what strangers cannot make of it."""
+"""What an operator sees of deliveries, and how little strangers can do to it."""
 
 import json
 import time
@@ -19,15 +19,13 @@ from connectors.webhooks.deliveries import (
 )
 from schemas.keys import log_digest
 from schemas.tenants import EndedToken, Endpoint, secret_id
-from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TOKENS, Application
-from tests.unit.records import PAYLOADS
+from tests.unit.receiving import ACME, CHAT, READ, SECRETS, TEXT, TOKENS, Application
 
-TEXT = (PAYLOADS / "ycloud" / "text_plain.json").read_bytes()
 OWN = f"/webhooks/ycloud/{TOKENS['ycloud']}"
 
 
 def noted(application: Application) -> dict[tuple[str, str, str], Count]:
-    """(endpoint, reason, secret) → count."""
+    """Maps (endpoint, reason, secret) to the count."""
     return {
         (place.endpoint_id, place.reason, place.secret_id): count
         for place, count in application.receiver.deliveries.due(1000)

@@ -1,4 +1,4 @@
-"""What clients do to the receiver's own server that its requests alone do not show."""
+"""Clients that do to the receiver's own server what its requests alone do not show."""
 
 import asyncio
 import gc
@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from connectors.providers.catalogue import sign
 from connectors.webhooks import connection
@@ -20,7 +19,7 @@ from connectors.webhooks.protocol import MAX_PIPELINED
 from connectors.webhooks.server import ReceiverServer
 from connectors.webhooks.wheel import NEVER
 from streams.roles.http import listening_socket
-from tests.unit.receiving import SECRETS, TOKENS, Application
+from tests.unit.receiving import SECRETS, TOKENS, Application, count
 from tests.unit.speaking import DEADLINE, connected, receivers_end_at_once
 
 __all__ = ["receivers_end_at_once"]
@@ -28,7 +27,7 @@ EVENT = b'{"type":"x","id":"e1"}'
 
 
 class Receiving:
-    """A receiver at a port, and what stands around it."""
+    """A receiver at a port, with its parts."""
 
     def __init__(self, app: Application, server: ReceiverServer, port: int) -> None:
         self.app, self.server, self.port = app, server, port
@@ -65,7 +64,7 @@ async def until(condition: Any) -> None:
 
 
 def head(body: bytes, *more: str, length: bool = True) -> bytes:
-    """Of a signed delivery."""
+    """The head of a signed delivery."""
     signed = sign("ycloud", SECRETS[0], body, int(time.time()))
     lines = [f"POST /webhooks/ycloud/{TOKENS['ycloud']} HTTP/1.1", "host: x", *more]
     lines += [f"{name}: {value}" for name, value in signed.items()]
@@ -282,11 +281,6 @@ async def test_a_connection_that_closes_after_an_early_answer_does_so_when_the_b
 # --- what is broken off
 
 
-def count(provider: str, status: int) -> float:
-    labels = {"provider": provider, "status": str(status)}
-    return REGISTRY.get_sample_value("sensorium_receiver_requests_total", labels) or 0.0
-
-
 async def test_a_broken_chunk_is_one_answer_counted_as_such_and_holds_nothing() -> None:
     before = [count(*each) for each in (("ycloud", 400), ("ycloud", 499), ("none", 400))]
     async with receiving() as served, connected(served.port) as client:
@@ -319,7 +313,7 @@ async def test_what_the_connection_refuses_by_itself_is_counted(said: bytes, sta
 
 
 @pytest.mark.parametrize(("version", "is_told"), [("1.0", False), ("1.1", True)])
-async def test_only_http_1_1_is_told_to_go_on(version: str, is_told: bool) -> None:
+async def test_only_http_1_1_is_told_to_continue(version: str, is_told: bool) -> None:
     async with receiving() as served, connected(served.port) as client:
         start = head(EVENT, "Expect: 100-continue").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.say(start)

@@ -1,4 +1,4 @@
-"""The parent of several receivers, and the files they leave for the rest."""
+"""The parent of several receivers, and the limit of open files."""
 
 import asyncio
 import resource
@@ -16,7 +16,7 @@ from streams.roles import http, receive_processes
 from tests.integration.waiting import until
 
 
-async def test_a_receiver_that_cannot_be_started_is_tried_again_and_the_others_go_on(
+async def test_a_receiver_that_cannot_be_started_is_tried_again_and_the_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, failed = asyncio.create_subprocess_exec, 0

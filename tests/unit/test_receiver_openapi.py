@@ -1,4 +1,4 @@
-"""What the receiver says of itself, held to what it does."""
+"""Compares the receiver's description of itself with what it does."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Both HTTP protocols, the console's and the receiver's, keep the same bounds against the same clients."""
+"""The console's and the receiver's HTTP protocol have the same limits for the same clients."""
 
 import asyncio
 import json
@@ -32,14 +32,17 @@ _kind = ""
 
 @pytest.fixture(autouse=True, params=["console", "receiver"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Whose protocol the test is about."""
+    """The protocol that the test uses."""
     global _kind
     _kind = request.param
     return _kind
 
 
 class Served:
-    """A server whose application reads the body (unless told to be early), waits at the gate, and answers with what it saw."""
+    """A server whose application reads the body, waits at the gate, and answers with what it saw.
+
+    If it is told to be early, it does not read the body.
+    """
 
     def __init__(self) -> None:
         self.port = 0
@@ -103,7 +106,7 @@ class Served:
 
 
 class _Reader:
-    """What the receiver's side of the server does with one request."""
+    """How the receiver's side of the server handles one request."""
 
     def __init__(self, served: Served, request: Incoming) -> None:
         self._served, self._request, self._body = served, request, b""
@@ -341,7 +344,7 @@ async def test_fields_without_end_end_the_connection(before: bytes, endless: byt
         assert served.bodies == []
 
 
-async def test_trailers_are_no_headers() -> None:
+async def test_trailers_are_not_headers() -> None:
     async with serving() as served, connected(served.port) as client:
         await client.say(CHUNKED + b"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n")
         assert (await client.hear())[0] == 200

@@ -41,7 +41,10 @@ def test_merged_metrics_are_a_valid_page_with_every_sample_of_every_process() ->
 
 @asynccontextmanager
 async def answering(folder: Path, *ready: bool) -> AsyncIterator[list[Siblings]]:
-    """Processes that say they are ready or not. The last of the siblings is one more that does not listen."""
+    """Processes that say they are ready or not.
+
+    The last of the siblings does not listen.
+    """
     all_ = [Siblings(folder, index, len(ready) + 1) for index in range(len(ready) + 1)]
     tasks = [
         asyncio.create_task(each.serve(lambda is_ready=is_ready: is_ready, lambda: text(5)))  # type: ignore[misc]

@@ -23,7 +23,7 @@ def began() -> float:
 
 
 def turned(wheel: DeadlineWheel, began: float, seconds: float) -> None:
-    """Turns it as its timer does."""
+    """Turns the wheel as its timer does."""
     for tick in range(round(seconds / TICK_SECONDS) + 2):
         wheel.turn(began + tick * TICK_SECONDS)
 

@@ -1,4 +1,7 @@
-"""What a line of the log may hold. Numbers, ids and links of customers are planted in every form they may come in."""
+"""What a line of the log may contain.
+
+Numbers, ids and links of customers are planted in every form in which they may come.
+"""
 
 import base64
 import io
@@ -61,7 +64,7 @@ def encoded(number: str) -> dict[str, str]:
 
 
 def held(line: str) -> list[str]:
-    """What of a customer a line still holds, in whatever form this module plants it."""
+    """The customers' data that a line still contains, in any form that this module plants."""
     forms = encoded(NUMBER)
     tokens = ["ana", "lopez", "12025550147", "HBgLMTIwMjU1NTAxNDc", NUMBER, *forms.values()]
     return [token for token in tokens if token.lower() in line.lower()]
@@ -138,7 +141,7 @@ def test_a_message_is_named_by_a_digest_and_by_its_key_only_for_debugging() -> N
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Logs as a role has them, into a buffer; what was configured before comes back afterwards."""
+    """Logs into a buffer as a role does. The former configuration is restored afterwards."""
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook, sys.unraisablehook)
     before, level, old = root.handlers, root.level, structlog.get_config()
     stream = io.StringIO()

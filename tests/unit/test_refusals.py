@@ -1,4 +1,4 @@
-"""What is a refusal and what is a description that begins with what the model cannot tell."""
+"""Refusals, and descriptions that begin with what the model cannot tell."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is asked of repairs, without Postgres."""
+"""Requests for repairs, without Postgres."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from connectors.console.pages.repairing import asked_for, moment_of
+from connectors.console.pages.repairing import moment_of, repair_request_of
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.visits import PageProblem, Visit
 from connectors.console.pages.words import Words
@@ -29,7 +29,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Strict:
-    """Answers as Postgres does to U+0000."""
+    """Answers U+0000 as Postgres does."""
 
     async def fetch(self, _: str, *arguments: Any) -> list[Any]:
         if any("\0" in one for one in arguments if isinstance(one, str)):
@@ -44,7 +44,7 @@ async def test_a_reason_or_an_id_with_a_nul_is_one_that_nothing_has() -> None:
     assert await repairs.one(ACME, "rep_\0") is None
     for reason in ("media_gone", "media\0gone"):
         with pytest.raises(RepairError):
-            asked = asked_for(ACME, "ana", "attachments", {"reason": reason})
+            asked = repair_request_of(ACME, "ana", "attachments", {"reason": reason})
             await repairs.add(asked, await repairs.count_failed(asked))
 
 
@@ -67,7 +67,7 @@ def test_what_is_asked_for_names_records_or_is_refused() -> None:
         ("raw", {"since": since}, RepairChoice(since=since)),
     ]
     for kind, wanted, choice in fine:
-        assert asked_for(ACME, "ana", kind, wanted).choice == choice
+        assert repair_request_of(ACME, "ana", kind, wanted).choice == choice
     wrong: list[tuple[str, dict[str, Any]]] = [
         ("attachments", {}),
         ("quarantine", {"place": "raw-messages[3]"}),
@@ -79,7 +79,7 @@ def test_what_is_asked_for_names_records_or_is_refused() -> None:
     ]
     for kind, wanted in wrong:
         with pytest.raises(RepairError):
-            asked_for(ACME, "ana", kind, wanted)
+            repair_request_of(ACME, "ana", kind, wanted)
 
 
 def test_portions_follow_the_rate() -> None:
@@ -94,7 +94,7 @@ def test_a_command_takes_no_rate_at_which_it_would_lose_its_hold() -> None:
 
 
 class TakenOver:
-    """A repair whose worker died with a portion at hand, and Kafka, which has not got it."""
+    """A repair whose worker died with a portion that was begun, and a Kafka that does not have it."""
 
     def __init__(self) -> None:
         self.settled: list[Intent] = []
@@ -122,7 +122,7 @@ class TakenOver:
         held.state = "done"
 
 
-async def test_whoever_takes_a_portion_over_counts_what_it_wrote_itself() -> None:
+async def test_a_process_that_takes_a_portion_over_counts_what_it_wrote_itself() -> None:
     there: Any = TakenOver()
     left = Intent(1, (("acme", "acme:ycloud:gone", "media_gone"),), 1, NOW, "k", redone=1)
     held = HeldRepair(
@@ -144,7 +144,7 @@ def test_times_of_a_form_are_those_of_the_browsers_zone() -> None:
 
 
 class Router:
-    """Keeps what is added, by its path."""
+    """Keeps the added routes, by path."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Several processes of one environment: names, ports and namespaces that do not collide."""
+"""Several processes of one environment: names, ports and namespaces do not collide."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Slow brokers: what a restart costs must not keep them slow."""
+"""Slow brokers: the cost of restarts must not keep them slow."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def fencing(monkeypatch: pytest.MonkeyPatch, clock: Clock, *takes: float) -> list[float]:
-    """Fences that take so long, one after the other; when each began."""
+    """Fences that take this long, one after the other. Returns when each began."""
     began: list[float] = []
     left = list(takes)
 

@@ -1,4 +1,4 @@
-"""Each role is started with the settings that it reads, and holds no secret beyond them."""
+"""Each role is started with the settings that it reads, and with no other secret."""
 
 import pytest
 
@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "stand-in": set(),
     "local-models": set(),
 }
-"""Written out a second time on purpose: a role that is given one more secret has to be given it here as well."""
+"""A second list on purpose: a role that gets one more secret has to be listed here as well."""
 
 
 @pytest.mark.parametrize("role", ALLOWED)

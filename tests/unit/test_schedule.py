@@ -25,7 +25,7 @@ def scheduled(*entries: Due, per_tenant: int = 16, now: float = 100.0) -> Schedu
 
 
 def taken(schedule: Schedule[Due], now: float = 100.0, free: int = 64) -> list[Due]:
-    """All that starts while workers are free."""
+    """All jobs that start while workers are free."""
     found = []
     while free and (entry := schedule.take(now, free)) is not None:
         found.append(entry)
@@ -144,7 +144,7 @@ def test_when_everything_becomes_due_at_once_it_is_taken_in_portions() -> None:
     assert sorted(entry.name for entry in found) == list(range(1_000))
 
 
-def test_the_hold_of_a_tenant_whose_jobs_were_lost_is_no_reason_to_wake() -> None:
+def test_the_hold_of_a_tenant_whose_jobs_were_lost_wakes_nothing() -> None:
     schedule = scheduled(Due("a", 1))
     schedule.hold("a", 130.0)
     assert schedule.take(100.0, 8) is None and schedule.next_wake(100.0) == 130.0
@@ -192,7 +192,7 @@ def test_every_job_starts_exactly_once_and_within_the_limits(
 
 
 class Record:
-    """A changelog record as the client gives it."""
+    """A changelog record as the client returns it."""
 
     def __init__(self, key: bytes, value: bytes | None) -> None:
         self._key, self._value = key, value

@@ -276,7 +276,7 @@ WIRE = encode(raw(content=b'{"id":"evt_1"}'))
         "text no UTF-8", "a number without end", "a length beyond all memory", "JSON",
     ],
 )  # fmt: skip
-def test_what_is_no_record_is_undecodable(value: bytes | None) -> None:
+def test_what_is_not_a_record_is_undecodable(value: bytes | None) -> None:
     with pytest.raises(Undecodable):
         decode(RawMessage, value)
 

@@ -68,7 +68,7 @@ def test_what_is_in_force_can_be_written_down_and_read_again(settings: Settings)
     assert set(to_environment(settings)) == set(known_settings())
 
 
-def test_what_up_adds_for_people_is_no_error() -> None:
+def test_what_up_adds_for_people_is_not_an_error() -> None:
     assert read_settings(dict.fromkeys(WRITTEN_BY_UP, "http://127.0.0.1:1")) == Settings()
 
 

@@ -1,4 +1,4 @@
-"""Small pictures and playable sounds are made once, kept within a bound, and left out where they cannot be made."""
+"""Small pictures and playable sounds are made once, kept within a bound, or left out."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from storage.objects.store import ObjectMissing, Stored
 
 
 class FakeDecoder:
-    """Answers with a picture of as many bytes as it loads, once it may."""
+    """Answers with a picture of as many bytes as it loads, once the test allows it."""
 
     def __init__(self, workers: int) -> None:
         self.made, self.ended = 0, False

@@ -38,7 +38,7 @@ def steps(
     drop: str = "",
     shown: str | None = None,
 ) -> list[CheckedStep]:
-    """What is found of a sample that was signed at a moment; `shown` is pasted in the body's place."""
+    """The results for a sample that was signed at a moment. `shown` is pasted instead of the body."""
     make = chatwoot if provider == "chatwoot" else ycloud
     sent = body if body is not None else make("hi", None, what="x").body.decode()
     headers = sign(provider, secret, sent.encode(), at)
@@ -111,7 +111,7 @@ def test_headers_are_read_as_tools_print_them() -> None:
     assert pasted(text, "").headers == {"ycloud-signature": "t=1,s=2", "x-request-id": "7"}
 
 
-def test_a_body_that_is_nested_too_deep_is_no_crash() -> None:
+def test_a_body_that_is_nested_too_deeply_does_not_crash() -> None:
     deep = "[" * 100_000
     found = found_in(pasted("", deep))
     assert "-not_json" in words(found)

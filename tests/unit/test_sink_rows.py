@@ -141,7 +141,7 @@ def test_what_any_writer_may_put_into_quarantine_becomes_storable_text() -> None
 
 
 class Nobody:
-    """Stops that nobody resumes."""
+    """Stops that no person resumes."""
 
     async def quiet(self, stage: Any) -> float:
         return 0.0
@@ -184,14 +184,14 @@ async def test_one_record_among_good_ones_may_be_set_aside() -> None:
 
 
 def test_the_order_of_tuples_and_of_raw_keys_differ_for_these_tenants() -> None:
-    """Else the test of the lock order proves nothing."""
+    """Otherwise the test of the lock order proves nothing."""
     raw = sorted(f"{name}:ycloud".encode() for name in TENANTS)
     assert [key.partition(b":")[0].decode() for key in raw] != sorted(TENANTS)
     assert all(first <= second for first, second in pairwise(raw))
 
 
 class Fetched:
-    """A record as the consumer gives it."""
+    """A record as the consumer returns it."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from schemas.topics import Names
 
 
 class Rebalanced:
-    """A consumer whose partitions change within a call of `consume`, as a rebalance does."""
+    """A consumer whose partitions change within a call of `consume`, as in a rebalance."""
 
     def __init__(self, sink: Sink, at_call: int) -> None:
         self._sink, self._calls_left = sink, at_call
@@ -26,7 +26,7 @@ class Rebalanced:
 def taking(at_call: int) -> tuple[Sink, list[Any]]:
     sink: Any = Sink.__new__(Sink)
     sink._ended, sink._assignments, sink._begins_again = [], 0, False
-    sink._contact = SimpleNamespace(heard=lambda: None, check=lambda: None)
+    sink._contact = SimpleNamespace(note_contact=lambda: None, check=lambda: None)
     sink._is_record = lambda message: True
     sink._consumer = Rebalanced(sink, at_call)
     return sink, sink._take()

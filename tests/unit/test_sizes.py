@@ -1,4 +1,7 @@
-"""Whatever its size, a record ends with an outcome: a lane that produces what Kafka refuses ends, and so does the next one."""
+"""A record of any size ends with an outcome.
+
+A lane that produces what Kafka refuses ends, and so does the next one.
+"""
 
 import json
 from itertools import permutations
@@ -42,7 +45,7 @@ HEADERS = [("tenant", TENANT.encode()), ("provider", b"ycloud"), ("generation", 
 
 
 class Kafka:
-    """A record as the client gives it."""
+    """A record as the client returns it."""
 
     def __init__(
         self,
@@ -262,7 +265,7 @@ def test_what_is_cut_does_not_depend_on_the_order(sizes: list[int]) -> None:
     assert len(versions) == 1
 
 
-def test_a_message_whose_version_cannot_fit_is_quarantined_and_closed_and_its_neighbours_go_on() -> (
+def test_a_message_whose_version_cannot_fit_is_quarantined_and_closed_and_its_neighbours_continue() -> (
     None
 ):
     kept = KeptValues()
@@ -309,7 +312,7 @@ def test_a_small_fact_of_a_large_message_weighs_what_it_makes_the_stage_write() 
     assert weight(kept, Kafka(None, key=b"small")) == 0  # type: ignore[arg-type]
 
 
-def test_a_raw_record_that_is_no_raw_record_is_quarantined_whole() -> None:
+def test_a_raw_record_that_is_not_a_raw_record_is_quarantined_whole() -> None:
     settled = batch(ClaimedKeys(), Kafka(b"junk"), Kafka(None, 1))
     dedupe_batch(settled, ENCODING)
     assert [decode(Quarantined, write.value).value for write in settled.writes] == [b"junk", None]

@@ -1,4 +1,4 @@
-"""What doctor and status say of stages and processes."""
+"""What doctor and status say about stages and processes."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""Every stage runs on a text, a picture, a voice note and a poison record, and writes to all the topics that it declares.
+"""Every stage writes to exactly the topics that it declares.
 
-A lane refuses the others before its transaction begins (tests/unit/test_pipeline.py). So what is declared
-is exactly what is written.
+Each runs on a text, a picture, a voice note and a poison record. A lane refuses other
+topics before its transaction begins (tests/unit/test_pipeline.py).
 """
 
 from collections import Counter
@@ -85,7 +85,7 @@ def records(values: list[tuple[bytes, bytes]]) -> list[Kafka]:
 
 
 def decided(decide: Any, state: object, values: list[tuple[bytes, bytes]]) -> list[Write]:
-    """What a stage of batches writes in one transaction."""
+    """What a batch stage writes in one transaction."""
     settled = batch(state, *records(values))
     decide(settled, ENCODING)
     writes: list[Write] = settled.writes
@@ -93,7 +93,7 @@ def decided(decide: Any, state: object, values: list[tuple[bytes, bytes]]) -> li
 
 
 async def done(stage: Stage, values: list[tuple[bytes, bytes]]) -> list[Write]:
-    """What a stage of jobs writes when each of these ends, or is refused as a job."""
+    """What a job stage writes when each of these ends, or is refused as a job."""
     notes: Any = SimpleNamespace(note=lambda _: None, forget=lambda *_: None)
     calls: Any = _Calls(JobStage(stage, KINDS[stage], WORK[stage], notes), ENCODING, notes)
     writes: list[Write] = []

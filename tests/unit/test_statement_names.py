@@ -1,4 +1,4 @@
-"""Statements are found by their names: a second one of a name in a file would replace the first."""
+"""No file of statements has two of one name, because the second would replace the first."""
 
 import re
 from collections import Counter

@@ -49,7 +49,7 @@ class OneWay:
 
 
 class World:
-    """The stage's ports: each way gives a file or raises what the test says; what was asked and kept is remembered."""
+    """The stage's ports. Each gives a file or raises what the test says, and notes the calls."""
 
     def __init__(
         self,
@@ -460,7 +460,7 @@ async def test_bytes_of_the_announced_digest_are_kept_whatever_they_look_like(
         ("other", True),
     ],
 )
-async def test_a_line_of_text_is_no_picture_and_no_sound(type: str, is_kept: bool) -> None:
+async def test_a_line_of_text_is_neither_a_picture_nor_a_sound(type: str, is_kept: bool) -> None:
     outcome = await stored(
         World(File(), content=Content("text/plain", "txt", "document")), media_job(type=type)
     )

@@ -12,7 +12,7 @@ from schemas.outcomes import Unavailable
 from schemas.records import Enrichment
 from schemas.settings import Media, Secret, SecretSettings, Settings
 from schemas.tenants import TenantSettings
-from streams.apps.store_media import MediaWorld
+from streams.apps.store_media import MediaClients
 from streams.stages.store_media import store_media
 from tests.contract.objects_fake import ObjectsFake
 from tests.unit.file_servers import Server, answer, serving
@@ -26,7 +26,7 @@ LOGIN = b"<html><body><table><form action=/login><input name=user></form></table
 
 
 class Store(ObjectsFake):
-    """A store that is away for the first so many puts."""
+    """A store that is unavailable for the first puts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Store(ObjectsFake):
 
 
 class NothingBefore:
-    """What Postgres knows of earlier copies of a file."""
+    """Postgres without earlier copies of a file."""
 
     async def find(self, *_: object) -> None:
         return None
@@ -57,7 +57,7 @@ class World:
             media=Media(allowed_private_hosts=f"127.0.0.1:{server.port}"),
             secrets=SecretSettings(key=Secret(Fernet.generate_key().decode())),
         )
-        self.ports = MediaWorld(settings)
+        self.ports = MediaClients(settings)
         self.ports._store = self.store  # type: ignore[assignment]
         self.ports._objects = NothingBefore()  # type: ignore[assignment]
         self._limits = settings.media

@@ -32,7 +32,11 @@ async def test_stubs_that_are_slow_to_read_leave_the_threads_of_others_free() ->
 
 
 class Source:
-    """A consumer of a partition. An end of it that was heard waits in its queue until it is assigned again."""
+    """A consumer of a partition.
+
+    An end of the partition that it reported waits in its queue until it is assigned
+    again.
+    """
 
     def __init__(self, *queued: Any, fetched: dict[int, Any]) -> None:
         self.queue: list[Any] = list(queued)

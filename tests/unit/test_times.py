@@ -1,4 +1,4 @@
-"""Times as providers, services and people write them, and what a message makes of each."""
+"""Times as providers, services and people write them, and their use in messages."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -35,7 +35,7 @@ PLAIN, BESIDE = Names(), Names("blue-2")
         (PLAIN.object_prefix, BESIDE.object_prefix, ("", "blue-2/")),
     ],
 )
-def test_a_namespace_stands_once_before_every_name(
+def test_a_namespace_is_put_once_before_every_name(
     plain: str, beside: str, expected: tuple[str, str]
 ) -> None:
     assert (plain, beside) == expected
@@ -105,7 +105,7 @@ def test_routing_is_in_the_headers_of_every_record() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"-1", b"1.5", b"\xff", b"9" * 16, "²".encode()])
-def test_a_generation_that_is_no_number_is_live_traffic(value: bytes | None) -> None:
+def test_a_generation_that_is_not_a_number_is_live_traffic(value: bytes | None) -> None:
     assert generation_of([("generation", value)]) == 0
 
 

@@ -1,4 +1,4 @@
-"""What a newer program wrote is neither bad nor readable."""
+"""Records of a newer program are neither wrong nor readable."""
 
 import json
 import struct
@@ -69,11 +69,11 @@ class Settling:
     def __init__(self, state: Any, *values: tuple[bytes, bytes]) -> None:
         self.state = state
         self.messages: list[Any] = [Record(n, *pair) for n, pair in enumerate(values)]
-        self.hand = InFlightRecord()
+        self.in_flight = InFlightRecord()
         self.settled: tuple[Any, ...] = ()
 
     def each(self) -> Any:
-        return self.hand.each(0, self.messages)
+        return self.in_flight.each(0, self.messages)
 
     def settle(self, *settled: Any) -> None:
         self.settled = settled
@@ -90,7 +90,7 @@ def test_an_id_of_ours_that_is_not_pinned_is_a_newer_programs() -> None:
 
 
 @pytest.mark.parametrize("schema_id", [0, 10_000, 4_000_000_000])
-def test_an_id_that_is_not_ours_is_no_record(schema_id: int) -> None:
+def test_an_id_that_is_not_ours_is_not_a_record(schema_id: int) -> None:
     with pytest.raises(Undecodable):
         decode(RawMessage, struct.pack(">bI", 0, schema_id) + encode(raw())[5:])
 
@@ -116,7 +116,7 @@ def test_state_of_a_newer_version_says_which_is_needed() -> None:
         OpenMessage.from_bytes(newer + b"whatever")
 
 
-def test_dedupe_settles_what_stands_before_a_newer_record_and_claims_nothing_of_it() -> None:
+def test_dedupe_settles_what_is_before_a_newer_record_and_claims_nothing_of_it() -> None:
     first, second = said("m1"), said("m2")
     batch: Any = Settling(
         ClaimedKeys(),
@@ -131,7 +131,7 @@ def test_dedupe_settles_what_stands_before_a_newer_record_and_claims_nothing_of_
     assert isinstance(newer, UnknownVersion)
 
 
-def test_assemble_settles_what_stands_before_a_newer_record_or_a_newer_state() -> None:
+def test_assemble_settles_what_is_before_a_newer_record_or_a_newer_state() -> None:
     key = message().message_key.encode()
     opened = enrichment("opened", snapshot=encode(message()))
     for state, values, settled in (
@@ -155,16 +155,16 @@ def test_assemble_settles_what_stands_before_a_newer_record_or_a_newer_state() -
 
 
 def test_a_record_that_is_waited_at_is_not_in_hand() -> None:
-    hand, memory = InFlightRecord(), shared_memory()
-    hand.share(memory, {})
-    for _ in hand.each(0, [Record(5, b"k", b"v")]):  # type: ignore[list-item]
+    in_flight, memory = InFlightRecord(), shared_memory()
+    in_flight.share(memory, {})
+    for _ in in_flight.each(0, [Record(5, b"k", b"v")]):  # type: ignore[list-item]
         break
     assert left_in(memory) == (0, 5)
-    hand.lay_down()
+    in_flight.clear()
     assert left_in(memory) is None
 
 
-def test_an_enrichment_by_a_newer_program_is_no_enrichment_of_ours() -> None:
+def test_an_enrichment_by_a_newer_program_is_not_an_enrichment_of_ours() -> None:
     with pytest.raises(UnknownVersion):
         decode(Enrichment, by_the_next_release(enrichment("described", 0, text="x")))
 

@@ -12,7 +12,7 @@ from schemas.outcomes import Unavailable
 
 
 class FakeWorker:
-    """A worker without a process. It is ready when the test says so."""
+    """A worker without a process. The test decides when it is ready."""
 
     begun: list["asyncio.Future[FakeWorker]"]
 
@@ -39,13 +39,13 @@ async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerPool]:
 
 
 async def turns() -> None:
-    """Lets every task go on as far as it can."""
+    """Lets every task continue as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 async def become_ready() -> FakeWorker:
-    """The worker that is being started comes up."""
+    """Makes the worker ready that is being started."""
     worker = FakeWorker()
     FakeWorker.begun[-1].set_result(worker)
     await turns()

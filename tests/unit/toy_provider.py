@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md: a provider whose webhooks hold one text message each."""
+"""The example of docs/extending.md: a provider whose webhooks contain one text message each."""
 
 import json
 import uuid
@@ -56,7 +56,7 @@ class Telegraph(Provider):
     def check_signature(
         self, claim: Claim, secrets: tuple[str, ...], *, age_seconds: float
     ) -> Examined:
-        """`X-Telegraph-Key` holds the secret itself."""
+        """Checks `X-Telegraph-Key`, which contains the secret itself."""
         key = claim.headers.get("x-telegraph-key")
         if key is None:
             return Examined("missing")
@@ -72,6 +72,6 @@ class Telegraph(Provider):
 
 
 def register() -> None:
-    """What a line in each of the two tables does for a provider of the product."""
+    """Does what a row in each of the two tables does for a provider of the product."""
     PROVIDERS[TELEGRAPH.name] = TELEGRAPH
     catalogue.PROVIDERS[TELEGRAPH.name] = Telegraph()

@@ -3,7 +3,7 @@
 One would write this instead of a lane of `dedupe`. Arguments: broker, consumer group,
 source topic, first output, second output, state folder. The second output gets the
 first 64 bytes of the records whose key ends with 0 or 5. It forgets no key, writes no
-receipts and sets nothing aside.
+receipts and quarantines nothing.
 """
 
 import sys

@@ -63,9 +63,9 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
     async def audit(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        rows = await _entries(reading, tenant_id, wanted, PAGE + 1)
-        choices = await reading.fetch("audit_choices", tenant_id, list(wanted.tenants))
+        audit_filter = _filter(visit, tenant_id)
+        rows = await _entries(reading, tenant_id, audit_filter, PAGE + 1)
+        choices = await reading.fetch("audit_choices", tenant_id, list(audit_filter.tenants))
         return visit.page(
             "audit.html",
             tenant=tenant_id,
@@ -81,11 +81,11 @@ def add_audit(router: APIRouter, pages: PageParts) -> None:
     async def audit_file(request: Request, tenant: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        wanted = _filter(visit, tenant_id)
-        first = await _entries(reading, tenant_id, wanted, PORTION)
-        await pages.people.note(tenant_id, visit.person.name, "audit_exported", str(wanted))
+        audit_filter = _filter(visit, tenant_id)
+        first = await _entries(reading, tenant_id, audit_filter, PORTION)
+        await pages.people.note(tenant_id, visit.person.name, "audit_exported", str(audit_filter))
         return StreamingResponse(
-            whole_table(reading, tenant_id, wanted, first),
+            whole_table(reading, tenant_id, audit_filter, first),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": f'attachment; filename="audit-{tenant_id}.csv"'},
         )
@@ -126,7 +126,7 @@ def shown_entry(row: Any, refs: Refs, tenant_id: TenantId) -> EntryShown:
 
 
 async def whole_table(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, rows: list[Any]
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, rows: list[Any]
 ) -> AsyncIterator[str]:
     """Yields the table from these rows back to the oldest entry.
 
@@ -138,11 +138,11 @@ async def whole_table(
         yield as_csv(rows)
         if len(rows) < PORTION:
             return
-        wanted = replace(wanted, before=rows[-1]["id"])
+        audit_filter = replace(audit_filter, before=rows[-1]["id"])
         try:
-            rows = await _entries(reading, tenant_id, wanted, PORTION)
+            rows = await _entries(reading, tenant_id, audit_filter, PORTION)
         except (Unavailable, Busy):
-            yield _line(("", "", "INCOMPLETE", f"continue with ?before={wanted.before}", ""))
+            yield _line(("", "", "INCOMPLETE", f"continue with ?before={audit_filter.before}", ""))
             return
 
 
@@ -176,18 +176,18 @@ def known_actions() -> set[str]:
 
 
 async def _entries(
-    reading: PageReading, tenant_id: TenantId, wanted: AuditFilter, most: int
+    reading: PageReading, tenant_id: TenantId, audit_filter: AuditFilter, most: int
 ) -> list[Any]:
     return await reading.fetch(
         "audit_page",
         tenant_id,
-        wanted.before,
-        wanted.actor or None,
-        wanted.action or None,
+        audit_filter.before,
+        audit_filter.actor or None,
+        audit_filter.action or None,
         most,
-        list(wanted.tenants),
-        wanted.since,
-        wanted.until,
+        list(audit_filter.tenants),
+        audit_filter.since,
+        audit_filter.until,
     )
 
 

@@ -18,6 +18,11 @@ Refer = Callable[[str], str]
 _ROLES = frozenset({"user", "assistant", "agent", "system"})
 _MEDIA = frozenset({"image", "audio", "video", "document", "sticker", "other"})
 Side = Literal["them", "us", "middle"]
+Reported = Literal["", "edit", "revoke"]
+"""What a message reports about an earlier one: an edit or a deletion.
+
+WhatsApp sends such a report as a message of its own.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Bubble:
     """One message of a chat; if it is masked, all fields with content are empty.
 
     `at` is the provider's time, `received_at` the one by which messages are ordered.
+    `is_too_large`: its attributes were not read, so files and data are missing.
     """
 
     ref: str
@@ -64,7 +70,8 @@ class Bubble:
     is_masked: bool
     is_note: bool
     is_deleted: bool
-    is_edited: bool
+    is_too_large: bool = False
+    reports: Reported = ""
     sender: str = ""
     text: str = ""
     files: tuple[AttachedFile, ...] = ()
@@ -93,13 +100,28 @@ def bubble(row: Mapping[str, Any], refer: Refer, *, is_masked: bool) -> Bubble:
         is_masked=is_masked,
         is_note=is_note,
         is_deleted=bool(provider.get("deleted")),
-        is_edited=bool(provider.get("edited")),
+        is_too_large=bool(row.get("is_too_large")),
+        reports=reported(provider),
         sender="" if is_masked else row["sender_name"] or "",
         text="" if is_masked else _text(row["content"], attributes),
         files=files_of(attributes, is_masked=is_masked),
         data=data,
         quoted=_string(quoted.get("text")) or ("…" if quoted.get("id") else ""),
     )
+
+
+def reported(provider: Mapping[str, Any]) -> Reported:
+    """Returns what an unsupported message reports about an earlier one, if anything.
+
+    The report has a type of its own, or Meta delivers it as `unsupported` and names the
+    type in the detail.
+    """
+    unsupported = provider.get("unsupported")
+    named = unsupported if isinstance(unsupported, dict) else {}
+    for name in (named.get("type"), named.get("detail")):
+        if name in ("edit", "revoke"):
+            return "edit" if name == "edit" else "revoke"
+    return ""
 
 
 def chat(rows: list[Mapping[str, Any]], refer: Refer, *, is_masked: bool) -> list[Bubble]:

@@ -21,7 +21,7 @@ from connectors.console.pages.words import Words
 from connectors.console.parameters import DEFAULT_WINDOW_SECONDS
 from connectors.console.parts import Parts
 from connectors.console.queries import Window
-from connectors.console.tenant_queue import Busy, TenantQueue
+from connectors.console.tenant_queue import Busy, StreamTurns
 from schemas.keys import TenantId
 from schemas.outcomes import Unavailable
 from storage.postgres.people import Session
@@ -29,7 +29,6 @@ from storage.waiting import Deadline
 
 STREAM_SECONDS = 300.0
 """An event stream ends after this time. The browser reopens it, and rights are checked again."""
-STREAMS_PER_PERSON = 12
 BUSY_SECONDS = 15
 """How long a browser waits before it reopens a stream that was refused for lack of room."""
 LOOK_SECONDS = 20.0
@@ -62,12 +61,12 @@ class Desk:
     parts: Parts
     pages: PageParts
     reading: PageReading
-    streams: TenantQueue
+    streams: StreamTurns
 
 
 def desk_of(parts: Parts, pages: PageParts) -> Desk:
     """Creates the one instance for all routes, because streams are counted over all of them."""
-    return Desk(parts, pages, pages.reading, TenantQueue(STREAMS_PER_PERSON, 0))
+    return Desk(parts, pages, pages.reading, StreamTurns())
 
 
 def add_conversations(router: APIRouter, desk: Desk) -> None:
@@ -117,14 +116,14 @@ async def list_values(
     """Returns the template values of the list: conversations before a place, or the newest."""
     query = visit.request.query_params
     sees = visit.person.may(tenant_id, "reader")
-    wanted = filters_of(visit, tenant_id)
-    found = await desk.reading.conversations(tenant_id, wanted, before)
+    filters = filters_of(visit, tenant_id)
+    found = await desk.reading.conversations(tenant_id, filters, before)
     older = cursor(found.older, desk.pages.refs, tenant_id) if found.older is not None else ""
     return {
         "heads": [
             _head(row, desk, tenant_id, visit.words, is_masked=not sees) for row in found.rows
         ],
-        "filters": wanted,
+        "filters": filters,
         "older": older,
         "is_first": before is NOW,
         "providers": await desk.reading.providers(tenant_id),
@@ -316,7 +315,7 @@ def stream(
         changes, before = desk.parts.changes, ""
         deadline = Deadline(STREAM_SECONDS)
         try:
-            async with desk.streams.turn(TenantId(visit.person.person_id)):
+            async with desk.streams.turn(visit.person.token, tenant_id):
                 with changes.waiter(tenant_id, names, anywhere=not names) as waiter:
                     while not deadline.has_passed and not changes.ended:
                         text = await fragment()

@@ -55,22 +55,22 @@ class PatientCounter(Generic[K]):
 
     def __init__(self, every: CountRows[K], newest: CountRows[K]) -> None:
         self._every, self._newest = every, newest
-        self._kept: dict[K, FailureCounts] = {}
+        self._counts: dict[K, FailureCounts] = {}
         self._failed: dict[K, float] = {}
         self._running: dict[K, asyncio.Task[FailureCounts]] = {}
 
     async def of(self, key: K) -> FailureCounts:
         """Returns the best count that is available quickly. Raises Unavailable and Busy."""
-        kept = self._kept.get(key)
-        if kept is not None and time.monotonic() - kept.began < AGAIN_SECONDS:
-            return kept
+        latest = self._counts.get(key)
+        if latest is not None and time.monotonic() - latest.began < AGAIN_SECONDS:
+            return latest
         if time.monotonic() - self._failed.get(key, -AGAIN_SECONDS) >= AGAIN_SECONDS:
             counting = self._running.get(key) or self._start(key)
             done, _ = await asyncio.wait({counting}, timeout=WAIT_SECONDS)
             if done:
                 return counting.result()
-        if kept is not None:
-            return kept
+        if latest is not None:
+            return latest
         return FailureCounts(await self._newest(key), None)
 
     def _start(self, key: K) -> "asyncio.Task[FailureCounts]":
@@ -83,10 +83,10 @@ class PatientCounter(Generic[K]):
     async def _all(self, key: K) -> FailureCounts:
         began, counted_at = time.monotonic(), datetime.now(UTC)
         counts = FailureCounts(await self._every(key), counted_at, time.monotonic())
-        self._kept.pop(key, None)
+        self._counts.pop(key, None)
         if time.monotonic() - began > WAIT_SECONDS:
-            self._kept[key] = counts
-            _shorten(self._kept)
+            self._counts[key] = counts
+            _shorten(self._counts)
         return counts
 
     def _ended(self, key: K, task: "asyncio.Task[FailureCounts]", began: float) -> None:

@@ -19,7 +19,7 @@ from schemas.tenants import Endpoint
 from storage.postgres.tenancy import Tenancy
 
 OLD_URL_SECONDS = 3_600.0
-"""How long a replaced URL keeps working."""
+"""How long a replaced URL keeps working, unless it leaked."""
 DELIVERY_DAYS = 30
 LONGEST_SECRET = 500
 WAIT_SECONDS = 60
@@ -92,9 +92,10 @@ def _add_secrets(router: APIRouter, pages: PageParts) -> None:
             await own_endpoint(tenancy, tenant_id, endpoint_id)
             return await tenancy.rotate(endpoint_id, drop=None)
 
-        _, secret = await with_tenancy(pages, visit, work)
-        path = _path(tenant_id, endpoint_id)
-        return show_once(pages, visit, path, "settings.new_secret", secret or "")
+        endpoint, secret = await with_tenancy(pages, visit, work)
+        is_first = len(endpoint.secrets) == 1
+        word = "endpoint.first_secret" if is_first else "settings.new_secret"
+        return show_once(pages, visit, _path(tenant_id, endpoint_id), word, secret or "")
 
     @router.post("/t/{tenant}/endpoints/{endpoint_id}/drop")
     async def drop(request: Request, tenant: str, endpoint_id: str) -> Response:
@@ -144,9 +145,11 @@ def _add_urls(router: APIRouter, pages: PageParts) -> None:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
 
+        grace_seconds = 0.0 if "leaked" in visit.form else OLD_URL_SECONDS
+
         async def work(tenancy: Tenancy) -> Endpoint:
             await own_endpoint(tenancy, tenant_id, endpoint_id)
-            endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=OLD_URL_SECONDS)
+            endpoint, _ = await tenancy.rotate_token(endpoint_id, grace_seconds=grace_seconds)
             return endpoint
 
         return _show_url(pages, visit, await with_tenancy(pages, visit, work))

@@ -61,9 +61,10 @@ class DayOfFlow:
 
 
 def p99(counts: Mapping[int, int]) -> float | None:
-    """Estimates the 99th percentile from a histogram: number of the bucket (from 1) → count.
+    """Estimates the 99th percentile from a histogram.
 
-    Values are assumed to be spread evenly within a bucket.
+    `counts` maps the number of each bucket, from 1, to its count. Values are assumed to
+    be spread evenly within a bucket.
     """
     total = sum(counts.values())
     if not total:
@@ -146,7 +147,7 @@ def _state(
 
 
 def _by_stage(rows: Sequence[Any]) -> dict[str, dict[int, int]]:
-    """Sums the spans: stage → number of the bucket → count."""
+    """Sums the spans. Maps each stage to its buckets, and each bucket's number to its count."""
     found: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         found[row["stage"]][row["place"]] += row["count"]

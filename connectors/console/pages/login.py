@@ -10,7 +10,7 @@ from connectors.console.pages.passwords import LONGEST_PASSWORD
 from connectors.console.pages.throttle import address_of, refuse_address, try_password
 from connectors.console.pages.visits import PageProblem, Visit, local_path, set_cookie, visit_of
 from schemas.outcomes import Unavailable
-from storage.postgres.people import EVERY_TENANT
+from storage.postgres.people import EVERY_TENANT, link_name
 
 log = structlog.get_logger()
 
@@ -40,10 +40,10 @@ def _add_password(router: APIRouter, parts: PageParts) -> None:
     @router.get("/login", name="login")
     async def login(request: Request) -> Response:
         visit = visit_of(request)
-        wanted = local_path(request.query_params.get("next"))
+        path = local_path(request.query_params.get("next"))
         if visit.session is not None:
-            return RedirectResponse(wanted, 303)
-        return visit.page("login.html", next=wanted, wrong=False, name="")
+            return RedirectResponse(path, 303)
+        return visit.page("login.html", next=path, wrong=False, name="")
 
     @router.post("/login")
     async def log_in(request: Request) -> Response:
@@ -86,22 +86,25 @@ def _add_links(router: APIRouter, parts: PageParts) -> None:
     async def use_link(request: Request) -> Response:
         visit = visit_of(request)
         bucket = await refuse_address(parts, request)
-        person_id = await parts.people.use_link(visit.form.get("token", "")[:200])
+        token = visit.form.get("token", "")[:200]
+        person_id = await parts.people.use_link(token)
         if person_id is None:
             await parts.people.count_failure([bucket])
             raise PageProblem(403, "problem.link")
-        return await _enter(parts, visit, person_id, "login_by_link", "/")
+        return await _enter(parts, visit, person_id, "login_by_link", "/", link_name(token))
 
 
-async def _enter(parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str) -> Response:
-    """Starts a session and redirects.
+async def _enter(
+    parts: PageParts, visit: Visit, person_id: str, how: str, wanted: str, link: str = ""
+) -> Response:
+    """Starts a session and redirects. `link` is the name of the login link, if one was used.
 
     The session always gets a new token, whatever cookie the browser sent, so that
     a token cannot be planted before the login.
     """
     if visit.session is not None:
         await parts.people.end(visit.session.token)
-    token = await parts.people.begin(person_id)
+    token = await parts.people.begin(person_id, link)
     session = await parts.people.session(token, most=0)
     await parts.people.note(EVERY_TENANT, session.name if session else person_id, how, "")
     response = RedirectResponse(wanted, 303)

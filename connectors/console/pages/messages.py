@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from connectors.console.pages.bubbles import AttachedFile, bubble
 from connectors.console.pages.conversations import Desk, customer_of, may_see, opened, stream
+from connectors.console.pages.delivered import RecordPlace, deliveries_of
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.reading import PageReading
 from connectors.console.pages.records import record_href
@@ -19,8 +20,6 @@ from schemas.keys import TenantId
 
 VERSIONS = 1_000
 """Versions per generation: a version is the generation times this, plus a step."""
-MOST_DELIVERIES = 200
-"""How many deliveries of a message are listed, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +38,6 @@ class StepShown:
     at: datetime
     seconds: float | None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryShown:
-    """One delivery of the message, or one re-read by a repair.
-
-    `state` is a key of the catalogue after `delivered.`.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    at: datetime
-    state: str
 
 
 def add_messages(router: APIRouter, desk: Desk) -> None:
@@ -82,6 +67,33 @@ def add_messages(router: APIRouter, desk: Desk) -> None:
 
         return stream(desk, visit, tenant_id, names, fragment)
 
+    _add_deliveries(router, pages)
+
+
+def _add_deliveries(router: APIRouter, pages: PageParts) -> None:
+    reading = pages.reading
+
+    @router.get("/t/{tenant}/m/{ref}/deliveries", name="message-deliveries")
+    async def deliveries(request: Request, tenant: str, ref: str) -> Response:
+        visit = visit_of(request)
+        tenant_id = visit.at(tenant, "viewer")
+        row = await message_row(reading, pages, tenant_id, ref)
+        steps = shown_steps(await reading.fetch("steps_of", tenant_id, row["message_key"]))
+        before = request.query_params.get("before", "")
+        delivered = await deliveries_of(reading, tenant_id, row, opened_by(steps), before)
+        if not delivered.rows:
+            raise PageProblem(404, "problem.404")
+        sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
+        return visit.page(
+            "delivered.html",
+            tenant=tenant_id,
+            section="conversations",
+            ref=ref,
+            row={"deliveries": row["deliveries"]},
+            delivered=delivered,
+            customer=_customer(row) if sees else "",
+        )
+
 
 async def _conversation_ids(desk: Desk, tenant_id: TenantId, ref: str) -> list[str]:
     """Returns the ids of the message's conversation.
@@ -110,7 +122,7 @@ async def _values(
     sees = await may_see(pages, visit, tenant_id, row["conversation_id"])
     key = row["message_key"]
     steps = shown_steps(await reading.fetch("steps_of", tenant_id, key))
-    arrived = await deliveries_of(reading, tenant_id, row)
+    delivered = await deliveries_of(reading, tenant_id, row, opened_by(steps))
     digests = _digests(row["attributes"])
     calls = await reading.fetch("model_calls", tenant_id, digests)
     texts = await reading.fetch("texts_of", tenant_id, digests) if sees else []
@@ -133,7 +145,7 @@ async def _values(
         "whys": [(file, why_key(file, steps)) for file in one.files],
         "steps": steps,
         "total_seconds": total_seconds(steps),
-        "deliveries": shown_deliveries(arrived, steps),
+        "delivered": delivered,
         "calls": calls,
         "attempts": await reading.fetch("attempts_of", tenant_id, key),
         "readings": several(texts),
@@ -160,7 +172,7 @@ def several(texts: list[Any]) -> list[list[Any]]:
     by_file: dict[str, list[Any]] = {}
     for one in texts:
         by_file.setdefault(one["sha256"], []).append(one)
-    return [said for said in by_file.values() if len(said) > 1]
+    return [readings for readings in by_file.values() if len(readings) > 1]
 
 
 def shown_steps(rows: list[Any]) -> list[StepShown]:
@@ -185,30 +197,9 @@ def _latest_opening(steps: list[StepShown]) -> int:
     return max((number for number, one in enumerate(steps) if one.stage == "dedupe"), default=0)
 
 
-async def deliveries_of(
-    reading: PageReading, tenant_id: TenantId, row: Mapping[str, Any]
-) -> list[Any]:
-    """Returns the latest deliveries of a message, newest first."""
-    identifier = row["message_key"].split(":", 2)[2]
-    return await reading.fetch(
-        "deliveries_of_message", tenant_id, row["provider"], identifier, MOST_DELIVERIES
-    )
-
-
-def shown_deliveries(rows: list[Any], steps: list[StepShown]) -> list[DeliveryShown]:
-    """Returns each delivery with its result.
-
-    A delivery counts if it opened the message; every other one is a duplicate.
-    """
-    opened_by = {
-        (step.topic, step.partition, step.offset) for step in steps if step.stage == "dedupe"
-    }
-    shown = []
-    for row in rows:
-        place = (row["topic"], row["partition"], row["offset"])
-        state = "repair" if not row["deliveries"] else "counts" if place in opened_by else "again"
-        shown.append(DeliveryShown(*place, row["received_at"], state))
-    return shown
+def opened_by(steps: list[StepShown]) -> set[RecordPlace]:
+    """Returns the places of the deliveries that opened the message."""
+    return {(one.topic, one.partition, one.offset) for one in steps if one.stage == "dedupe"}
 
 
 def why_key(file: AttachedFile, steps: list[StepShown]) -> str:

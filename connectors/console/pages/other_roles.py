@@ -6,10 +6,12 @@ The console imports none of them, so its role passes these functions in.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.keys import TenantId
 from schemas.tenants import Endpoint
+
+EraseKind = Literal["message", "conversation", "contact"]
 
 
 class SampleSent(NamedTuple):
@@ -54,13 +56,17 @@ class ShownStep(Protocol):
     def values(self) -> Mapping[str, object]: ...
 
 
-class ConversationEraser(Protocol):
-    """Erases every message of a conversation so far, as the command `erase` does."""
+class MessageEraser(Protocol):
+    """Erases a message by its key, or every message so far of a conversation or with a
+    contact by its id, as the command `erase` does.
+    """
 
-    async def look(self, tenant: TenantId, conversation_id: str) -> dict[str, int]:
+    async def look(self, tenant: TenantId, kind: EraseKind, named: str) -> dict[str, int]:
         """Counts what would be erased, by kind. Raises Unavailable."""
 
-    async def erase(self, tenant: TenantId, conversation_id: str, person: str) -> dict[str, int]:
+    async def erase(
+        self, tenant: TenantId, kind: EraseKind, named: str, person: str
+    ) -> dict[str, int]:
         """Erases it, notes the person in the audit log, and returns the counts.
 
         Raises Unavailable; a second call continues.
@@ -79,7 +85,7 @@ class OtherRoles:
     - `readable`: returns the fields of a record of a topic from its bytes, as JSON types.
     - `read_versions`: looks for versions of a message around some moments. It raises
       Unavailable.
-    - `eraser`: erases conversations.
+    - `eraser`: erases messages, conversations and what was said with a contact.
     - `send_test`: sends a sample message. It raises OSError if the receiver does not
       answer. If it is None, the page has no button for it.
     """
@@ -93,5 +99,5 @@ class OtherRoles:
     read_record: Callable[[str, int, int], Awaitable[ShownRecord | None]]
     readable: Callable[[str, bytes | None], dict[str, Any]]
     read_versions: Callable[[str, str, str, Sequence[datetime]], Awaitable[VersionsFound]]
-    eraser: ConversationEraser
+    eraser: MessageEraser
     send_test: Callable[[Endpoint], Awaitable[SampleSent]] | None = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.console.facts import message_data, short_text
+from connectors.console.pages.bubbles import reported
 from connectors.console.pages.words import Words
 
 _OF_WORDS = frozenset({"text", "note", "mixed", "UNKNOWN"})
@@ -14,21 +15,23 @@ _OF_WORDS = frozenset({"text", "note", "mixed", "UNKNOWN"})
 def preview(row: Mapping[str, Any], words: Words, *, is_masked: bool) -> str:
     """Returns a preview of the message, empty if its text is hidden.
 
-    It uses the first of these that applies: the deletion, the reaction, the text or
-    caption, the description or transcript, the structured data, the file name, the
-    kind.
+    It uses the first of these that applies: the deletion, the report about an earlier
+    message, the reaction, the text or caption, the description or transcript, the
+    structured data, the file name, the kind.
     """
     provider = json.loads(row["provider_data"] or "{}")
     if provider.get("deleted"):
         return words("chat.deleted")
+    if reports := reported(provider):
+        return words(f"list.reports_{reports}")
     kind = words.known(f"kind.{row['kind']}", row["kind"])
     if is_masked:
         return "" if row["kind"] in _OF_WORDS else kind
     data = message_data(provider, row["message_key"])
     if "reaction" in data:
         return _reaction(data["reaction"], words)
-    said = row["content"] or row["description"] or row["transcript"]
-    text = said or short_text(data, words.language) or row["filename"] or ""
+    content = row["content"] or row["description"] or row["transcript"]
+    text = content or short_text(data, words.language) or row["filename"] or ""
     return " ".join(text.split()) or kind
 
 

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from connectors.console.pages.conversations import customer_of, may_see
-from connectors.console.pages.messages import deliveries_of, message_row
+from connectors.console.pages.delivered import delivery_at
+from connectors.console.pages.messages import message_row
 from connectors.console.pages.parts import PageParts
 from connectors.console.pages.visits import PageProblem, Visit, visit_of
 from schemas.keys import TenantId
@@ -33,29 +34,30 @@ def add_raw_records(router: APIRouter, pages: PageParts) -> None:
     """Adds the routes.
 
     A step is identified by its number on the page of the message, a delivery by its
-    offset.
+    partition and offset.
     """
     reading = pages.reading
 
     @router.get("/t/{tenant}/m/{ref}/record/{index}", name="record")
     async def record(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
         steps = await reading.fetch("steps_of", tenant_id, row["message_key"])
         if not 0 <= index < len(steps):
             raise PageProblem(404, "problem.404")
         return await _page(pages, visit, tenant_id, row, steps[index], steps[index]["stage"])
 
-    @router.get("/t/{tenant}/m/{ref}/delivery/{index}", name="delivery")
-    async def delivery(request: Request, tenant: str, ref: str, index: int) -> Response:
-        visit, tenant_id, row = await _asked(pages, request, tenant, ref)
-        arrived = await deliveries_of(reading, tenant_id, row)
-        found = [one for one in arrived if one["offset"] == index]
-        if not found:
+    @router.get("/t/{tenant}/m/{ref}/delivery/{partition}/{index}", name="delivery")
+    async def delivery(
+        request: Request, tenant: str, ref: str, partition: int, index: int
+    ) -> Response:
+        visit, tenant_id, row = await _message_of(pages, request, tenant, ref)
+        place = await delivery_at(reading, tenant_id, row, partition, index)
+        if place is None:
             raise PageProblem(404, "problem.404")
-        return await _page(pages, visit, tenant_id, row, found[0], "dedupe")
+        return await _page(pages, visit, tenant_id, row, place, "dedupe")
 
 
-async def _asked(
+async def _message_of(
     pages: PageParts, request: Request, tenant: str, ref: str
 ) -> tuple[Visit, TenantId, dict[str, Any]]:
     visit = visit_of(request)

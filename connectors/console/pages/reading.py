@@ -33,8 +33,13 @@ PAGE_MESSAGES = 50
 WINDOW = 1_000
 MOST_WINDOWS = 3
 """A page of conversations scans at most this many windows of messages."""
+FIRST_WALKED = 3_000
 MOST_WALKED = 20_000
-"""How many messages one statement walks through for a page of failed ones."""
+"""How many messages a page of failed ones walks through, in two statements.
+
+A frequent reason fills the page within the first statement. Otherwise the index tells
+first whether the reason is rare: then a walk through the others would find nothing.
+"""
 POOL_SHARE = 2
 COUNTS_AT_ONCE = 2
 EVERY = TenantId("*")
@@ -85,7 +90,7 @@ class PageReading:
         }
 
     async def conversations(
-        self, tenant_id: TenantId, wanted: Filters, before: PageCursor
+        self, tenant_id: TenantId, filters: Filters, before: PageCursor
     ) -> ListPage:
         """Returns one row per conversation: its newest message that matches the filters.
 
@@ -93,7 +98,7 @@ class PageReading:
         """
         chosen: dict[str, Any] = {}
         at: PageCursor | None = before
-        query = tsquery(wanted.text)
+        query = tsquery(filters.text)
         is_rare = False
         for number in range(MOST_WINDOWS):
             assert at is not None
@@ -101,10 +106,10 @@ class PageReading:
                 if number == 1:  # the index needs seconds to count words that are frequent
                     is_rare = await self._search.is_rare(tenant_id, query)
                 rows, at = await self._search.window(
-                    tenant_id, wanted, at, is_rare=is_rare, number=number
+                    tenant_id, filters, at, is_rare=is_rare, number=number
                 )
             else:
-                rows, at = await self._window(tenant_id, wanted, at)
+                rows, at = await self._window(tenant_id, filters, at)
             for row in rows:
                 if row["is_newest"]:
                     chosen.setdefault(row["conversation_id"], row["message_key"])
@@ -115,10 +120,10 @@ class PageReading:
                 break
         return ListPage(await self.fetch("heads", tenant_id, list(chosen.values())), at)
 
-    async def _window(self, tenant_id: TenantId, wanted: Filters, at: PageCursor) -> Window:
-        name = f"newest_{wanted.state}" if wanted.state else "newest"
+    async def _window(self, tenant_id: TenantId, filters: Filters, at: PageCursor) -> Window:
+        name = f"newest_{filters.state}" if filters.state else "newest"
         place = (at.received_at, at.message_key)
-        rows = await self.fetch(name, tenant_id, *place, wanted.provider or None, WINDOW)
+        rows = await self.fetch(name, tenant_id, *place, filters.provider or None, WINDOW)
         is_last = len(rows) < WINDOW
         return rows, None if is_last else PageCursor(
             rows[-1]["received_at"], rows[-1]["message_key"]
@@ -150,24 +155,29 @@ class PageReading:
         A page of a frequent reason that is rare among the next messages may have fewer
         rows than `most`, or none, although older ones follow.
         """
-        at = (before.received_at, before.message_key)
-        rows = await self.fetch(
-            "failed_messages_by_reason", tenant_id, reason, *at, MOST_WALKED, most + 1, MOST_TRIES
-        )
-        if len(rows) <= most:
-            place = await self.fetch("place_of_failed", tenant_id, *at, MOST_WALKED)
-            if not place:
-                return ListPage(rows, None)
-            (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
-            if row["found"] > MOST_RARE:
-                (last,) = place
-                return ListPage(rows, PageCursor(last["received_at"], last["message_key"]))
-            rows = await self.fetch(
-                "rare_failed_messages", tenant_id, reason, *at, most + 1, MOST_TRIES
+        rows: list[Any] = []
+        begin = at = (before.received_at, before.message_key)
+        for walked in (FIRST_WALKED, MOST_WALKED - FIRST_WALKED):
+            wanted = most + 1 - len(rows)
+            rows += await self.fetch(
+                "failed_messages_by_reason", tenant_id, reason, *at, walked, wanted, MOST_TRIES
             )
-        last = rows[most - 1] if len(rows) > most else None
-        older = PageCursor(last["received_at"], last["message_key"]) if last is not None else None
-        return ListPage(rows[:most], older)
+            if len(rows) > most:
+                return _failed_page(rows, most)
+            last = await self.fetch("place_of_failed", tenant_id, *at, walked)
+            if not last:
+                return ListPage(rows, None)
+            if at == begin and await self._is_rare(tenant_id, reason):
+                name = "rare_failed_messages"
+                rows = await self.fetch(name, tenant_id, reason, *begin, most + 1, MOST_TRIES)
+                return _failed_page(rows, most)
+            at = (last[0]["received_at"], last[0]["message_key"])
+        return ListPage(rows, PageCursor(*at))
+
+    async def _is_rare(self, tenant_id: TenantId, reason: str) -> bool:
+        """Tells whether the index finds all files with this reason quickly."""
+        (row,) = await self.fetch("cause_found", tenant_id, reason, MOST_RARE + 1)
+        return bool(row["found"] <= MOST_RARE)
 
     async def message(self, tenant_id: TenantId, message_key: str) -> dict[str, Any] | None:
         rows = await self.fetch("one_message", tenant_id, message_key)
@@ -207,6 +217,19 @@ class PageReading:
         return self._turns.turn(tenant_id)
 
 
+def _failed_page(rows: list[Any], most: int) -> ListPage:
+    """Returns the first `most` rows; if there are more, older ones follow the last of these."""
+    if len(rows) <= most:
+        return ListPage(rows, None)
+    last = rows[most - 1]
+    return ListPage(rows[:most], PageCursor(last["received_at"], last["message_key"]))
+
+
 def _decoded(row: Any) -> dict[str, Any]:
-    attributes = msgspec.json.decode(row["attributes"])
-    return dict(row) | {"attributes": attributes if isinstance(attributes, dict) else {}}
+    """Returns the row with its attributes: none if they are too large."""
+    is_too_large = row["attributes"] is None
+    attributes = {} if is_too_large else msgspec.json.decode(row["attributes"])
+    return dict(row) | {
+        "attributes": attributes if isinstance(attributes, dict) else {},
+        "is_too_large": is_too_large,
+    }

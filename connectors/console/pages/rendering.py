@@ -24,7 +24,7 @@ SECTIONS: tuple[tuple[str, PersonRole], ...] = (
 )
 """The sections of the navigation, and the role that each requires."""
 REPLACED = {"deliveries": "tenants"}
-"""Section → the section that contains it; whoever sees that one needs no link to this one."""
+"""Maps a section to the one that contains it, for people who see both: they need one link only."""
 _KINDS_WITH_ICONS = frozenset(
     {"image", "audio", "video", "document", "location", "contact", "interactive", "other"}
 )
@@ -129,8 +129,8 @@ def _headline(sentence: str) -> str:
 
 
 _TEMPLATES.filters.update(
-    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money, count=_count, took=_took,
-    pace=_pace, age=_age, plain=_plain,
+    headline=_headline, clock=_clock, stamp=_stamp, short=_short, size=_size, money=_money,
+    count=_count, took=_took, pace=_pace, age=_age, plain=_plain,
 )  # fmt: skip
 
 
@@ -147,13 +147,13 @@ def _listed(session: Session) -> tuple[list[TenantId], bool]:
 
 def _list_query(filters: Any, chosen: str) -> str:
     """Returns the filters of the list as a query string, without empty ones."""
-    wanted = {
+    parameters = {
         "provider": filters.provider,
         "state": filters.state,
         "q": filters.text,
         "chosen": chosen,
     }
-    return urlencode({name: value for name, value in wanted.items() if value})
+    return urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _kind_icon(kind: str) -> str:

@@ -8,14 +8,16 @@ from storage.postgres.repair_plans import RepairRequest
 class Repairer(Protocol):
     """Plans repairs and runs those that were applied."""
 
-    async def plan(self, asked: RepairRequest) -> str:
+    async def plan(self, request: RepairRequest) -> str:
         """Counts the records of a repair, stores the plan and returns its id.
 
         Raises RepairError if there is nothing to repair or nobody would read what is
         written, and Unavailable.
         """
 
-    async def begin(self, asked: RepairRequest, repair_id: str, rate: float | None = None) -> None:
+    async def begin(
+        self, request: RepairRequest, repair_id: str, rate: float | None = None
+    ) -> None:
         """Applies a plan and records that in the audit log.
 
         Raises RepairError if the plan has ended or another repair is running, and

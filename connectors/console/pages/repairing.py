@@ -25,14 +25,16 @@ MOST_SPANS = 100
 _PLACE = re.compile(r"([a-z0-9_.-]{1,249})\[([0-9]{1,9})\]@([0-9]{1,18})")
 
 
-def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any]) -> RepairRequest:
+def repair_request_of(
+    tenant_id: TenantId, person: str, kind: str, form: dict[str, Any]
+) -> RepairRequest:
     """Builds a repair request from a form or an API call.
 
-    The keys of `wanted` are reason, with_gone, stage, place, offsets (several), since
+    The keys of `form` are reason, with_gone, stage, place, offsets (several), since
     and until; each may be missing or empty. Raises RepairError if it selects no
     records.
     """
-    text = {name: str(wanted.get(name) or "").strip() for name in ("reason", "stage", "place")}
+    text = {name: str(form.get(name) or "").strip() for name in ("reason", "stage", "place")}
     if "\0" in "".join(text.values()):
         raise RepairError("repair.nothing")
     match kind:
@@ -40,14 +42,14 @@ def asked_for(tenant_id: TenantId, person: str, kind: str, wanted: dict[str, Any
             if not text["reason"]:
                 raise RepairError("repair.which")
             reason = text["reason"][:60]
-            with_gone = reason in GONE_REASONS and bool(wanted.get("with_gone"))
+            with_gone = reason in GONE_REASONS and bool(form.get("with_gone"))
             choice = RepairChoice(reason=reason, with_gone=with_gone)
         case "quarantine":
             place = _place(text["place"]) if text["place"] else None
             choice = RepairChoice(text["reason"][:60], text["stage"][:60], place)
         case "raw":
-            spans = tuple(wanted.get("offsets") or ())[:MOST_SPANS]
-            since, until = wanted.get("since"), wanted.get("until")
+            spans = tuple(form.get("offsets") or ())[:MOST_SPANS]
+            since, until = form.get("since"), form.get("until")
             if bool(spans) == bool(since) or (spans and until):
                 raise RepairError("repair.which_raw")
             choice = RepairChoice(spans=spans, since=since, until=until)
@@ -88,8 +90,8 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
     if not text.strip():
         return None
     try:
-        given = datetime.fromisoformat(text.strip())
-        moment = (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
+        time = datetime.fromisoformat(text.strip())
+        moment = (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise RepairError("repair.bad_time") from None
     return max(moment, datetime.fromtimestamp(0, UTC))
@@ -101,8 +103,12 @@ def spans_of(text: str) -> Sequence[str]:
 
 
 async def begin(
-    repairs: Repairs, work: Repairer, asked_by: tuple[TenantId, str], repair_id: str, rate: float | None
-) -> None:  # fmt: skip
+    repairs: Repairs,
+    work: Repairer,
+    asked_by: tuple[TenantId, str],
+    repair_id: str,
+    rate: float | None,
+) -> None:
     """Applies a tenant's plan. Raises PageProblem 404 and 409."""
     tenant_id, who = asked_by
     found = await repairs.one(tenant_id, repair_id[:40])
@@ -112,9 +118,9 @@ async def begin(
         raise PageProblem(409, "repair.cannot_begin")
     if not found["messages"]:
         raise PageProblem(409, "repair.all_gone")
-    asked = RepairRequest(tenant_id, found["kind"], found["choice"], who, found["rate"])
+    request = RepairRequest(tenant_id, found["kind"], found["choice"], who, found["rate"])
     try:
-        await work.begin(asked, found["repair_id"], rate)
+        await work.begin(request, found["repair_id"], rate)
     except RepairError as error:
         raise PageProblem(409, error.args[0]) from None
 

@@ -10,11 +10,11 @@ from connectors.console.pages.parts import PageParts
 from connectors.console.pages.rendering import render
 from connectors.console.pages.repairing import (
     HIGHEST_RATE,
-    asked_for,
     begin,
     end,
     moment_of,
     rate_of,
+    repair_request_of,
     spans_of,
 )
 from connectors.console.pages.repairs_api import seconds_of
@@ -65,7 +65,7 @@ async def _values(pages: PageParts, tenant_id: TenantId, repair_id: str) -> dict
     }
 
 
-def _wanted(visit: Visit) -> dict[str, Any]:
+def _form_values(visit: Visit) -> dict[str, Any]:
     form = visit.form
     return {
         "reason": form.get("reason"),
@@ -85,9 +85,10 @@ def _add_actions(router: APIRouter, pages: PageParts) -> None:
         tenant_id = visit.at(tenant, "operator")
         kind = visit.form.get("kind", "attachments")
         try:
-            asked = asked_for(tenant_id, visit.person.name, kind, _wanted(visit))
+            form = _form_values(visit)
+            repair_request = repair_request_of(tenant_id, visit.person.name, kind, form)
             async with pages.kafka.turn(tenant_id):
-                repair_id = await pages.work.plan(asked)
+                repair_id = await pages.work.plan(repair_request)
         except RepairError as error:
             raise PageProblem(409, error.args[0]) from None
         return _to(tenant_id, repair_id)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from connectors.console.authentication import caller_of, key_id_of_request
 from connectors.console.pages.parts import PageParts
-from connectors.console.pages.repairing import HIGHEST_RATE, asked_for, begin, end
+from connectors.console.pages.repairing import HIGHEST_RATE, begin, end, repair_request_of
 from connectors.console.pages.visits import PageProblem
 from connectors.console.pages.words import catalogue
 from connectors.console.parts import Parts
@@ -43,9 +43,9 @@ class Repair(BaseModel):
     `messages` is how many messages or records it writes again. `seconds` is how long
     that takes at its rate; the processing that follows may take longer. `cost_microusd`
     is, for raw records, what the recorded answers have cost. They are paid for again
-    only if prompt, model or language have changed. `gone_files` is how many files are
-    left out because the provider no longer has them; ask the sender to send them again.
-    A plan with no other files cannot begin.
+    only if prompt, model or language have changed. It is null if the cost is not known.
+    `gone_files` is how many files are left out because the provider no longer has them;
+    ask the sender to send them again. A plan with no other files cannot begin.
     """
 
     repair_id: str
@@ -76,15 +76,16 @@ PlanId = Annotated[str, Path(description="The id of a plan, as `/api/repairs/pla
 KindOf = Annotated[
     RepairKind,
     Query(
-        description="`attachments` tries failed files again, `quarantine` sends refused records again,"
-        " `raw` sends records of `raw-messages` through the pipeline again."
+        description="`attachments` tries failed files again, `quarantine` sends refused records"
+        " again, `raw` sends records of `raw-messages` through the pipeline again."
     ),
 ]
 Reason = Annotated[
     str,
     Query(
         max_length=60,
-        description="Why the attachments failed, such as `media_timeout`, or the records were refused.",
+        description="Why the attachments failed, such as `media_timeout`,"
+        " or the records were refused.",
     ),
 ]
 WithGone = Annotated[
@@ -119,11 +120,11 @@ Rate = Annotated[
     Query(
         ge=LOWEST_RATE,
         le=HIGHEST_RATE,
-        description=f"At most so many per second; {MESSAGES_PER_SECOND:g} if left out.",
+        description=f"At most this many per second. Default: {MESSAGES_PER_SECOND:g}.",
     ),
 ]
 _STATUS = {"repair.nothing": 404, "repair.read_by_nobody": 409}
-"""Why a plan cannot be made → the status. All else is a wrong parameter."""
+"""Maps the reason why a plan cannot be made to the status. All else is a wrong parameter."""
 _ERRORS = (401, 403, 404, 413, 429, 503)
 Who = Annotated[str, Depends(key_id_of_request)]
 """The public id of the caller's key, which the audit log and the repair name."""
@@ -158,7 +159,7 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
         until: Until = None,
     ) -> Repair:
         tenant_id = _admin(key)
-        wanted = {
+        form = {
             "reason": reason,
             "with_gone": with_gone,
             "stage": stage,
@@ -168,9 +169,9 @@ def _add_plan(app: FastAPI, parts: Parts, pages: PageParts) -> None:
             "until": until,
         }
         try:
-            asked = asked_for(tenant_id, who, kind, wanted)
+            request = repair_request_of(tenant_id, who, kind, form)
             async with pages.kafka.turn(tenant_id):
-                repair_id = await pages.work.plan(asked)
+                repair_id = await pages.work.plan(request)
         except RepairError as error:
             status = _STATUS.get(error.args[0], 422)
             raise ConsoleProblem(status, catalogue("en")[error.args[0]]) from None
@@ -196,7 +197,7 @@ def _add_applied(app: FastAPI, parts: Parts, pages: PageParts) -> None:
 
     @app.get(
         "/api/repairs/{plan}",
-        summary="A plan, and how far it is",
+        summary="A plan or repair, with its progress",
         responses=problems(*_ERRORS),
         **_ROUTE,
     )

@@ -21,6 +21,7 @@ from connectors.console.pages.preferences import add_preferences
 from connectors.console.pages.quarantined import add_quarantined
 from connectors.console.pages.raw_records import add_raw_records
 from connectors.console.pages.records import add_records
+from connectors.console.pages.removals import add_removals
 from connectors.console.pages.rendering import STATIC_FOLDER, static_version
 from connectors.console.pages.repairs import add_repairs
 from connectors.console.pages.settings import add_settings
@@ -63,6 +64,7 @@ def pages_router(parts: Parts, pages: PageParts) -> APIRouter:
     add_team(router, pages)
     add_portals(router, pages)
     add_tenants(router, pages)
+    add_removals(router, pages)
     add_erasures(router, pages)
     add_audit(router, pages)
     _add_nowhere(router)
@@ -99,8 +101,8 @@ def _static_files() -> APIRouter:
         if path.suffix not in _TYPES or not path.is_file():
             raise ConsoleProblem(404, "there is no such file")
         # while a release is rolled out, a page of the new one may ask a console of the old one
-        kept = _YEAR if version == static_version() else "no-store"
-        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        cache_control = _YEAR if version == static_version() else "no-store"
+        headers = {"cache-control": cache_control, "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
     return router

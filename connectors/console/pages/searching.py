@@ -26,22 +26,23 @@ MOST_SEARCHED = 300
 MOST_BY_INDEX = 20_000
 """Words in more messages than this are frequent, and are searched for in windows."""
 WALKED = (1_000, 3_000, 7_000)
-"""How many messages the statements of one page look at for frequent words, one after the other.
+"""How many messages each statement of a page looks at for frequent words.
 
-Words that are frequent now are among the first, at a tenth of a millisecond per message.
+The statements run one after the other. Looking at a message takes a tenth of a
+millisecond, and words that are frequent now are found among the first messages.
 """
 MOST_WORDS = 8
 SHORTEST_PREFIX = 3
-"""A shorter last word must be there as it is: too many words begin with its letters."""
+"""A shorter last word does not count as a prefix, because too many words begin with it."""
 SEARCH_SECONDS = 5.0
 SEARCHES_AT_ONCE = 2
 SEARCHES_IN_LINE = 20
-"""One search of a tenant runs at once, and so many more wait."""
+"""How many searches of a tenant may wait while one of its searches runs."""
 _WORD = re.compile(r"\w+")
 
 
 class TookTooLong(Unavailable):
-    """A statement reached its time limit; it would again."""
+    """A statement reached its time limit. A retry would reach it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Filters:
 
 
 Window = tuple[list[Any], PageCursor | None]
-"""Rows, newest first, and where older ones follow; None after the last."""
+"""Rows, newest first, and the position of the next older ones, or None after the last."""
 
 
 def tsquery(text: str) -> str:
@@ -86,7 +87,10 @@ def as_page_trouble() -> Iterator[None]:
 
 
 class Search:
-    """Raises Unavailable while Postgres cannot be reached, TookTooLong, and Busy."""
+    """Searches messages.
+
+    Raises Unavailable while Postgres cannot be reached, TookTooLong, and Busy.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
@@ -104,7 +108,7 @@ class Search:
         return bool(row["found"] <= MOST_BY_INDEX)
 
     async def window(
-        self, tenant_id: TenantId, wanted: Filters, at: PageCursor, *, is_rare: bool, number: int
+        self, tenant_id: TenantId, filters: Filters, at: PageCursor, *, is_rare: bool, number: int
     ) -> Window:
         """Returns messages with the words, by their index or among the next ones before `at`.
 
@@ -113,10 +117,10 @@ class Search:
         walked = WALKED[number]
         place = (at.received_at, at.message_key)
         chosen = (
-            wanted.provider or None,
+            filters.provider or None,
             MOST_SEARCHED,
-            tsquery(wanted.text),
-            wanted.state or None,
+            tsquery(filters.text),
+            filters.state or None,
         )
         if is_rare:
             rows = await self._fetch("newest_with_rare_words", tenant_id, *place, *chosen)

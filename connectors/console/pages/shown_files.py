@@ -60,28 +60,30 @@ class ShownFile(NamedTuple):
 
 
 class ShownFiles:
-    """Makes and keeps them. One that several requests want at once is made once.
+    """Makes the files that pages show, and keeps them.
+
+    A file that several requests need at the same time is made once.
 
     A tenant's files take turns with those of the others (`WorkerShares`). The decoder
     starts with the first file.
     """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._kept: OrderedDict[tuple[str, Form], ShownFile] = OrderedDict()
+        self._files: OrderedDict[tuple[str, Form], ShownFile] = OrderedDict()
         self._bytes = 0
         self._most_bytes = kept_bytes
         self._making: dict[tuple[str, Form], asyncio.Task[ShownFile | None]] = {}
         self._decoder: Decoder | None = None
 
     async def get(self, tenant: str, stored: Stored, form: Form, load: Load) -> ShownFile | None:
-        """The file in that form, or None if the file itself has to do.
+        """Returns the file in this form, or None if the page must use the original.
 
-        That is so if it cannot be decoded, is too large, or takes too long.
+        It must if the file cannot be decoded, is too large, or takes too long.
         """
         name = (stored.key, form)
-        if name in self._kept:
-            self._kept.move_to_end(name)
-            return self._kept[name]
+        if name in self._files:
+            self._files.move_to_end(name)
+            return self._files[name]
         if stored.bytes > MOST_SOURCE_BYTES:
             return None
         making = self._making.get(name)
@@ -93,7 +95,7 @@ class ShownFiles:
         return making.result() if done and not making.cancelled() else None
 
     async def close(self) -> None:
-        """Ends the decoder and what is being made."""
+        """Ends the decoder and the work in progress."""
         for task in list(self._making.values()):
             task.cancel()
         await asyncio.gather(*self._making.values(), return_exceptions=True)
@@ -127,8 +129,8 @@ class ShownFiles:
             return
         if len(made.data) > self._most_bytes // 4:
             return
-        self._kept[name] = made
+        self._files[name] = made
         self._bytes += len(made.data)
         while self._bytes > self._most_bytes:
-            _, dropped = self._kept.popitem(last=False)
+            _, dropped = self._files.popitem(last=False)
             self._bytes -= len(dropped.data)

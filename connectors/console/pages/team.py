@@ -122,13 +122,13 @@ def _add_changes(router: APIRouter, pages: PageParts) -> None:
     async def role(request: Request, tenant: str, person_id: str) -> Response:
         visit = visit_of(request)
         tenant_id = visit.at(tenant, "admin")
-        member, wanted = await _member(pages, tenant_id, person_id), _role(visit)
+        member, new_role = await _member(pages, tenant_id, person_id), _role(visit)
         _refuse_oneself(visit, person_id)
 
         async def work(people: People) -> None:
-            await people.set_role(tenant_id, person_id, wanted)
+            await people.set_role(tenant_id, person_id, new_role)
             await people.note(
-                tenant_id, visit.person.name, "role_given", f"{member['name']} {wanted}"
+                tenant_id, visit.person.name, "role_given", f"{member['name']} {new_role}"
             )
 
         await with_people(pages, visit, work)
@@ -190,10 +190,10 @@ async def _member(pages: PageParts, tenant_id: TenantId, person_id: str) -> Any:
 
 
 def _role(visit: Visit) -> PersonRole:
-    wanted = visit.form.get("role", "")
-    if wanted not in get_args(PersonRole):
+    role = visit.form.get("role", "")
+    if role not in get_args(PersonRole):
         raise PageProblem(422, "problem.422")
-    return cast(PersonRole, wanted)
+    return cast(PersonRole, role)
 
 
 def _to(tenant_id: TenantId) -> Response:

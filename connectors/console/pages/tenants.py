@@ -19,7 +19,7 @@ def add_tenants(router: APIRouter, pages: PageParts) -> None:
 
     @router.post("/tenants")
     async def add(request: Request) -> Response:
-        """Leads to the settings of the tenant; adding one that is there changes nothing."""
+        """Adds the tenant, unless it exists, and leads to its settings."""
         visit = visit_of(request)
         if not visit.person.is_chief:
             raise PageProblem(403, "problem.403")

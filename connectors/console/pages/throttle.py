@@ -29,9 +29,7 @@ class PasswordTry:
     fits: bool
 
 
-async def try_password(
-    parts: PageParts, request: Request, name: str, password: str
-) -> PasswordTry:
+async def try_password(parts: PageParts, request: Request, name: str, password: str) -> PasswordTry:
     """Checks a password. It takes equally long for a name without an account.
 
     Raises PageProblem 429 after too many wrong ones, and Busy if too many people log in

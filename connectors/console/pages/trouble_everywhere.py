@@ -45,7 +45,7 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
         visit.session = replace(visit.person, roles=roles, has_more=False)
         tenants = tuple(roles)
         today = datetime.now(UTC).date()
-        wanted = {
+        filters = {
             name: request.query_params.get(name, "")[:60] for name in ("tenant", "reason", "stage")
         }
         counts = await counter.of(tenants)
@@ -57,10 +57,10 @@ def add_trouble_everywhere(router: APIRouter, pages: PageParts) -> None:
             section="trouble",
             is_everywhere=True,
             tenants=tenants,
-            wanted=wanted,
+            filters=filters,
             choices=choices_of([*causes, *classes]),
-            causes=_shown(pages, visit, causes, wanted),
-            quarantined=_shown(pages, visit, classes, wanted),
+            causes=_shown(pages, visit, causes, filters),
+            quarantined=_shown(pages, visit, classes, filters),
             files=sum(one.files for _, one in causes),
             most=MOST_COUNTED,
             most_shown=MOST_SHOWN,
@@ -98,7 +98,8 @@ def refusals_at_tenants(rows: Iterable[Any], today: date) -> list[tuple[TenantId
             TenantId(row["tenant_id"]),
             Refusals(
                 row["stage"], row["reason"], row["records"], row["first_at"], row["last_at"],
-                row["is_sendable"], bars_of(dict(zip(row["days"], row["counts"], strict=True)), today),
+                row["is_sendable"],
+                bars_of(dict(zip(row["days"], row["counts"], strict=True)), today),
             ),
         )
         for row in rows
@@ -121,15 +122,15 @@ def _shown(
     pages: PageParts,
     visit: Visit,
     found: Iterable[tuple[TenantId, Cause | Refusals]],
-    wanted: Mapping[str, str],
+    filters: Mapping[str, str],
 ) -> list[AtTenant]:
     """Returns the causes that match the filters, and whether the person may repair them."""
     fitting = [
         (tenant, one)
         for tenant, one in found
-        if wanted["tenant"] in ("", tenant)
-        and wanted["reason"] in ("", one.reason)
-        and wanted["stage"] in ("", one.stage)
+        if filters["tenant"] in ("", tenant)
+        and filters["reason"] in ("", one.reason)
+        and filters["stage"] in ("", one.stage)
     ]
     return [
         AtTenant(

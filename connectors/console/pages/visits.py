@@ -159,18 +159,18 @@ def set_cookie(
     )
 
 
-def local_path(wanted: str | None) -> str:
+def local_path(path: str | None) -> str:
     """Returns the target after a login: the requested path, or "/" if it leaves this console."""
     if (
-        not wanted
-        or not wanted.startswith("/")
-        or wanted.startswith("//")
-        or "\\" in wanted
-        or not wanted.isprintable()
-        or urlsplit(wanted).netloc
+        not path
+        or not path.startswith("/")
+        or path.startswith("//")
+        or "\\" in path
+        or not path.isprintable()
+        or urlsplit(path).netloc
     ):
         return "/"
-    return wanted
+    return path
 
 
 def page_route(parts: PageParts) -> type[APIRoute]:
@@ -269,8 +269,8 @@ def _to_login(visit: Visit) -> Response:
     if visit.request.method != "GET" or _is_stream(visit.request):
         return visit.page("problem.html", 401, status=401, word="problem.401")
     query = f"?{visit.request.url.query}" if visit.request.url.query else ""
-    wanted = local_path(visit.request.url.path + query)
-    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
+    path = local_path(visit.request.url.path + query)
+    return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303)
 
 
 def _problem(visit: Visit, problem: PageProblem) -> Response:

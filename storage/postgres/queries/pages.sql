@@ -128,10 +128,10 @@ SELECT provider FROM earlier WHERE provider IS NOT NULL ORDER BY provider LIMIT 
 
 -- name: chat
 -- Returns the messages of a conversation, under all its ids, before a position, newest first.
--- Attributes over 128 KiB are left out.
+-- Attributes over 128 KiB are NULL.
 SELECT one.* FROM unnest($2::text[]) AS names (conversation_id), LATERAL (
     SELECT message_key, provider, conversation_id, role, direction, kind, left(content, 20000) AS content,
-           CASE WHEN octet_length(content_attributes::text) <= 131072 THEN content_attributes::text ELSE '{}' END AS attributes,
+           CASE WHEN octet_length(content_attributes::text) <= 131072 THEN content_attributes::text END AS attributes,
            status, version, occurred_at, received_at, sender_id, sender_name
     FROM chat_messages
     WHERE tenant_id = $1 AND conversation_id = names.conversation_id AND (received_at, message_key) < ($3, $4)
@@ -141,9 +141,9 @@ ORDER BY one.received_at DESC, one.message_key DESC LIMIT $5;
 
 -- name: one_message
 -- Returns one message with the position of its first delivery and the number of deliveries.
--- Attributes over 1 MiB are left out.
+-- Attributes over 1 MiB are NULL.
 SELECT m.message_key, m.provider, m.conversation_id, m.role, m.direction, m.kind, left(m.content, 50000) AS content,
-       CASE WHEN octet_length(m.content_attributes::text) <= 1048576 THEN m.content_attributes::text ELSE '{}' END AS attributes,
+       CASE WHEN octet_length(m.content_attributes::text) <= 1048576 THEN m.content_attributes::text END AS attributes,
        m.status, m.version, m.occurred_at, m.received_at, m.enriched_at, m.sender_id, m.sender_name, m.endpoint_id,
        i.topic, i.partition, i."offset", coalesce(i.deliveries, 0) AS deliveries
 FROM chat_messages m
@@ -154,19 +154,35 @@ LEFT JOIN LATERAL (
 WHERE m.tenant_id = $1 AND m.message_key = $2;
 
 -- name: deliveries_of_message
--- Returns the deliveries of a message whose time is known, newest first, by provider ($2) and the
--- provider's message id ($3), at most $4. A row with `deliveries` 0 is a repair.
-SELECT topic, partition, "offset", received_at, deliveries FROM (
-    SELECT topic, partition, "offset", received_at, deliveries FROM inbound_messages
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
-    UNION ALL
-    SELECT topic, partition, "offset", received_at, deliveries FROM arrival_records
-    WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
-    UNION ALL
-    SELECT a.topic, a.partition, later."offset", later.at, 1 FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
-    WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
-) AS every
-ORDER BY received_at DESC, "offset" DESC LIMIT $4;
+-- Returns the deliveries of a message whose time is known, before a position ($4 to $6), newest
+-- first, by provider ($2) and the provider's message id ($3), at most $7. A row with `deliveries` 0
+-- is a repair; `known` counts the other ones, on all pages. The reason is known of a delivery
+-- that was alone in its batch of the sink.
+SELECT topic, partition, "offset", received_at, deliveries, reason, known FROM (
+    SELECT topic, partition, "offset", received_at, deliveries, reason, count(*) FILTER (WHERE deliveries > 0) OVER () AS known FROM (
+        SELECT topic, partition, "offset", received_at, deliveries, '' AS reason FROM inbound_messages
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3
+        UNION ALL
+        SELECT topic, partition, "offset", received_at, deliveries, CASE WHEN again_offsets IS NULL THEN reason ELSE '' END FROM arrival_records
+        WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3
+        UNION ALL
+        SELECT a.topic, a.partition, later."offset", later.at, 1, ''
+        FROM arrival_records a, unnest(a.again_at, a.again_offsets) AS later (at, "offset")
+        WHERE a.tenant_id = $1 AND a.provider = $2 AND a.provider_message_id = $3
+    ) AS every
+) AS counted
+WHERE (received_at, "offset", partition) < ($4, $5, $6)
+ORDER BY received_at DESC, "offset" DESC, partition DESC LIMIT $7;
+
+-- name: delivery_of_message
+-- Returns one delivery of a message by its partition ($4) and offset ($5), or no row.
+SELECT topic, partition, "offset" FROM inbound_messages
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id COLLATE "C" = $3 AND partition = $4 AND "offset" = $5
+UNION ALL
+SELECT topic, partition, $5::bigint FROM arrival_records
+WHERE tenant_id = $1 AND provider = $2 AND provider_message_id = $3 AND partition = $4
+  AND ("offset" = $5 OR $5 = ANY(again_offsets))
+LIMIT 1;
 
 -- name: steps_of
 -- Returns the steps of a message through the stages, oldest first.

@@ -77,3 +77,14 @@ SELECT q.stage, q.reason, q.detail, q.record_key, q.topic, q.partition, q."offse
 FROM quarantined_messages q LEFT JOIN chat_messages m ON m.tenant_id = q.tenant_id AND m.message_key = q.record_key
 WHERE q.tenant_id = $1 AND q.stage = $2 AND q.topic = $3 AND q.partition = $4 AND q."offset" = $5
 ORDER BY q.created_at DESC LIMIT 1;
+
+-- name: holdings_at_most
+-- Counts what is stored for a tenant, each kind up to $2, so that no tenant is too large to count.
+SELECT (SELECT count(*) FROM (SELECT FROM chat_messages WHERE tenant_id = $1 LIMIT $2) AS bounded) AS messages,
+       (SELECT count(*) FROM (SELECT FROM media_objects WHERE tenant_id = $1 LIMIT $2) AS bounded) AS files,
+       (SELECT count(*) FROM (SELECT FROM ai_results WHERE tenant_id = $1 LIMIT $2) AS bounded) AS model_answers,
+       (SELECT count(*) FROM (SELECT FROM quarantined_messages WHERE tenant_id = $1 LIMIT $2) AS bounded) AS quarantined,
+       (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1) AS endpoints,
+       (SELECT count(*) FROM api_keys WHERE tenant_id = $1) AS keys,
+       (SELECT count(*) FROM people_roles WHERE tenant_id = $1) AS people,
+       (SELECT count(*) FROM (SELECT FROM chat_messages WHERE tenant_id = $1 AND status = 'pending' LIMIT $2) AS bounded) AS pending;

@@ -107,9 +107,12 @@ DELETE FROM people_sessions WHERE session_sha256 = $1;
 DELETE FROM people_sessions WHERE person_id = $1 RETURNING session_sha256;
 
 -- name: sweep_sessions
--- Deletes expired sessions of everybody, and all but the newest $4 sessions of one person.
+-- Deletes expired sessions of everybody, and all but the newest $4 sessions of one person, or $5 if
+-- the name of the account begins with $6.
 DELETE FROM people_sessions WHERE seen_at <= now() - make_interval(secs => $2) OR began_at <= now() - make_interval(secs => $3)
-   OR session_sha256 IN (SELECT session_sha256 FROM people_sessions WHERE person_id = $1 ORDER BY seen_at DESC OFFSET $4);
+   OR session_sha256 IN (
+       SELECT session_sha256 FROM people_sessions WHERE person_id = $1 ORDER BY seen_at DESC
+       OFFSET (SELECT CASE WHEN starts_with(name, $6) THEN $5::bigint ELSE $4::bigint END FROM people WHERE person_id = $1));
 
 -- name: add_link
 -- Adds a login link, stored as a digest, that is valid for $3 seconds.

@@ -43,12 +43,18 @@ WHERE m.version > wanted.version;
 
 -- name: dismiss_quarantined
 -- Marks new quarantined records as dismissed, so that they are not replayed. Called after a person
--- has looked at them.
-UPDATE quarantined_messages SET state = 'dismissed'
-WHERE state = 'new' AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2)
-  AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR topic = $4) AND ($5::integer IS NULL OR partition = $5)
-  AND ($6::bigint IS NULL OR "offset" = $6)
-RETURNING tenant_id;
+-- has looked at them. It locks them in the order in which a sink and a repair do.
+WITH chosen AS MATERIALIZED (
+    SELECT stage, topic, partition, "offset", topic_id FROM quarantined_messages
+    WHERE state = 'new' AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR stage = $2)
+      AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR topic = $4) AND ($5::integer IS NULL OR partition = $5)
+      AND ($6::bigint IS NULL OR "offset" = $6)
+    ORDER BY stage COLLATE "C", topic COLLATE "C", partition, "offset" FOR UPDATE
+)
+UPDATE quarantined_messages q SET state = 'dismissed' FROM chosen
+WHERE q.stage = chosen.stage AND q.topic = chosen.topic AND q.partition = chosen.partition AND q."offset" = chosen."offset"
+  AND q.topic_id = chosen.topic_id
+RETURNING q.tenant_id;
 
 -- name: became_of
 -- Returns what became of replayed records by key: `written` (a row has a version of that

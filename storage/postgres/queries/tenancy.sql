@@ -33,8 +33,12 @@ DELETE FROM api_keys WHERE tenant_id = $1;
 
 -- name: end_roles
 -- Deletes people's roles at a tenant, its unmasked conversations, its repairs and their counts of
--- tries.
-WITH unmasked AS (DELETE FROM unmasked_conversations WHERE tenant_id = $1),
+-- tries. With the last role of a person, their sessions and login links end, as in `People.end_role`.
+WITH leaving AS (SELECT person_id FROM people_roles r WHERE tenant_id = $1
+                     AND NOT EXISTS (SELECT FROM people_roles o WHERE o.person_id = r.person_id AND o.tenant_id <> $1)),
+     sessions AS (DELETE FROM people_sessions WHERE person_id IN (SELECT person_id FROM leaving)),
+     links AS (DELETE FROM login_links WHERE person_id IN (SELECT person_id FROM leaving)),
+     unmasked AS (DELETE FROM unmasked_conversations WHERE tenant_id = $1),
      repairs AS (DELETE FROM repairs WHERE tenant_id = $1),
      tries AS (DELETE FROM repair_tries WHERE tenant_id = $1)
 DELETE FROM people_roles WHERE tenant_id = $1;

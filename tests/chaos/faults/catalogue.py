@@ -1,4 +1,8 @@
-"""Every fault by name. Each hurts for about `world.seconds`, is calm when it returns, and notes what it did."""
+"""Every fault by name.
+
+Each disturbs for about `world.seconds`, has ended the disturbance when it returns, and
+notes what it did.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +13,11 @@ from tests.chaos.world import World
 
 @dataclass(frozen=True)
 class Fault:
-    """`short_seconds` in the short set, `seconds` in the long one. `in_short`: worth its time in CI."""
+    """A fault.
+
+    It lasts `short_seconds` in the short set and `seconds` in the long one. `in_short`
+    says that it is important enough for CI.
+    """
 
     name: str
     hurt: Callable[[World], None]

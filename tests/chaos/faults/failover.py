@@ -1,4 +1,7 @@
-"""Faults of what writes to Postgres, and of a Postgres that forgot: a sink stands still in mid-transaction, a lagging standby takes over."""
+"""Faults of the sink, and of a Postgres that lost its last commits.
+
+A sink stops in mid-transaction, and a standby that is behind takes over.
+"""
 
 import asyncio
 import os
@@ -19,9 +22,11 @@ _EPOCHS = "SELECT topic || '[' || partition || ']', epoch FROM sink_offsets"
 
 
 def sink_frozen(world: World) -> None:
-    """A sink stands still in mid-transaction, with locks on rows and positions: the others soon have all its partitions.
+    """Stops a sink in mid-transaction, with locks on rows and positions.
 
-    First between two statements, where the server's own limit ends its session, then in a COPY, where none does.
+    The other sinks soon have all its partitions. It stops first between two statements,
+    where the server's own limit ends its session, and then in a COPY, which has no such
+    limit.
     """
     for failpoint in ("sink_before_commit:3:stop", "sink_in_copy:5:stop"):
         _frozen_at(world, failpoint)
@@ -59,7 +64,10 @@ def _frozen_at(world: World, failpoint: str) -> None:
 
 
 def standby_promoted(world: World) -> None:
-    """A standby that had not heard the last seconds of the primary takes its place: a copy of that moment, on the same port."""
+    """Replaces the primary by a standby without the last seconds of it.
+
+    The standby is a copy of that moment, at the same port.
+    """
     home: Path = world.servers.data("postgres")
     copy = home.with_name("standby")
     _base_backup(world, copy)

@@ -1,4 +1,7 @@
-"""Faults of the model server and of the providers' media servers, for the first tenant only: the others must not notice."""
+"""Faults of the model server and of the providers' media servers, for the first tenant only.
+
+The others must not notice.
+"""
 
 from collections.abc import Callable
 
@@ -37,7 +40,10 @@ def media(trouble: Trouble) -> Callable[[World], None]:
 
 
 def backlog(world: World) -> None:
-    """A tenant whose model hangs sends ten times as much as each other one: its jobs pile up, for everybody to see, and are worked off afterwards."""
+    """A tenant whose model hangs sends ten times as much as each other tenant.
+
+    Its jobs accumulate, which metrics show, and are processed afterwards.
+    """
     victim, seen = world.senders[0].tenant, {"waiting": 0.0, "oldest": 0.0}
 
     def look() -> bool:

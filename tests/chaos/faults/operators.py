@@ -1,4 +1,8 @@
-"""What operators do: more workers than partitions, an upgrade in the wrong order, a replay that is killed beside live traffic."""
+"""Actions of operators.
+
+More workers than partitions, an upgrade in the wrong order, and a replay that is killed
+during live traffic.
+"""
 
 import os
 import signal
@@ -14,15 +18,22 @@ from tests.pipeline import PROGRAM
 HIDDEN_SECONDS_AT_MOST = 10.0
 REPLAY_SECONDS = 90.0
 CONTINUED_SECONDS = 150.0
-"""A console takes over the repair of a killed command after a minute; until it has finished it, the records are refused to others."""
+"""A console takes over the repair of a killed command after a minute.
+
+Until it has finished, the records cannot be chosen for another repair.
+"""
 UNDER_WAY = "is under way for these records"
 SPARE_STAGE = "assemble"
 TAKE_OVER_SECONDS = 60.0
-"""Beyond the time after which the brokers miss a member."""
+"""Longer than the time after which the brokers remove a silent member."""
 
 
 def spare_workers(world: World) -> None:
-    """A stage has more workers than partitions. Past the poll interval the spare ones are still members, and take over when the others die."""
+    """Runs more workers of a stage than there are partitions.
+
+    After the poll interval the spare ones are still members, and they take over when
+    the others die.
+    """
     partitions = world.pipeline.settings.kafka.partitions
     several = [f"{SPARE_STAGE}#{number}" for number in range(2, partitions + 3)]
     for name in several:
@@ -67,12 +78,15 @@ def spare_workers(world: World) -> None:
 
 
 def lanes_of(world: World, name: str) -> int:
-    """The partitions that a worker works on."""
+    """The partitions that a worker processes."""
     return int(world.crew.metric(name, "sensorium_stage_lanes_ready") or 0)
 
 
 def unknown_schema(world: World) -> None:
-    """dedupe, and then the sink, is a release older than what writes its records: it waits for its upgrade and sets nothing aside."""
+    """Runs a dedupe, and then a sink, older than the program that writes its records.
+
+    It must wait for its upgrade and quarantine nothing.
+    """
     for name, event in (("dedupe", "partition_parked"), ("sink", "partition_parked")):
         size = world.crew.log_size(name)
         world.disturb(name, f"{name} is a release too old")
@@ -95,7 +109,10 @@ def _poison(world: World) -> set[str]:
 
 
 def replay_killed(world: World) -> None:
-    """A replay of all that arrived dies inside a transaction on the live topic, beside traffic. A console finishes it; a second one does it all again."""
+    """Kills a replay of all records inside its transaction on the live topic, during traffic.
+
+    A console finishes it, and a second replay does everything again.
+    """
     since = datetime.fromtimestamp(world.began, UTC).isoformat()
     tenant = world.senders[0].tenant
     words = ("replay", "raw", "--since", since, "--tenant", tenant)

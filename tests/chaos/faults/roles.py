@@ -1,4 +1,4 @@
-"""Faults of our own processes: killed, restarted, joined, frozen, with a clock that steps back."""
+"""Faults of our own processes: killed, restarted, added, stopped, with clocks set back."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ WINDOWS_SECONDS = 900.0
 
 
 def kill_roles(world: World) -> None:
-    """SIGKILL of a role drawn at random, every second or two: workers, parents, sink, receiver, console."""
+    """Kills a random role every second or two: a worker, a parent, sink, receiver or console."""
     end = time.monotonic() + world.seconds
     while time.monotonic() < end:
         world.kill(world.rng.choice(ALL_ROLES))
@@ -37,9 +37,10 @@ def kill_roles(world: World) -> None:
 
 
 def windows(world: World) -> None:
-    """Each critical window of lanes, sink and receiver kills the process that is in it, again and again, in all processes at once.
+    """Kills processes in each critical window of lanes, sink and receiver, in all at once.
 
-    In short each stage dies in one window, drawn by the seed; in long each dies in every one. A second receiver lets traffic pass.
+    In the short set each stage dies in one window, which the seed chooses, in the long
+    set in every window. A second receiver lets traffic pass.
     """
     wanted = HITS_LONG if world.long else HITS_SHORT
     turned = list(LANE_WINDOWS)
@@ -81,7 +82,7 @@ def windows(world: World) -> None:
 
 
 class _Mark:
-    """A process and the windows in which it must die `wanted` times each, one window after the other."""
+    """A process, and the windows in which it must die `wanted` times each, one after the other."""
 
     def __init__(self, world: World, name: str, left: list[str], wanted: int) -> None:
         self.name = name
@@ -91,7 +92,7 @@ class _Mark:
         self._world = world
 
     def arm(self) -> None:
-        """For the next window, or for none when all had their deaths."""
+        """Arms the next window, or none if all of them had their deaths."""
         world, name = self._world, self.name
         self._log_bytes, self._deaths = world.crew.log_size(name), len(world.crew.deaths)
         world.disturb(
@@ -103,7 +104,7 @@ class _Mark:
         )
 
     def look(self) -> None:
-        """Counts the deaths; when there were enough in this window, goes on to the next."""
+        """Counts the deaths. Arms the next window after enough deaths in this one."""
         if self.left:
             window = self.left[0]
             self.hits[window] = self._died()
@@ -127,7 +128,7 @@ class _Mark:
 
 
 def rolling(world: World) -> None:
-    """SIGTERM of every role in turn, each followed by a successor: no delivery is refused."""
+    """Sends SIGTERM to every role in turn and starts a successor. No delivery may be refused."""
     port = world.pipeline.ports["receive"]
     world.crew.start("receive#2")
     world.must(lambda: listeners(port) == 2, 60, "a second receiver")
@@ -155,7 +156,7 @@ def rolling(world: World) -> None:
 
 
 def membership(world: World) -> None:
-    """A second worker of a stage joins and leaves, every few seconds, by turns politely and by SIGKILL."""
+    """Adds and removes a second worker of a stage every few seconds, sometimes by SIGKILL."""
     end, changes = time.monotonic() + world.seconds, 0
     while time.monotonic() < end:
         stage = world.rng.choice(STAGES)
@@ -171,7 +172,10 @@ def membership(world: World) -> None:
 
 
 def sinks_change(world: World) -> None:
-    """A second sink comes and goes, by turns politely and by SIGKILL, while Postgres is away: partitions move in the middle of a wait."""
+    """Adds and removes a second sink while Postgres is away, every other time by SIGKILL.
+
+    So partitions move while a sink waits.
+    """
     end, changes = time.monotonic() + world.seconds, 0
     while changes == 0 or time.monotonic() < end:
         world.crew.start("sink#2")
@@ -191,7 +195,10 @@ def sinks_change(world: World) -> None:
 
 
 def frozen(world: World) -> None:
-    """A worker stands still inside a transaction, past its session, and wakes up: it must be fenced, and readers soon go on."""
+    """Stops a worker inside a transaction for longer than its session, and continues it.
+
+    It must be fenced, and readers must continue soon.
+    """
     second = "dedupe#2"
     size = world.crew.log_size(second)
     world.crew.start(second, "before_commit:40:stop")
@@ -221,9 +228,11 @@ def frozen(world: World) -> None:
 
 
 def clock_back(world: World) -> None:
-    """The clocks of the stages and the sink step back while jobs wait for their next try, and stay there.
+    """Sets back the clocks of the stages and the sink while jobs wait for a retry.
 
-    By ten minutes: an object store takes no request of a clock that is off by more than fifteen; jobs wait then, as they should.
+    The clocks stay there. They are set back by ten minutes, because an object store
+    refuses requests whose clock is off by more than fifteen. Jobs would rightly wait
+    then.
     """
     several = (*STAGES, "sink")
     stack = ExitStack()

@@ -1,4 +1,7 @@
-"""Promises broken on purpose, one at a time: a run that passes one of these proves nothing about the others."""
+"""Breaks promises on purpose, one at a time.
+
+If a run passes with one of these, its other results prove nothing.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from tests.chaos.world import World
 
 
 def breaking(change: str, kills: int = 0) -> Callable[[World], None]:
-    """dedupe runs with the change, which breaks a promise, and is killed so many times."""
+    """Runs dedupe with a change that breaks a promise, and kills it this many times."""
 
     def hurt(world: World) -> None:
         world.crew.replace("dedupe", program=(THIS, change))
@@ -26,7 +29,7 @@ def breaking(change: str, kills: int = 0) -> Callable[[World], None]:
 
 
 def a_row_dropped(world: World) -> None:
-    """One finished row is deleted after everything was drained."""
+    """Deletes one finished row after everything was drained."""
     world.sleep(world.seconds)
     tenants = [sender.tenant for sender in world.senders]
 

@@ -12,7 +12,7 @@ from tests.chaos.world import World
 
 
 def broker_kill(world: World) -> None:
-    """SIGKILL of the broker, away for a time."""
+    """Sends SIGKILL to the broker, which stays away for a time."""
     world.say(f"broker killed, away {world.seconds:g} s")
     world.servers.kill_and_keep_away("kafka")
     world.sleep(world.seconds)
@@ -22,7 +22,7 @@ def broker_kill(world: World) -> None:
 
 
 def broker_frozen(world: World) -> None:
-    """The broker answers nothing and closes nothing, then goes on."""
+    """Stops the broker, which neither answers nor closes connections, and then continues it."""
     world.say(f"broker frozen for {world.seconds:g} s")
     world.servers.freeze("kafka")
     try:
@@ -41,7 +41,7 @@ def postgres_down(world: World) -> None:
 
 
 def postgres_killed(world: World) -> None:
-    """SIGKILL of the server in mid-batch, several times; the supervisor brings it back."""
+    """Sends SIGKILL to Postgres in mid-batch, several times. The supervisor restarts it."""
     end, kills = time.monotonic() + world.seconds, 0
     while time.monotonic() < end:
         world.servers.kill("postgres")
@@ -54,7 +54,10 @@ def postgres_killed(world: World) -> None:
 
 
 def postgres_locked(world: World) -> None:
-    """Sessions that lock chat_messages against writers for seconds, and that deadlock with the sink by taking its tables in the other order."""
+    """Locks chat_messages against writers for seconds, and makes deadlocks with the sink.
+
+    For a deadlock, a session takes the sink's tables in the opposite order.
+    """
     ending = threading.Event()
     deadlocks: list[int] = []
     thread = threading.Thread(
@@ -120,7 +123,7 @@ def store_mode(mode: Mode) -> Callable[[World], None]:
 
 
 def disk_full(world: World) -> None:
-    """Nothing fits under the store any more, until somebody makes room."""
+    """Fills the disk of the store until the fault ends."""
     ballast = fill(world.servers.store)
     if ballast is None:
         world.failures.append("disk_full needs root, to mount a small file system under the store")

@@ -1,4 +1,4 @@
-"""Faults that come in by the front door: storms of the same delivery, poison, one tenant that floods or imports."""
+"""Faults by traffic: many equal deliveries, poison, and a tenant that sends or imports too much."""
 
 import time
 
@@ -16,20 +16,25 @@ from tests.chaos.world import World, listeners
 MARKER = "chaos-killer"
 KILLED_SECONDS = 90.0
 QUIET_RATE = 0.3
-"""Deliveries a second of a quiet tenant beside an import, enough for a p99."""
+"""Deliveries per second of a quiet tenant beside an import. They are enough for a p99."""
 BESIDE_FLOOD_RATE = 0.15
-"""Deliveries a second of a quiet tenant beside a flood, so that the machine's cores are about half busy.
+"""Deliveries per second of a quiet tenant beside a flood.
 
-With more, all tenants wait longer, whoever sends: at 0.3 per second (36 in all) the others' p99 rose from 0.34 to 1.12 s on two cores,
-and to 1.20 s when all tenants sent the same number instead. That is a lack of processors, which no order of work can share out.
+With this rate the machine's cores are about half busy. With more, all tenants wait
+longer, whoever sends: at 0.3 per second (36 in all) the others' p99 rose from 0.34 to
+1.12 s on two cores, and to 1.20 s when all tenants sent the same number instead. The
+processors are the limit then, in whichever order records are processed.
 """
 FLOOD_TENANTS = 21
 IMPORT_OUTSTANDING = 150
-"""Messages that an importing program has on their way at once. What is refused it sends again, a little later."""
+"""The messages in flight of an importing program. It sends a refused one again a little later."""
 
 
 def storm(world: World) -> None:
-    """Each of twenty ids fifty times, mixed, and a thousand ids at once, through two receivers."""
+    """Sends each of twenty ids fifty times, mixed, and a thousand ids at once.
+
+    They go through two receivers.
+    """
     world.crew.start("receive#2")
     world.must(lambda: listeners(world.pipeline.ports["receive"]) == 2, 60, "a second receiver")
     traffic, rng = world.generator.traffic, world.rng
@@ -48,7 +53,7 @@ def storm(world: World) -> None:
 
 
 def undecodable(world: World) -> None:
-    """Bytes that are no record of ours, written where the receiver writes: it never makes any itself."""
+    """Writes bytes that are not a record to the receiver's topic. The receiver never does that."""
     producer = Producer(plain_producer_config(world.pipeline.settings.kafka))
     topic = world.pipeline.names.topic("raw-messages")
     for number in range(20):
@@ -69,7 +74,11 @@ def undecodable(world: World) -> None:
 
 
 def killer_body(world: World) -> None:
-    """A body that kills the process that reads it: after three deaths it goes to quarantine unread, and the rest goes on."""
+    """Sends a body that kills the process that reads it.
+
+    After three deaths it is quarantined without being read, and the other records
+    continue.
+    """
     world.crew.replace("dedupe", f"read:{MARKER}")
     world.wait_ready("dedupe")
     log_bytes = world.crew.log_size("dedupe")
@@ -87,7 +96,10 @@ def killer_body(world: World) -> None:
 
 
 def flood(world: World) -> None:
-    """One tenant at a hundred times the load of each other one, of whom there are many: enough messages for a p99."""
+    """One tenant sends a hundred times as much as each other tenant.
+
+    There are many others, so that they have enough messages for a p99.
+    """
     flooder, traffic, rate = world.senders[0].tenant, world.generator.traffic, world.generator.rate
     quiet = len(world.senders) - 1
 
@@ -107,7 +119,10 @@ def flood(world: World) -> None:
 
 
 def bulk_import(world: World) -> None:
-    """One tenant imports by `POST /chat` as fast as its program can, which is more than dedupe can do: the others hardly notice."""
+    """One tenant imports by `POST /chat` faster than dedupe can process.
+
+    The others hardly notice.
+    """
     world.crew.replace("dedupe", program=(THIS, "slow"))
     world.wait_ready("dedupe")
     importer, traffic, rate = world.senders[0], world.generator.traffic, world.generator.rate

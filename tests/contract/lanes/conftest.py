@@ -11,14 +11,14 @@ from tests.topics import make_topics
 
 @pytest.fixture(scope="session", autouse=True)
 def clients(stack: Settings) -> Iterator[None]:
-    """Those that all tests share end before the broker does."""
+    """The clients that all tests share. They end before the broker does."""
     yield
     let_go()
 
 
 @pytest.fixture
 def world(stack: Settings, namespace: str) -> World:
-    """Source, changelog and output topics of one test's own."""
+    """Source, changelog and output topics for one test."""
     made = World(stack.kafka, namespace)
     made.make("in", "log", "out", "receipts")
     return made
@@ -26,7 +26,7 @@ def world(stack: Settings, namespace: str) -> World:
 
 @pytest.fixture
 def pipeline_topics(stack: Settings, namespace: str) -> Names:
-    """The product's own topics under a namespace of one test's own."""
+    """The product's topics in a namespace for one test."""
     names = Names(namespace)
     make_topics(stack.kafka, names)
     return names
@@ -34,7 +34,10 @@ def pipeline_topics(stack: Settings, namespace: str) -> Names:
 
 @pytest.fixture
 def deaths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What would have ended the process; in its stead it lands here. Nothing else of an app ends the tests' process either."""
+    """Collects what would have ended the process.
+
+    Nothing of an app may end the process of the tests.
+    """
     found: list[str] = []
     monkeypatch.setattr(
         lane_app_module,

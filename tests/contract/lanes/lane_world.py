@@ -1,4 +1,7 @@
-"""Topics, records and lanes on the session's broker, without Faust: what a lane reads, writes and commits, seen from outside."""
+"""Topics, records and lanes on the session's broker, without Faust.
+
+Tests see from outside what a lane reads, writes and commits.
+"""
 
 import asyncio
 import time
@@ -30,13 +33,13 @@ from streams.lanes.transactions import LaneIdentity, PartitionTransactions, Writ
 from tests.topics import make_each
 
 SECONDS = 90.0
-"""Deadline of every wait: the machine is shared."""
+"""The time limit of every wait. It is long, because other programs use the machine too."""
 MARKER_SECONDS = 2.0
 PACE = Pace(gap_seconds=0.005)
 
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
-    """What the condition gives once it is true."""
+    """Waits until the condition is true, and returns its result."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -65,7 +68,7 @@ def write(
 
 
 class FakeRecord:
-    """A record as the client gives it."""
+    """A record as the client returns it."""
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ def _produced(
     partition: int,
     headers: Headers,
 ) -> list[KafkaError]:
-    """Why records were not taken; nothing: all were."""
+    """Returns why records were refused, or nothing if all were accepted."""
     refused: list[KafkaError] = []
     for value in values:
         while True:
@@ -128,13 +131,16 @@ def _produced(
 
 @cache
 def _producer(kafka: Kafka) -> Producer:
-    """One for all tests: a new one waits half a second for its id."""
+    """One producer for all tests, because a new one waits half a second for its id."""
     return Producer(plain_producer_config(kafka))
 
 
 @cache
 def _reader(kafka: Kafka, isolation: str) -> Consumer:
-    """One for all tests: a new one waits half a second for the brokers. Used by one test at a time."""
+    """One reader for all tests, because a new one waits half a second for the brokers.
+
+    One test uses it at a time.
+    """
     return Consumer(
         reader_config(kafka, "test-reader")
         | {"enable.partition.eof": True, "isolation.level": isolation, "fetch.wait.max.ms": 20}
@@ -148,7 +154,11 @@ def let_go() -> None:
 
 @dataclass(frozen=True)
 class World:
-    """One namespace on the broker: source `in`, outputs `out`, changelog `log`, `receipts`, of a few partitions each."""
+    """A namespace on the broker with few partitions per topic.
+
+    The source is `in`, the outputs are `out`, the changelog is `log`, and there are
+    `receipts`.
+    """
 
     kafka: Kafka
     name: str
@@ -215,7 +225,11 @@ class World:
         partition: int = 0,
         headers: Headers | None = None,
     ) -> None:
-        """The first one by itself, until it is taken: a fresh topic's leader may refuse at first, and what came then would be missing."""
+        """Produces the records. The first one is sent alone until it is accepted.
+
+        The leader of a new topic may refuse the first record, and it would be missing
+        if others were sent after it.
+        """
         producer, where = _producer(self.kafka), (key, partition, list(headers or []))
         deadline = time.monotonic() + SECONDS
         while refused := _produced(producer, self.topic(name), values[:1], *where):
@@ -230,10 +244,12 @@ class World:
         committed: bool = True,
         waits: bool = True,
     ) -> list[Message]:
-        """All records up to the end that this reader sees: the last stable offset, or with `committed=False` the last of all.
+        """Returns all records up to the end that this reader sees.
 
-        A commit is answered before its markers are written, so they are waited for. An open transaction has none, so not for long.
-        Pass `waits=False` while one is held open on purpose: the brokers end it soon.
+        This is the last stable offset, or with `committed=False` the end of the log. A
+        commit is answered before its markers are written, so they are waited for, but
+        not for long, because an open transaction has none. Pass `waits=False` while a
+        transaction is held open on purpose, because the brokers end it soon.
         """
         consumer = _reader(self.kafka, "read_committed" if committed else "read_uncommitted")
         of = range(self.partitions) if partition is None else [partition]
@@ -279,7 +295,7 @@ class World:
         ]
 
     def end(self, name: str, partition: int = 0) -> int:
-        """The offset the next record gets."""
+        """The offset of the next record."""
         consumer = Consumer(reader_config(self.kafka, "test-reader"))
         try:
             return int(
@@ -289,13 +305,13 @@ class World:
             consumer.close()
 
     def tombstone(self, name: str, key: bytes, partition: int) -> None:
-        """Removes a key from a compacted topic."""
+        """Writes a tombstone, which removes a key from a compacted topic."""
         producer = _producer(self.kafka)
         producer.produce(self.topic(name), None, key, partition)
         assert producer.flush(SECONDS) == 0
 
     def position_of(self, source: str, partition: int, stage: str = "dedupe") -> int:
-        """Where the stage's own group stands; negative: nowhere."""
+        """The committed offset of the stage's own group, or a negative number if it has none."""
         consumer = Consumer(reader_config(self.kafka, f"{self.name}-sensorium-{stage}"))
         try:
             place = TopicPartition(self.topic(source), partition)
@@ -304,7 +320,7 @@ class World:
             consumer.close()
 
     def position(self, partition: int = 0) -> int:
-        """The group's committed offset; negative: none."""
+        """The committed offset of the group, or a negative number if it has none."""
         consumer = Consumer(reader_config(self.kafka, self.group))
         try:
             return int(
@@ -315,17 +331,17 @@ class World:
 
 
 def lines(messages: list[Message], outcome: str = "forwarded") -> list[Line]:
-    """What became of the records: one line each, as a receipt wants it."""
+    """The lines of a receipt for these records, one each."""
     return [line(message, outcome) for message in messages]
 
 
 def counted(outcome: str, reason: str = "", stage: str = "dedupe") -> float:
-    """The metric of that outcome, in this process."""
+    """The value of this process's metric for that outcome."""
     return float(metrics.STAGE_RECORDS.labels(stage, outcome, reason)._value.get())
 
 
 class NoStops:
-    """Nothing here stops a stage."""
+    """Never stops a stage."""
 
     async def quiet(self, stage: Stage) -> float:
         raise AssertionError(stage)
@@ -356,7 +372,7 @@ class Still:
 
 
 class Desk:
-    """Stands where an agent's channel stands: what is handed out lies in `items`."""
+    """Replaces an agent's channel, and keeps in `items` what is handed out."""
 
     def __init__(self) -> None:
         self.items: asyncio.Queue[Any] = asyncio.Queue()
@@ -370,7 +386,10 @@ class Desk:
 
 @asynccontextmanager
 async def at_work(lane: Lane) -> AsyncIterator["asyncio.Task[None]"]:
-    """The lane, ready. Stopped at the end; what it raises is the test's to look at."""
+    """Runs the lane until it is ready, and stops it at the end.
+
+    The test looks at what the lane raises.
+    """
     task = asyncio.ensure_future(lane.run())
     await until(lambda: lane.ready or task.done(), "the lane opens")
     if task.done():
@@ -387,7 +406,7 @@ async def at_work(lane: Lane) -> AsyncIterator["asyncio.Task[None]"]:
 
 @asynccontextmanager
 async def app_at_work(app: LaneApp) -> AsyncIterator[Lanes]:
-    """A whole Faust app in the test's own loop, all its lanes open."""
+    """Runs a whole Faust app in the test's event loop, with all its lanes open."""
     app.finalize()
     lanes = app.lanes
     assert lanes is not None

@@ -1,4 +1,4 @@
-"""A child of the role `stream` that behaves as a test wants it to: STAGE PIPE PARENT, and ODD_WORKER says how."""
+"""A child of the role `stream` that behaves as ODD_WORKER says. Arguments: STAGE PIPE PARENT."""
 
 import json
 import os

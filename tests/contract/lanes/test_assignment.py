@@ -1,4 +1,4 @@
-"""What an assignment does to lanes, on the real broker, Faust's part played by hand."""
+"""The effects of an assignment on lanes, on the real broker. The tests act for Faust."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from streams.lanes.state import KeptValues
 
 
 class Faust:
-    """What Lanes needs of the app: its names, its signals, its health, and the consumer to be paused."""
+    """The parts of the app that Lanes uses: names, signals, health, and a consumer to pause."""
 
     def __init__(self, world: World) -> None:
         self.paused: list[AioTopicPartition] = []
@@ -166,7 +166,7 @@ async def test_a_fenced_lane_whose_partition_stays_ours_ends_the_process_after_a
     assert "another one has its transactional id" in death
 
 
-async def test_a_fenced_lane_whose_partition_is_assigned_anew_opens_again(
+async def test_a_fenced_lane_whose_partition_is_assigned_again_opens_again(
     world: World, faust: Faust, lanes: Lanes, deaths: list[str]
 ) -> None:
     await faust.assign(lanes, 0)
@@ -220,7 +220,7 @@ async def test_gauges_can_be_read_whatever_the_lanes_do(faust: Faust, lanes: Lan
 
 
 def lags(faust: Faust) -> set[str]:
-    """The partitions of which this process tells a lag."""
+    """The partitions whose lag this process reports."""
     (family,) = metrics.STAGE_LAG.collect()
     return {one.labels["partition"] for one in family.samples if one.labels["stage"] == faust.stage}
 

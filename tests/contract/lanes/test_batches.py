@@ -1,4 +1,4 @@
-"""The batch intake on the real broker, the agent's part played by hand."""
+"""The batch intake on the real broker. The tests act for the agent."""
 
 import asyncio
 

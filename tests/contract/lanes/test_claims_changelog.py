@@ -22,7 +22,7 @@ from streams.repair.take_over import NotYet, TakeOver, lane_of
 from tests.topics import make_topics
 
 SECONDS = 90.0
-"""The broker's cleaner rests 15 s after it found nothing."""
+"""The broker's cleaner pauses for 15 s after it found nothing to clean."""
 
 
 def waited_for(condition: Callable[[], bool], what: str) -> None:
@@ -68,7 +68,10 @@ def test_compaction_shortens_the_changelog_and_loses_no_claim(
 
 
 def _left_open(world: World, state: ClaimedKeys) -> None:
-    """A transaction with the next claims, of an owner that died: its records take keys that committed ones have, too."""
+    """Leaves a transaction open with the next claims, as an owner that died does.
+
+    Committed records have the keys of its records too.
+    """
     for number in range(25):
         state.claim(bytes((255, number)) * 8, 20_000)
     producer = Producer(

@@ -1,4 +1,8 @@
-"""Partitions that stand still because of themselves: what a newer program wrote, lost offsets, counts that were changed in place."""
+"""Partitions that wait for a reason of their own.
+
+Such reasons are records of a newer program, lost offsets, and partition counts that
+were changed in place.
+"""
 
 import asyncio
 import json
@@ -70,7 +74,7 @@ def texts(topics: World) -> list[str | None]:
 # a schema of the next release
 
 
-async def test_a_batch_stage_holds_the_partition_of_a_newer_record_and_the_others_go_on(
+async def test_a_batch_stage_holds_the_partition_of_a_newer_record_and_the_others_continue(
     here: Settings, topics: World, deaths: list[str]
 ) -> None:
     def arrives(value: bytes, partition: int) -> None:
@@ -104,7 +108,7 @@ async def test_a_batch_stage_holds_the_partition_of_a_newer_record_and_the_other
     assert (topics.read("quarantine", None), deaths) == ([], [])
 
 
-async def test_a_job_stage_holds_its_intake_at_a_newer_job_and_goes_on_with_what_it_has(
+async def test_a_job_stage_holds_its_intake_at_a_newer_job_and_continues_with_what_it_has(
     here: Settings, topics: World, deaths: list[str]
 ) -> None:
     key, value = job(1)
@@ -126,7 +130,7 @@ async def test_a_job_stage_holds_its_intake_at_a_newer_job_and_goes_on_with_what
 async def test_a_job_that_a_newer_program_admitted_waits_for_the_next_upgrade(
     here: Settings, topics: World, deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rolled back: the entry is there, its body is not readable."""
+    """After a rollback the entry is there, but its body cannot be read."""
     monkeypatch.setattr(lane_jobs, "HELD_SECONDS", 1.0)
     admitted = asyncio.Event()
 
@@ -188,7 +192,7 @@ async def test_state_of_a_newer_version_parks_its_partition_until_the_upgrade(
 # offsets
 
 
-async def test_a_partition_whose_offset_is_not_in_the_log_is_parked_and_the_others_go_on(
+async def test_a_partition_whose_offset_is_not_in_the_log_is_parked_and_the_others_continue(
     stack: Settings, pipeline_topics: Names, deaths: list[str]
 ) -> None:
     kafka, names = stack.kafka, pipeline_topics
@@ -223,7 +227,7 @@ def more_partitions(kafka: Kafka, topic: str, count: int) -> None:
         future.result(30)
 
 
-async def test_partitions_that_were_added_to_the_source_are_parked_and_the_others_go_on(
+async def test_partitions_that_were_added_to_the_source_are_parked_and_the_others_continue(
     stack: Settings, pipeline_topics: Names, deaths: list[str]
 ) -> None:
     kafka, names = stack.kafka, pipeline_topics

@@ -1,76 +1,18 @@
-"""The job intake on the real broker, the workers' part played by hand."""
+"""A job is admitted, runs and ends once, over restarts and lost lanes, on the real broker."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from confluent_kafka import Message
-from lane_world import PACE, SECONDS, Desk, World, at_work, counted, open_gate, until, write
+from job_shop import Shop, committed, for_tenant
+from lane_world import SECONDS, World, at_work, counted, until, write
 
 from schemas.outcomes import Unavailable
 from streams.lanes import jobs as jobs_module
 from streams.lanes.entries import Entry
-from streams.lanes.in_flight import InFlightRecord
-from streams.lanes.job_entries import JobEntries
-from streams.lanes.jobs import Job, JobIntake, Jobs, Refusal
-from streams.lanes.lane import Lane
+from streams.lanes.jobs import Refusal
 from streams.lanes.pace import Pace
-from streams.lanes.transactions import Write
-
-NO_BODIES = 1 << 40
-"""As `BODIES_PART`: every entry is a stub."""
-
-
-@dataclass
-class Shop:
-    """One process: its workers, its free hands, and one lane. A tenant that is alone gets half of the workers."""
-
-    world: World
-    workers: int = 64
-    per_tenant: int = 64
-    pace: Pace = PACE
-    refusals: dict[bytes, Refusal] = field(default_factory=dict)
-    desk: Desk = field(default_factory=Desk)
-    queue_bytes: int = 64 * 1024 * 1024
-
-    def __post_init__(self) -> None:
-        self.jobs = Jobs(self.desk, self.workers, self.per_tenant)  # type: ignore[arg-type]
-        self.intake = JobIntake(
-            self.jobs, self._refuse, open_gate(), InFlightRecord(), self.queue_bytes
-        )
-        self.state = JobEntries()
-        self.lane: Lane = self.world.lane(self.intake, self.state, pace=self.pace)
-
-    def _refuse(self, message: Message, _is_killer: bool) -> Refusal | None:
-        return self.refusals.get(message.value() or b"")
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Shop"]:
-        async with at_work(self.lane):
-            yield self
-
-    async def next(self) -> Job:
-        job: Job = await self.desk.next()
-        return job
-
-    async def finish(self, job: Job, *writes: Write) -> None:
-        """Finishes it and waits until that is committed."""
-        job.finish(list(writes), job.line("forwarded"))
-        await committed(self.lane)
-
-
-def for_tenant(tenant: str) -> list[tuple[str, bytes]]:
-    return [("tenant", tenant.encode())]
-
-
-async def committed(lane: Lane) -> None:
-    """Until what was added to the lane just now is committed."""
-    await asyncio.wait_for(asyncio.shield(lane.add([], [], [])), SECONDS)
-
 
 # admission
 
@@ -140,7 +82,7 @@ async def test_a_job_is_settled_exactly_once(world: World) -> None:
         assert (shop.jobs.running, len(shop.state)) == (0, 1)
 
 
-async def test_a_refused_record_never_enters_the_queue_and_what_stands_for_it_comes_with_the_offset(
+async def test_a_refused_record_never_enters_the_queue_and_its_replacement_comes_with_the_offset(
     world: World,
 ) -> None:
     instead = [write(world.topic("out"), b"quarantined"), write(world.topic("out"), b"failed")]
@@ -354,213 +296,3 @@ async def test_jobs_of_a_lane_that_was_given_away_while_it_admitted_them_do_not_
         await asyncio.wait([task], timeout=SECONDS)
         assert task.exception() is None
     assert (shop.desk.items.empty(), world.position()) == (True, 1)
-
-
-# stubs
-
-
-async def test_a_job_beyond_its_tenants_share_is_a_stub_and_is_read_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", Shop.queue_bytes // 24)
-    values = [b"%d" % n for n in range(6)]
-    world.produce("in", *values, headers=for_tenant("acme"))
-    world.produce("in", b"6", headers=for_tenant("zoo"))
-    async with Shop(world).open() as shop:
-        found = [await shop.next() for _ in range(7)]
-        found.sort(key=lambda job: job.offset)
-        assert [job.entry.value is None for job in found] == [
-            False,
-            False,
-            True,
-            True,
-            True,
-            True,
-            False,
-        ]
-        order = [5, 2, 3, 4, 0, 1, 6]  # backwards and forwards
-        assert [await found[n].value() for n in order] == [b"%d" % n for n in order]
-        for job in found:
-            await shop.finish(job)
-
-
-async def test_many_stubs_are_read_again_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
-    values = [b"%d" % n for n in range(200)]
-    world.produce("in", *values)
-    async with Shop(world, workers=400, per_tenant=400).open() as shop:
-        found = sorted([await shop.next() for _ in range(200)], key=lambda job: job.offset)
-        assert (
-            list(await asyncio.wait_for(asyncio.gather(*(job.value() for job in found)), SECONDS))
-            == values
-        )
-
-
-async def test_a_stub_whose_record_is_gone_has_no_value(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
-    world.produce("in", b"0", b"1", b"2")
-    async with Shop(world).open() as shop:
-        found = sorted([await shop.next() for _ in range(3)], key=lambda job: job.offset)
-        world.delete_records_before("in", 2)
-        assert [await asyncio.wait_for(job.value(), SECONDS) for job in found] == [None, None, b"2"]
-
-
-async def test_a_stub_of_a_lane_that_is_over_ends_without_a_value(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
-    world.produce("in", b"0")
-    async with Shop(world).open() as shop:
-        job = await shop.next()
-    await until(lambda: shop.lane._behind._closed, "the lane lets go of its clients")
-    assert await job.value() is None
-
-
-async def test_brokers_that_do_not_give_a_record_again_are_the_worlds_trouble(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", NO_BODIES)
-    monkeypatch.setattr("streams.lanes.rereads.READ_SECONDS", 0.0)
-    world.produce("in", b"0")
-    async with Shop(world).open() as shop:
-        with pytest.raises(Unavailable):
-            await (await shop.next()).value()
-
-
-async def test_a_body_too_large_for_the_changelog_is_read_again(world: World) -> None:
-    values = [b"x" * size for size in (200 * 1024, 300 * 1024, 1_500_000, 4_000_000)]
-    world.produce("in", *values, headers=for_tenant("acme"))
-    async with Shop(world).open() as shop:
-        found = sorted([await shop.next() for _ in range(4)], key=lambda job: job.offset)
-        assert [job.entry.value is None for job in found] == [False, True, True, True]
-        assert [await job.value() for job in found] == values
-        for job in found:
-            await shop.finish(job)
-
-
-# holding, pausing, ending
-
-
-async def test_a_tenants_trouble_holds_the_tenant_and_nobody_else(world: World) -> None:
-    world.produce("in", *[b"a"] * 5, headers=for_tenant("a"))
-    async with Shop(world, workers=1).open() as shop:
-        job = await shop.next()
-        job.postpone(Unavailable("model", 600.0, hold=True))
-        world.produce("in", *[b"b"] * 3, headers=for_tenant("b"))
-        for _ in range(3):
-            job = await shop.next()
-            assert job.entry.tenant == "b"
-            await shop.finish(job)
-        assert (shop.desk.items.empty(), len(shop.state)) == (True, 5)
-
-
-async def test_a_job_that_is_postponed_without_hold_leaves_its_tenants_others_alone(
-    world: World,
-) -> None:
-    world.produce("in", b"0", b"1", headers=for_tenant("a"))
-    async with Shop(world, workers=4).open() as shop:
-        (await shop.next()).postpone(Unavailable("media", 600.0))
-        job = await shop.next()
-        assert job.offset == 1
-        await shop.finish(job)
-
-
-async def test_intake_pauses_at_the_cap_says_so_and_resumes(world: World) -> None:
-    world.produce("in", *[b"%d" % n for n in range(12)])
-    async with Shop(world, pace=Pace(0.005, batch_records=2), queue_bytes=1_000).open() as shop:
-        await until(lambda: shop.intake.paused == {0}, "intake pauses")
-        found = [await shop.next() for _ in range(4)]
-        assert (len(shop.state), world.position(), shop.desk.items.empty()) == (4, 4, True)
-        done = 0
-        for job in found:
-            await shop.finish(job)
-        while done < 8:
-            await shop.finish(await shop.next())
-            done += 1
-        await until(lambda: not shop.intake.paused, "intake goes on")
-        assert (len(shop.state), world.position()) == (0, 12)
-
-
-async def test_a_tenant_in_outage_does_not_keep_another_ones_jobs_waiting(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "BODIES_PART", Shop.queue_bytes // 1_200)
-    world.produce("in", *[b"a"] * 600, headers=for_tenant("a"))
-    shop = Shop(world, workers=8, per_tenant=4)
-    waits: list[float] = []
-    tries = 0
-
-    async def worker() -> None:
-        nonlocal tries
-        while True:
-            job: Job = await shop.desk.items.get()
-            if job.entry.tenant == "a":
-                tries += 1
-                job.postpone(Unavailable("model", 0.3, hold=True))
-                continue
-            waits.append(time.time() - float(await job.value() or b""))
-            job.finish([], job.line("forwarded"))
-
-    async with shop.open():
-        async with asyncio.TaskGroup() as tasks:
-            workers = [tasks.create_task(worker()) for _ in range(8)]
-            await until(lambda: len(shop.state) == 600, "the tenant in outage fills its share")
-            for n in range(1, 21):
-                world.produce("in", b"%f" % time.time(), headers=for_tenant("b"))
-                await until(lambda n=n: len(waits) >= n, "the other tenant is served")  # type: ignore[misc]
-            for one in workers:
-                one.cancel()
-        assert max(waits) < 30.0  # behind the others each would wait for minutes
-        assert (shop.intake.paused, len(shop.state) >= 600) == (set(), True)
-        assert tries < 600  # parked, not each job tried and rewritten on its own
-
-
-async def test_ending_waits_for_running_jobs_starts_no_new_ones_and_keeps_the_rest(
-    world: World,
-) -> None:
-    world.produce("in", *[b"x"] * 5)
-    async with Shop(world, workers=4).open() as shop:
-        running = [await shop.next(), await shop.next()]
-        draining = asyncio.ensure_future(shop.jobs.drain(SECONDS))
-        await until(lambda: shop.jobs.draining, "it ends")
-        await shop.finish(running[0], write(world.topic("out")))
-        assert (draining.done(), shop.desk.items.empty()) == (False, True)
-        await shop.finish(running[1], write(world.topic("out")))
-        await asyncio.wait_for(draining, SECONDS)
-    assert len(world.values("out")) == 2
-    async with Shop(world).open() as again:
-        assert sorted([(await again.next()).offset for _ in range(3)]) == [2, 3, 4]
-
-
-async def test_ending_does_not_wait_for_ever(world: World) -> None:
-    world.produce("in", b"x")
-    async with Shop(world).open() as shop:
-        await shop.next()
-        await asyncio.wait_for(shop.jobs.drain(0.2), SECONDS)
-        assert shop.jobs.running == 1
-
-
-async def test_with_all_workers_busy_nothing_ticks(world: World) -> None:
-    world.produce("in", b"1", b"2")
-    async with Shop(world, workers=1).open() as shop:
-        job = await shop.next()
-        job.postpone(Unavailable("model", 0.0))  # due within a second or so
-        busy = await shop.next()
-        ticks = 0
-        pump = shop.jobs.pump
-
-        def counting() -> None:
-            nonlocal ticks
-            ticks += 1
-            pump()
-
-        shop.jobs.pump = counting  # type: ignore[method-assign]
-        due = shop.state.entry(job.offset).due_at
-        await until(lambda: time.time() > due + 0.3, "the postponed job is due")
-        assert ticks <= 2
-        await shop.finish(busy)
-        await shop.finish(await shop.next())

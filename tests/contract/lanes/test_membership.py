@@ -1,4 +1,4 @@
-"""Workers beyond the number of partitions: members of their group, and ready only while they are."""
+"""Spare workers are members of their group, and are ready only while they are members."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ POLL_INTERVAL_SECONDS = 4.0
 
 @pytest.fixture
 def narrow(stack: Settings, namespace: str) -> tuple[Kafka, Names]:
-    """Topics of one partition: a second worker is one too many."""
+    """Topics of one partition, so that a second worker is spare."""
     kafka, names = msgspec.structs.replace(stack.kafka, partitions=1), Names(namespace)
     make_topics(kafka, names)
     return kafka, names
@@ -90,7 +90,7 @@ async def test_a_worker_that_joins_before_its_topic_exists_is_given_it_soon_afte
     assert deaths == []
 
 
-async def test_a_worker_that_is_no_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
+async def test_a_worker_that_is_not_a_member_any_more_is_not_ready_and_ends_while_the_brokers_answer(
     narrow: tuple[Kafka, Names], deaths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka, names = narrow

@@ -1,4 +1,4 @@
-"""The parent of a stage's worker: what lives, dies, is fenced and is started again, as processes."""
+"""The parent of a stage's worker, with real processes: when it fences and restarts its child."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def lives(pid: int) -> bool:
 
 
 class Family:
-    """A parent with odd children, and what they note."""
+    """A parent with odd children, and what they record."""
 
     def __init__(self, settings: Settings, folder: Path, how: str, **more: str) -> None:
         self.notes, self.log = folder / "notes", folder / "log"
@@ -66,7 +66,7 @@ class Family:
             )
 
     def noted(self, word: str) -> list[tuple[int, float]]:
-        """(process id, monotonic time) of each."""
+        """The process id and monotonic time of each start."""
         lines = (
             [line.split() for line in self.notes.read_text().splitlines()]
             if self.notes.exists()
@@ -142,14 +142,14 @@ def test_a_child_that_does_not_stop_is_killed(family: Callable[..., Family]) -> 
 
 @pytest.fixture
 def slow(stack: Settings, namespace: str) -> tuple[Settings, World]:
-    """Transactions that only a fence ends within a test."""
+    """Transactions so long that only a fence ends them within a test."""
     kafka = msgspec.structs.replace(stack.kafka, transaction_timeout_seconds=60.0)
     world = World(kafka, namespace)
     world.make("out")
     return msgspec.structs.replace(stack, kafka=kafka), world
 
 
-def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
+def test_readers_continue_about_a_second_after_a_child_died_in_mid_transaction(
     family: Callable[..., Family], slow: tuple[Settings, World]
 ) -> None:
     settings, world = slow
@@ -170,7 +170,7 @@ def test_readers_go_on_about_a_second_after_a_child_died_in_mid_transaction(
     wait(lambda: one.noted("started"), "another child is started")
 
 
-def test_a_child_that_stood_still_before_it_died_is_not_fenced_for_others_may_own_its_partitions(
+def test_a_child_that_was_stopped_before_it_died_is_not_fenced_because_others_may_own_its_partitions(
     family: Callable[..., Family], slow: tuple[Settings, World]
 ) -> None:
     settings, world = slow

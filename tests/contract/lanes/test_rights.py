@@ -1,4 +1,4 @@
-"""A job stage whose Postgres role loses a right, or its password: that is no fault of a job."""
+"""A job stage whose Postgres role loses a right or its password. No job is at fault then."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -30,7 +30,7 @@ RIGHTS = {
 
 
 class Owned(NamedTuple):
-    """The database as its owner sees it, and settings with which a stage has a role of its own."""
+    """The database as its owner sees it, and settings with which the stage has another role."""
 
     owner: Connection
     settings: Settings
@@ -41,7 +41,7 @@ class Owned(NamedTuple):
             await self.owner.execute(statement.format(role=self.role))
 
     async def end_sessions(self) -> None:
-        """What it has open would keep the rights of its log-in."""
+        """Ends the role's sessions, because they would keep the rights of their login."""
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
         await self.owner.fetch(ended, self.role)
 
@@ -72,7 +72,7 @@ async def owned(stack: Settings, pipeline_topics: Names) -> AsyncIterator[Owned]
 
 
 async def answer_all(stack: Settings, names: Names, settings: Settings) -> None:
-    """Every job has its answer in Postgres: no model is asked."""
+    """Stores an answer for every job in Postgres, so that no model is asked."""
     recipe = vision_recipes(TenantSettings(), servers_of(settings.openai))[0]
     answer = Answer("Un perro", recipe.model, recipe.id)
     async with pooled(stack.postgres, names) as pool:

@@ -1,4 +1,4 @@
-"""Every place where lanes rest on something inside Faust or aiokafka: S1 to S8 of the decision, one test each at least."""
+"""Tests of all internals of Faust and aiokafka on which lanes rely (decision 0001)."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def staged(
 
 
 def raw(kafka: Kafka, names: Names) -> World:
-    """The stage's own topics as a World: `raw-messages` is its source."""
+    """The stage's topics as a World whose source is `raw-messages`."""
     return World(kafka, names.prefix.removesuffix("-"), kafka.partitions)
 
 
@@ -147,7 +147,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("without_cython", ["", "1"])
-def test_what_is_no_event_passes_a_stream_unchanged_and_is_never_acknowledged(
+def test_what_is_not_an_event_passes_a_stream_unchanged_and_is_never_acknowledged(
     without_cython: str,
 ) -> None:
     environment = {
@@ -185,8 +185,8 @@ async def test_no_attribute_of_an_instance_shadows_one_of_faust() -> None:
         (
             app,
             bare_app,
-            {"stage", "kafka", "source", "receipts", "lanes", "gate", "hand", "opening", "closing"}
-            | {"healthy", "membership", "counts", "outputs", "names"},
+            {"stage", "kafka", "source", "receipts", "lanes", "gate", "opening", "closing"}
+            | {"healthy", "in_flight", "membership", "counts", "outputs", "names"},
         ),
         (table, bare_table, {"new_state", "partitions_held", "__orig_class__"}),
     ):
@@ -288,7 +288,7 @@ async def test_an_assignment_is_complete_comes_once_and_pauses_what_lanes_read_s
     assert deaths == []
 
 
-async def test_kept_lanes_go_on_through_a_rebalance(
+async def test_kept_lanes_continue_through_a_rebalance(
     stack: Settings, pipeline_topics: Names, deaths: list[str]
 ) -> None:
     kafka, names = stack.kafka, pipeline_topics
@@ -363,7 +363,7 @@ async def test_stopping_commits_what_is_in_hand_before_it_leaves_the_group_s7(
     assert deaths == []
 
 
-async def test_a_worker_name_makes_the_member_static_so_that_a_restart_is_no_rebalance(
+async def test_a_worker_name_makes_the_member_static_so_that_a_restart_causes_no_rebalance(
     stack: Settings, pipeline_topics: Names
 ) -> None:
     app, *_ = staged(stack.kafka, pipeline_topics, "w1")

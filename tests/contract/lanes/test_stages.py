@@ -1,4 +1,7 @@
-"""The product's own apps in the test's loop, on the real broker: sizes, poison, retries, restarts, the end."""
+"""The product's apps in the test's event loop, on the real broker.
+
+The tests are about sizes, poison, retries, restarts and the end.
+"""
 
 import asyncio
 import json
@@ -39,7 +42,7 @@ class Nowhere:
 
 @pytest.fixture
 def here(stack: Settings, pipeline_topics: Names) -> Settings:
-    """The session's settings in this test's namespace."""
+    """The session's settings, in the namespace of this test."""
     return msgspec.structs.replace(stack, namespace=pipeline_topics.namespace)
 
 
@@ -50,7 +53,7 @@ def topics(here: Settings) -> World:
 
 @pytest.fixture(autouse=True)
 def no_deaths(deaths: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Nothing here may end the process."""
+    """Fails if something tries to end the process."""
     monkeypatch.setattr(agents, "die", lane_app_module.die)
     yield
     assert deaths == []
@@ -142,7 +145,7 @@ async def test_a_job_runs_and_its_answer_and_its_end_are_one_transaction(
     assert outcomes(topics) == [("forwarded", "")] * 3
 
 
-async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
+async def test_a_record_that_is_not_a_job_gives_its_quarantine_and_the_word_to_its_message_in_one_transaction(
     here: Settings, topics: World
 ) -> None:
     async def work(turn: StageAttempt[VisionJob]) -> Forward:
@@ -192,7 +195,7 @@ async def test_a_record_that_is_no_job_gives_its_quarantine_and_the_word_to_its_
     assert outcomes(topics) == [("quarantined", "record_undecodable")]
 
 
-async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_go_on(
+async def test_a_job_the_stage_raises_on_is_quarantined_and_its_message_told_which_and_others_continue(
     here: Settings, topics: World
 ) -> None:
     async def work(turn: StageAttempt[VisionJob]) -> Forward:

@@ -1,4 +1,4 @@
-"""What a lane promises of one source partition, on the real broker: fence, load, position, all or nothing."""
+"""The transactions of a source partition, on the real broker: fence, load, position, atomicity."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def opened(world: World, partition: int = 0) -> PartitionTransactions:
 
 
 def dangling(world: World, name: str, value: bytes = b"never committed") -> Producer:
-    """A producer of the lane's id that stands in the middle of a transaction whose records are on the broker."""
+    """Leaves a transaction of the lane's id open, whose records are on the broker."""
     producer = Producer(
         transactional_producer_config(world.kafka, world.identity().transactional_id)
     )
@@ -113,7 +113,7 @@ def test_the_key_chooses_the_partition_as_java_clients_do(world: World) -> None:
 # who owns it
 
 
-def test_whoever_opens_a_partition_fences_its_former_owner(world: World) -> None:
+def test_the_process_that_opens_a_partition_fences_its_former_owner(world: World) -> None:
     former = opened(world)
     former.commit(Transaction([write(world.topic("out"), b"1")], [], 1))
     later = opened(world)
@@ -155,7 +155,7 @@ def test_opening_ends_what_a_former_owner_left_open(world: World) -> None:
     del left
 
 
-def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(
+def test_fencing_an_id_lets_readers_continue_long_before_the_transaction_times_out(
     world: World,
 ) -> None:
     slow = msgspec.structs.replace(world.kafka, transaction_timeout_seconds=60.0)
@@ -170,7 +170,7 @@ def test_fencing_an_id_lets_readers_go_on_long_before_the_transaction_times_out(
 
 
 def test_a_fence_gives_up_in_time_when_no_broker_answers() -> None:
-    """Later it would hit the next owner."""
+    """A later fence would hit the next owner."""
     began = time.monotonic()
     with pytest.raises(KafkaException):
         fence(Kafka(bootstrap_servers="127.0.0.1:1"), "id", 0.5)
@@ -262,7 +262,7 @@ def test_an_error_about_the_offset_is_not_taken_for_no_offset(
 
 
 class Reading(Still):
-    """Reads and does nothing with it."""
+    """Reads records and does nothing with them."""
 
     async def run(self, lane: Lane) -> None:
         while not lane.stopping:
@@ -298,7 +298,7 @@ async def test_a_source_topic_that_goes_away_stops_the_lane_instead_of_a_silent_
 
 
 class Source:
-    """A consumer that gives what it is told to."""
+    """A consumer that returns what the test tells it to return."""
 
     def __init__(self, *given: object) -> None:
         self.given = list(given)

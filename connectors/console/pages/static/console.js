@@ -11,8 +11,8 @@
   });
 
   document.addEventListener("submit", (event) => {
-    const asked = event.target.dataset.asks;
-    if (asked && !confirm(asked)) event.preventDefault();
+    const question = event.target.dataset.asks;
+    if (question && !confirm(question)) event.preventDefault();
   });
 
   document.addEventListener("click", async (event) => {

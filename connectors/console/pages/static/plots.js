@@ -19,18 +19,18 @@
     const grid = { stroke: colour("--line"), width: 1 };
     const bars = "bars" in box.dataset ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined;
     const unit = box.dataset.unit;
-    const said = (value) => (value === null || value === undefined ? "–" : short.format(value) + (unit && ` ${unit}`));
+    const figure = (value) => (value === null || value === undefined ? "–" : short.format(value) + (unit && ` ${unit}`));
     return new uPlot({
       width: box.clientWidth, height: 220, cursor: { points: { size: 7 } },
       scales: { x: { range: (plot, first, last) => (bars ? [first - 1800, Math.max(last, first + 43200) + 1800] : [first, last]) }, y: { range: (plot, low, high) => [0, Math.max(high * 1.08, 1e-3)] } },
       axes: [
         { stroke: colour("--muted"), grid, values: (plot, at) => at.map((one) => clock.format(one * 1000)), space: 70 },
-        { stroke: colour("--muted"), grid, values: (plot, at) => at.map(said), size: 58 },
+        { stroke: colour("--muted"), grid, values: (plot, at) => at.map(figure), size: 58 },
       ],
       series: [
         { label: document.getElementById(box.dataset.plots).tHead.rows[0].cells[0].textContent, value: (plot, at) => (at === null ? "–" : clock.format(at * 1000)) },
         ...names.map((label, at) => ({
-          label, stroke: colour(`--line-${at}`), width: 2, value: (plot, one) => said(one), spanGaps: false, paths: bars,
+          label, stroke: colour(`--line-${at}`), width: 2, value: (plot, one) => figure(one), spanGaps: false, paths: bars,
           fill: bars && colour("--accent-soft"), dash: bars || at % 2 === 0 ? undefined : [7, 4], points: { show: times.length < 30 && !bars },
         })),
       ],

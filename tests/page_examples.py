@@ -1,0 +1,22 @@
+"""The worked examples of docs/extending.md, as a reader would copy them."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_BLOCK = re.compile(r"^```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples_of(section: str, page: str | None = None) -> list[str]:
+    """The code blocks of a section of the page, in order."""
+    text = (ROOT / "docs" / "extending.md").read_text() if page is None else page
+    _, found, rest = text.partition(f"\n## {section}\n")
+    assert found, f"the page has no section {section!r}"
+    return _BLOCK.findall(rest.partition("\n## ")[0])
+
+
+def with_line(file: str, after: str, line: str) -> str:
+    """The text of a file of the product, once the line or lines are added after another one."""
+    text = (ROOT / file).read_text()
+    assert text.count(after) == 1, f"{file} has changed: {after!r}"
+    return text.replace(after, after + line)
