@@ -191,7 +191,7 @@ async def test_the_debugger_says_at_which_step_a_delivery_fails(
     (line,) = sign("ycloud", "whsec_first", body.encode(), int(time.time())).items()
     form = {"headers": f"{line[0]}: {line[1]}", "body": body}
     right = (await visitor.post(f"{path}/check", form, at=path)).text
-    assert "The digest fits" in right and "evt_1" in right
+    assert "The digest matches" in right and "evt_1" in right
     wrong = (await visitor.post(f"{path}/check", form | {"body": body + " "}, at=path)).text
     assert "the digest begins" in wrong and "whsec_first" not in wrong + right
 
