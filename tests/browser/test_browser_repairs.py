@@ -58,7 +58,7 @@ async def test_a_plan_is_discarded_and_a_repair_is_stopped(
         await page.click("nav a:has-text('Trouble')")
         await page.click("button:has-text('Send all again')")
         await page.click("button:has-text('Discard')")
-        await expect(page.locator(".alert.soft")).to_contain_text("Ended early")
+        await expect(page.locator(".alert.soft")).to_contain_text("Stopped early")
         assert redo.asked == []
 
         seen: list[Any] = []
@@ -72,7 +72,7 @@ async def test_a_plan_is_discarded_and_a_repair_is_stopped(
         await page.fill("input[name=rate]", "1")
         await page.click("button:has-text('Start this repair')")
         await page.click("button:has-text('Stop')")
-        await expect(page.locator(".alert.soft")).to_contain_text("Ended early")
+        await expect(page.locator(".alert.soft")).to_contain_text("Stopped early")
         state = await scene.console.connection.fetchval(
             "SELECT count(*) FROM quarantined_messages WHERE state = 'new'"
         )

@@ -381,7 +381,7 @@ async def test_a_cancelled_plan_is_not_begun(scene: Scene, visitor: Visitor, red
     where = planned.headers["location"]
     await visitor.post(f"{where}/cancel", {}, at=where)
     assert (await visitor.post(f"{where}/apply", {}, at="/t/acme/trouble")).status_code == 409
-    assert "Ended early" in (await visitor.get(where)).text and redo.asked == []
+    assert "Stopped early" in (await visitor.get(where)).text and redo.asked == []
 
 
 async def test_a_speed_that_is_none_is_refused(scene: Scene, visitor: Visitor) -> None:
