@@ -15,8 +15,8 @@ def examples_of(section: str, page: str | None = None) -> list[str]:
     return _BLOCK.findall(rest.partition("\n## ")[0])
 
 
-def with_line(file: str, after: str, line: str) -> str:
-    """The text of a file of the product, once the line or lines are added after another one."""
+def with_row(file: str, after: str, row: str) -> str:
+    """The text of a file of the product, once the row is added after a line."""
     text = (ROOT / file).read_text()
     assert text.count(after) == 1, f"{file} has changed: {after!r}"
-    return text.replace(after, after + line)
+    return text.replace(after, f"{after}{row.rstrip()},\n")

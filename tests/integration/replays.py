@@ -71,7 +71,7 @@ def written(commands: Commands, topic: TopicName = "raw-messages") -> list[Any]:
 
 
 def again(commands: Commands, generation: int | None = None) -> list[bytes]:
-    """Values of the copies, of one generation or of all."""
+    """The values of the copies, of one generation or of all."""
     copies = [(generation_of(message.headers()), message.value()) for message in written(commands)]
     return [value for of, value in copies if of and (generation is None or of == generation)]
 
@@ -94,7 +94,7 @@ def outputs(commands: Commands, topic: TopicName, kind: Any) -> list[Any]:
 
 
 def opened_messages(commands: Commands) -> list[EnrichedMessage]:
-    """What is opened again; assemble writes the first version of each."""
+    """The openings of repaired messages. assemble writes the first version of each."""
     assert written(commands, "enriched-messages") == []
     opened: list[Enrichment] = outputs(commands, "enrichments", Enrichment)
     return [decode(EnrichedMessage, one.snapshot) for one in opened]

@@ -28,7 +28,7 @@ async def usage_of(database: Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_the_first_answer_stands_and_every_paid_call_is_counted(
+async def test_the_first_answer_is_kept_and_every_paid_call_is_counted(
     stack: Settings, names: Names, database: Connection
 ) -> None:
     async with pooled(stack.postgres, names) as pool:
@@ -64,7 +64,7 @@ async def test_a_day_with_a_call_of_unknown_price_has_no_sum(
 
 
 @pytest.mark.parametrize(("text", "refused"), [("", True), ("No puedo.", True), ("", False)])
-async def test_a_refusal_that_an_earlier_program_recorded_is_no_answer(
+async def test_a_refusal_that_an_earlier_program_recorded_is_not_an_answer(
     text: str, refused: bool, stack: Settings, names: Names, database: Connection
 ) -> None:
     await database.execute(

@@ -174,7 +174,9 @@ def test_a_quarantined_record_is_shown_as_text_with_the_body_it_brought(commands
     assert NOW.isoformat()[:10] in commands.run("quarantine", "list").stdout
 
 
-def test_what_is_no_record_of_its_topic_is_shown_as_far_as_it_is_text(commands: Commands) -> None:
+def test_what_is_not_a_record_of_its_topic_is_shown_as_far_as_it_is_text(
+    commands: Commands,
+) -> None:
     set_aside(commands, 1, value=b"{")
     set_aside(commands, 2, value=b"\xff\x00")
     shown = [
@@ -182,7 +184,7 @@ def test_what_is_no_record_of_its_topic_is_shown_as_far_as_it_is_text(commands: 
         for n in (1, 2)
     ]
     assert [one["text"] for one in shown] == ["{", "base64:/wA="]
-    assert all("no wire format" in one["undecodable"] for one in shown)
+    assert all("not in the wire format" in one["undecodable"] for one in shown)
 
 
 def test_dismissed_records_leave_the_list_and_are_not_replayed(commands: Commands) -> None:

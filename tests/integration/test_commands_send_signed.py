@@ -18,7 +18,7 @@ from tests.integration.commands import Commands
 
 
 class Receiver:
-    """Takes webhooks, checks their signature with the product's own check, and keeps them."""
+    """Accepts webhooks, checks their signatures with the product's own check, and keeps them."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
@@ -41,7 +41,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Tests are silent."""
+                """Logs nothing."""
 
         self._server = HTTPServer(("127.0.0.1", 0), Takes)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -49,7 +49,7 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _fetch(self, body: bytes) -> None:
-        """As store_media does."""
+        """Fetches the file as store_media does."""
         document = json.loads(body)
         message = document.get("whatsappInboundMessage", {})
         links = [message[kind]["link"] for kind in ("image", "audio") if kind in message] + [

@@ -172,7 +172,7 @@ def test_a_key_is_shown_once(acme: Commands, scope: str) -> None:
     assert document["key"] not in str(stored)
 
 
-def test_every_change_stands_in_the_audit_log_without_secrets(acme: Commands) -> None:
+def test_every_change_is_in_the_audit_log_without_secrets(acme: Commands) -> None:
     endpoint = acme.json("endpoints", "add", "acme", "ycloud")
     rotated = acme.json("endpoints", "rotate", endpoint["token"])
     acme.json("tenants", "set", "acme", "openai-key=sk-secret")

@@ -231,7 +231,7 @@ async def test_a_wait_for_silence_ends_when_nothing_more_comes_and_no_later_than
 
 
 class Late:
-    """Knows of a message that was accepted earlier and is a row only now."""
+    """Reports a message that was accepted earlier and becomes a row only now."""
 
     def __init__(self, console: Console, known: bool) -> None:
         self._console = console

@@ -347,7 +347,7 @@ async def test_what_is_deleted_is_forgotten_at_once(
     assert await until(lambda: directory.key(key) is None) < KNOWN_WITHIN_SECONDS
 
 
-async def test_a_directory_whose_connection_is_cut_goes_on_and_catches_up(
+async def test_a_directory_whose_connection_is_cut_continues_and_catches_up(
     stack: Settings,
     names: Names,
     database: Connection,

@@ -36,7 +36,7 @@ def test_items_are_committed_in_portions_of_bounded_size_and_time(
     assert len(written(commands)) == 10
 
 
-def test_nothing_to_write_is_no_portion(commands: Commands) -> None:
+def test_nothing_to_write_makes_no_portion(commands: Commands) -> None:
     assert list(committed_portions(commands.settings.kafka, commands.names, iter(()))) == []
 
 

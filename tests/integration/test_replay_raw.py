@@ -44,7 +44,7 @@ def test_offsets_are_replayed_both_ends_included_with_a_generation_of_their_own(
     assert second["generation"] > done["generation"]
 
 
-def test_a_time_range_is_replayed_as_it_stood_when_it_began(commands: Commands) -> None:
+def test_a_time_range_is_replayed_as_it_was_when_it_began(commands: Commands) -> None:
     now = datetime.now(UTC)
     for age, begin in ((3, 0), (2, 10), (1, 20)):
         produce(commands, 2, at=now - timedelta(hours=age), begin=begin)
@@ -176,7 +176,7 @@ def test_a_range_longer_than_a_portion_is_replayed_whole(
         (KeyboardInterrupt(), "interrupted. "),
     ],
 )
-def test_a_replay_that_breaks_off_says_how_to_go_on(
+def test_a_replay_that_breaks_off_says_how_to_continue(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, says: str
 ) -> None:
     commands.json("tenants", "add", "acme")

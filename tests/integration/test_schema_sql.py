@@ -21,7 +21,7 @@ async def migrated(stack: Settings, names: Names) -> AsyncIterator[Connection]:
 
 
 async def shape(connection: Connection, of: str) -> dict[str, set[str]]:
-    """Everything a schema holds, as text in which its own name does not occur."""
+    """Everything in a schema, as text that does not contain the schema's name."""
     asked = {
         "columns": "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default, is_identity, identity_generation) "
         "FROM information_schema.columns WHERE table_schema = $1",
@@ -62,7 +62,7 @@ async def test_the_migrations_make_what_schema_sql_says(
 
 
 async def rows_of(connection: Connection, of: str) -> dict[str, list[str]]:
-    """Table → its rows as text, without their times."""
+    """Maps each table to its rows as text, without their times."""
     tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", of)
     return {
         table: sorted(

@@ -75,7 +75,7 @@ async def test_the_last_secret_of_an_endpoint_cannot_be_dropped_nor_an_unknown_o
     assert (left.secrets, new, first.startswith("whsec_")) == ((second,), None, True)
 
 
-async def test_no_token_secret_or_key_stands_in_a_table_as_it_is(
+async def test_no_token_secret_or_key_is_in_a_table_as_plain_text(
     tenancy: Tenancy, database: Connection
 ) -> None:
     await tenancy.add_tenant("acme")

@@ -1,4 +1,4 @@
-"""What several files of this folder need. Their HTTP clients stay on this machine."""
+"""Fixtures that several files of this folder use. HTTP clients do not leave this machine."""
 
 from collections.abc import AsyncIterator
 

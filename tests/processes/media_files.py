@@ -12,7 +12,7 @@ def media(name: str) -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of a few kilobytes that says it is side by side pixels of one bit, and is."""
+    """A PNG of a few kilobytes that has side × side pixels of one bit."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (

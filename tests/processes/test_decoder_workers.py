@@ -29,7 +29,7 @@ async def until(true: Callable[[], object]) -> None:
 
 
 def acting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers whose children do, isolated as ever, what the bytes say instead of decoding them."""
+    """Workers whose children, isolated as usual, do what the bytes say instead of decoding."""
     monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-P", "-c", ACTING))
 
 
@@ -252,7 +252,7 @@ asyncio.run(main())
 
 
 def states(group: int) -> list[str]:
-    """Of the processes of a group. A dead one may wait for whoever adopted it to notice."""
+    """The states of the processes of a group. A dead one may wait to be reaped."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

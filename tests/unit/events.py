@@ -35,7 +35,7 @@ def ycloud(type: str = "whatsapp.inbound_message.received", /, **message: Any) -
 
 
 def inbound(**message: Any) -> dict[str, Any]:
-    """A YCloud message of a customer; without a type of its own it is a text."""
+    """A YCloud message of a customer; without a given type it is a text."""
     said = message if "type" in message else {"type": "text", "text": {"body": "Hola"}, **message}
     return ycloud(**said)
 
@@ -82,7 +82,7 @@ def key_of(event: dict[str, Any]) -> str:
 
 
 def row_of(event: dict[str, Any]) -> EnrichedMessage:
-    """The first version of the message an event opens."""
+    """The first version of the message that an event opens."""
     provider = "chatwoot" if "event" in event else "ycloud"
     became = dedupe(
         arrival(raw(provider, key_of(event), body(event))),

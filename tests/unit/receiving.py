@@ -133,7 +133,7 @@ class Answer:
 
 
 def problem(answer: Answer) -> tuple[int, str]:
-    """Status and title of an answer that must be a problem by RFC 9457."""
+    """The status and title of an answer, which must be a problem by RFC 9457."""
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["content-length"] == str(len(answer.body))
     assert answer.json["type"] == "about:blank"

@@ -17,7 +17,7 @@ from tests.unit.events import chatwoot, key_of, row_of, understood, verdict
         "webwidget_triggered",
     ],
 )  # fmt: skip
-def test_a_chatwoot_event_that_is_no_message_is_skipped_and_its_id_is_no_message_id(
+def test_a_chatwoot_event_that_is_not_a_message_is_skipped_and_its_id_is_not_a_message_id(
     name: str,
 ) -> None:
     event = {
@@ -85,7 +85,7 @@ def test_a_chatwoot_message_has_one_key_however_its_ids_are_written(
     [lambda value: {"id": value}, lambda value: {"account": {"id": value}}],
     ids=["message", "account"],
 )
-def test_an_id_that_is_no_id_sets_the_message_aside(
+def test_an_id_that_is_not_an_id_sets_the_message_aside(
     value: object, place: Callable[[object], dict[str, Any]]
 ) -> None:
     found = (
@@ -104,7 +104,7 @@ def test_a_chatwoot_message_outside_a_conversation_is_set_aside(conversation: ob
     assert found.reason == "conversation_missing"
 
 
-def test_a_bool_is_no_message_type() -> None:
+def test_a_bool_is_not_a_message_type() -> None:
     for value in (True, False):
         assert verdict(chatwoot(message_type=value)) == Quarantine("field_invalid", "message_type")
 
@@ -155,7 +155,7 @@ def test_what_may_be_a_private_note_is_one(private: object, message_type: str) -
 
 
 @pytest.mark.parametrize("private", [False, None, 0, "", "false"])
-def test_what_is_not_private_is_no_note(private: object) -> None:
+def test_what_is_not_private_is_not_a_note(private: object) -> None:
     found = understood(chatwoot(private=private))
     assert (found.kind, found.direction) == ("text", "inbound")
 

@@ -23,7 +23,7 @@ from streams.lanes.transactions import (
     UndeclaredOutput,
     Write,
 )
-from tests.page_examples import examples_of, with_line
+from tests.page_examples import examples_of, with_row
 from tests.unit.records import TRACEPARENT, message
 
 STAGE_ROWS = "PIPELINE_STAGES: tuple[BatchStage | QueueStage, ...] = (\n"
@@ -60,7 +60,7 @@ def test_the_command_prints_lines_or_one_document(monkeypatch: pytest.MonkeyPatc
 
 def test_the_topic_has_a_name_in_each_namespace_and_a_configuration() -> None:
     (row,) = examples_of("A topic")
-    topics = executed(with_line("schemas/topics.py", TOPIC_ROWS, row), "schemas.topics")
+    topics = executed(with_row("schemas/topics.py", TOPIC_ROWS, row), "schemas.topics")
     assert "blue-alerts" in topics.Names("blue").topics
     config = topics.topic_config(topics.TOPICS["alerts"], Kafka())
     assert (config["cleanup.policy"], config["retention.ms"]) == ("delete", str(7 * 86_400_000))
@@ -68,7 +68,7 @@ def test_the_topic_has_a_name_in_each_namespace_and_a_configuration() -> None:
 
 def test_the_stage_stands_in_the_flow_and_its_lane_keeps_to_its_row() -> None:
     row, _ = examples_of("A stage")
-    pipeline = executed(with_line("schemas/pipeline.py", STAGE_ROWS, row), "schemas.pipeline")
+    pipeline = executed(with_row("schemas/pipeline.py", STAGE_ROWS, row), "schemas.pipeline")
     assert pipeline.writers_of("alerts") == ("alert",)
     assert "alert" in pipeline.readers_of("enriched-messages")
     outputs = pipeline.WRITES_OF["alert"]

@@ -89,7 +89,7 @@ def test_a_lane_loads_its_changelog_up_to_the_end_that_was_asked_for(
         close=lambda: None,
     )
     monkeypatch.setattr(transactions, "Consumer", lambda _: consumer)
-    identity: Any = SimpleNamespace(group="g", changelog="changelog", partition=0)
+    identity: Any = SimpleNamespace(group="g", source="source", changelog="changelog", partition=0)
     lane = PartitionTransactions(Kafka(bootstrap_servers="127.0.0.1:9"), identity)
     loaded = [one.offset() for batch in lane._changelog() for one in batch]
     assert loaded == [0, 1, 2, 3, 4]

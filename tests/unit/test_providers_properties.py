@@ -297,7 +297,7 @@ def test_any_document_of_the_direct_way_is_either_wrong_or_read(document: object
 
 
 def poisoned(document: Any) -> Any:
-    """Every string with U+0000 and a lone surrogate at its end."""
+    """Appends U+0000 and a lone surrogate to every string."""
     match document:
         case dict():
             return {
@@ -326,7 +326,7 @@ KEPT = frozenset(
         "groupId",
     }
 )
-"""What decides the reading stays readable: the rest is free text."""
+"""Fields that decide how the rest is read. They stay unchanged, all others are free text."""
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ async def test_only_post_is_allowed(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("token", [TOKENS["ycloud"], "unknown"])
-async def test_a_body_over_the_limit_is_413_whoever_sends_it(token: str) -> None:
+async def test_a_body_over_the_limit_is_413_for_every_sender(token: str) -> None:
     application = Application(max_body_bytes=len(TEXT))
     assert (await application.deliver("ycloud", TEXT)).status == 200
     assert problem(await application.deliver("ycloud", TEXT + b" ", token=token)) == (
@@ -156,7 +156,9 @@ async def test_chatwoot_does_not_retry_so_only_a_rate_of_its_endpoint_counts() -
 
 
 @pytest.mark.parametrize(("own", "allowed"), [(2.0, 2), (0.0, 5)])
-async def test_a_tenants_own_rate_stands_before_the_installations(own: float, allowed: int) -> None:
+async def test_a_tenants_own_rate_takes_precedence_over_the_installations(
+    own: float, allowed: int
+) -> None:
     application = Application(tenant_rate_per_second=1)
     application.directory.settings = TenantSettings(rate=own)
     assert [(await application.deliver("ycloud", TEXT)).status for _ in range(5)] == [

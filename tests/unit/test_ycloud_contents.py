@@ -67,7 +67,9 @@ def test_each_content_type_of_ycloud(
 @pytest.mark.parametrize(
     ("said", "reason"), [("system", "system_event"), ("request_welcome", "welcome_request")]
 )
-def test_what_is_no_speech_is_skipped_and_claims_nothing(type: str, said: str, reason: str) -> None:
+def test_what_is_not_speech_is_skipped_and_claims_nothing(
+    type: str, said: str, reason: str
+) -> None:
     assert verdict(ycloud(type, type=said)) == Skip(reason)  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ from tests.unit.events import (
         ("telepathy.received", "unknown_event"),
     ],
 )
-def test_a_ycloud_event_that_is_no_message_is_skipped_and_keyed_by_its_own_id(
+def test_a_ycloud_event_that_is_not_a_message_is_skipped_and_keyed_by_its_own_id(
     type: str, reason: str
 ) -> None:
     event = {"id": "evt_1", "type": type, "whatsappMessage": text_of({})}
@@ -199,7 +199,7 @@ def test_an_echo_without_its_text_and_with_spaces_in_its_phones_is_a_row(
         ({"fromUserId": "US.1"}, ()),
     ],
 )
-def test_an_echo_stands_in_the_customers_conversation_under_all_its_names(
+def test_an_echo_is_in_the_customers_conversation_under_all_its_names(
     ids: dict[str, str], aliases: tuple[str, ...]
 ) -> None:
     found = understood(
@@ -271,7 +271,7 @@ def test_who_a_ycloud_message_is_from(
 
 
 @pytest.mark.parametrize("number", [12025550147.0, 1.2e10, float("inf"), True, [], {}])
-def test_a_phone_number_that_is_no_number_of_digits_is_nobodys(number: object) -> None:
+def test_a_phone_number_without_digits_belongs_to_nobody(number: object) -> None:
     assert verdict(inbound(**{"from": number})) == Quarantine(
         "conversation_missing", "neither a phone number nor a user id"
     )

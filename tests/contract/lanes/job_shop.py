@@ -16,12 +16,15 @@ from streams.lanes.pace import Pace
 from streams.lanes.transactions import Write
 
 NO_BODIES = 1 << 40
-"""As `BODIES_PART`: every entry is a stub."""
+"""A value for `BODIES_PART` with which every entry is a stub."""
 
 
 @dataclass
 class Shop:
-    """One process: its workers, its free hands, and one lane. A tenant that is alone gets half of the workers."""
+    """One process with its workers and one lane.
+
+    A single tenant gets half of the workers.
+    """
 
     world: World
     workers: int = 64
@@ -52,7 +55,7 @@ class Shop:
         return job
 
     async def finish(self, job: Job, *writes: Write) -> None:
-        """Finishes it and waits until that is committed."""
+        """Finishes the job and waits until that is committed."""
         job.finish(list(writes), job.line("forwarded"))
         await committed(self.lane)
 
@@ -62,5 +65,5 @@ def for_tenant(tenant: str) -> list[tuple[str, bytes]]:
 
 
 async def committed(lane: Lane) -> None:
-    """Until what was added to the lane just now is committed."""
+    """Waits until what was just added to the lane is committed."""
     await asyncio.wait_for(asyncio.shield(lane.add([], [], [])), SECONDS)
