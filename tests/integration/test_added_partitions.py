@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from connectors.postgres.quarantine_writer import QuarantineWriter
@@ -15,6 +15,7 @@ from schemas.settings import Kafka, Settings
 from schemas.topics import Names
 from storage.kafka.client import client_config, reader_config
 from storage.kafka.delivery import AcknowledgedProducer
+from storage.waiting import Deadline
 from tests.integration.waiting import until
 from tests.topics import make_topics
 from tests.unit.records import message
@@ -37,9 +38,20 @@ def counts(kafka: Kafka, topic: str, partitions: int) -> list[int]:
     consumer = Consumer(reader_config(kafka, "test-added-partitions"))
     try:
         places = [TopicPartition(topic, number) for number in range(partitions)]
-        return [consumer.get_watermark_offsets(place, 20)[1] for place in places]
+        return [_end(consumer, place) for place in places]
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """The end of a partition, whose leader may not know it yet if it was just added."""
+    deadline = Deadline(30)
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, 20)[1])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or deadline.has_passed:
+                raise
 
 
 async def test_a_receiver_writes_to_no_partition_that_was_added(

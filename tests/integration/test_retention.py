@@ -33,6 +33,7 @@ FOR_EVER = {
     "people",
     "people_roles",
     "repair_tries",
+    "tenant_removals",
 }
 """Tables that are kept until a person deletes from them.
 
