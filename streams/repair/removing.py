@@ -86,8 +86,8 @@ class TenantRemoving:
     async def work(self, held: HeldRemoval) -> None:
         """Deletes the tenant's data.
 
-        What it does not do, because a server is unavailable or the process ends, is
-        done by whoever holds the removal next. Raises Unavailable if Postgres is.
+        The next holder of the removal continues if a server is unavailable or this
+        process ends. Raises Unavailable if Postgres is.
         """
         deleted, trouble, pause = Deleted(**held.deleted), "", 0.0
         try:

@@ -74,3 +74,11 @@ async def visiting(scene: Scene, name: str = "") -> AsyncIterator[Visitor]:
         yield made
     finally:
         await made.client.aclose()
+
+
+async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
+    """The tenant, person and detail of each entry of the audit log about an action."""
+    rows = await scene.console.connection.fetch(
+        "SELECT tenant_id, actor, detail FROM audit_log WHERE action = $1 ORDER BY id", action
+    )
+    return [tuple(row) for row in rows]

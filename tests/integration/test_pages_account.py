@@ -10,7 +10,7 @@ from schemas.topics import Names
 from storage.postgres.people import People, PeopleError, Session
 from storage.postgres.portals import portal_token
 from tests.browser.scene import PASSWORD, Scene, staged
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, noted
 
 HOME, ACCOUNT, PEOPLE = "/t/acme/conversations", "/account", "/t/acme/people"
 CHOSEN = "a horse of my own"
@@ -29,13 +29,6 @@ async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
     await made.log_in("adam", PASSWORD)
     yield made
     await made.client.aclose()
-
-
-async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
-    rows = await scene.console.connection.fetch(
-        "SELECT tenant_id, actor, detail FROM audit_log WHERE action = $1 ORDER BY id", action
-    )
-    return [tuple(row) for row in rows]
 
 
 def form(new: str = CHOSEN, again: str | None = None, **more: str) -> dict[str, str]:

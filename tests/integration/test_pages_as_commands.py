@@ -15,7 +15,7 @@ from schemas.topics import Names
 from storage.postgres.people import EVERY_TENANT
 from tests.browser.scene import PASSWORD, Scene, said, staged
 from tests.integration.console import CONVERSATION, key_of
-from tests.integration.people import Visitor
+from tests.integration.people import Visitor, noted
 from tests.topics import make_topics
 
 ACME = TenantId("acme")
@@ -34,13 +34,6 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
         )
         await made.person("otto", "operator")
         yield made
-
-
-async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
-    rows = await scene.console.connection.fetch(
-        "SELECT tenant_id, actor, detail FROM audit_log WHERE action = $1 ORDER BY id", action
-    )
-    return [tuple(row) for row in rows]
 
 
 async def test_an_admin_makes_a_portal_link_that_is_shown_once_and_lets_in_as_reader(

@@ -8,7 +8,7 @@ from schemas.records import Attachment
 from schemas.settings import Settings
 from schemas.topics import Names
 from tests.browser.scene import PASSWORD, Redone, Scene, said, staged
-from tests.integration.people import Visitor, visiting
+from tests.integration.people import Visitor, noted, visiting
 from tests.integration.waiting import until
 
 LOST = Attachment(
@@ -27,13 +27,6 @@ async def scene(stack: Settings, namespace: str) -> AsyncIterator[Scene]:
 async def visitor(scene: Scene) -> AsyncIterator[Visitor]:
     async with visiting(scene) as made:
         yield made
-
-
-async def noted(scene: Scene, action: str) -> list[tuple[str, str, str]]:
-    rows = await scene.console.connection.fetch(
-        "SELECT tenant_id, actor, detail FROM audit_log WHERE action = $1 ORDER BY id", action
-    )
-    return [tuple(row) for row in rows]
 
 
 async def test_a_failed_login_of_an_account_and_a_logout_are_noted(

@@ -132,7 +132,7 @@ def state_of(row: dict[str, Any]) -> str:
 
     - `kept`: nothing was deleted.
     - `works`, `waits`: it is being deleted, or waits because something is unavailable.
-    - `left`: messages are stored, and nobody deletes them.
+    - `left`: messages are still stored, and no process deletes them.
     - `done`: it was deleted.
     """
     if row["data_kept"]:
